@@ -1,0 +1,315 @@
+//! What is under test and how to call it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::result::ErrorClass;
+
+/// An endpoint. All strings of `url`, `headers`, `query`, `body`, `body_text` and `auth` are templates.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Names the endpoint for limits, which hold across all runs with the same id. Without one the limits
+    /// belong to method and URL (as written, without the query).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What people call it; else the id, else the URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The protocol.
+    #[serde(rename = "type")]
+    pub kind: EndpointKind,
+    /// The URL.
+    pub url: String,
+    /// The HTTP method, upper case; any token.
+    pub method: String,
+    /// Headers to send.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters, added to those in the URL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// A JSON body, rendered as a tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+    /// A text body, instead of `body`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_text: Option<String>,
+    /// How to authenticate.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How to read the response.
+    #[serde(default)]
+    pub response: ResponseSpec,
+    /// Time limits of one call.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// The only retry layer.
+    pub retry: Retry,
+    /// What the endpoint can take, over all runs and workers.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+impl Endpoint {
+    /// The name under which limits are kept: the id, else method and URL without its query.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match &self.id {
+            Some(id) => id.clone(),
+            None => {
+                let url = self.url.split(['?', '#']).next().unwrap_or_default();
+                format!("{} {url}", self.method)
+            }
+        }
+    }
+
+    /// What people are shown.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        self.name
+            .clone()
+            .or_else(|| self.id.clone())
+            .unwrap_or_else(|| self.url.clone())
+    }
+}
+
+/// Protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndpointKind {
+    /// HTTP/1.1 or HTTP/2, one request and one response.
+    Http,
+}
+
+/// How to authenticate. Every string is a template; write secrets as `{{ secrets.NAME }}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    None,
+    /// `Authorization: Bearer <token>`.
+    Bearer {
+        /// The token.
+        token: String,
+    },
+    /// HTTP basic authentication.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: String,
+    },
+    /// A key in a header or in the query.
+    ApiKey {
+        /// Where it goes.
+        #[serde(rename = "in")]
+        place: ApiKeyPlace,
+        /// Name of the header or query parameter.
+        name: String,
+        /// The key.
+        value: String,
+    },
+}
+
+/// Where an API key goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiKeyPlace {
+    /// In a header.
+    Header,
+    /// In the query string.
+    Query,
+}
+
+/// How to read a response.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResponseSpec {
+    /// What the body is.
+    #[serde(default)]
+    pub format: ResponseFormat,
+    /// Where the fields of the result are.
+    #[serde(default)]
+    pub map: ResponseMap,
+    /// Which responses count as answers.
+    #[serde(default)]
+    pub success: Success,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResponseFormat {
+    /// JSON.
+    #[default]
+    Json,
+    /// Text; the default output is the whole of it.
+    Text,
+}
+
+/// Where the fields of a result are in a response. A mapping that starts with `$` is RFC 9535 JSONPath over
+/// the body; one with `{{` is a template over `body`, `text`, `status` and `headers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseMap {
+    /// The answer. Left out: the whole body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Everything else by name: `context`, `tool_calls`, `metadata`, `conversation_id`, `finish_reason`,
+    /// `cost`, `error`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+    /// Token counts by name (`input_tokens`, `output_tokens`, `total_tokens`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub usage: BTreeMap<String, String>,
+}
+
+/// Which responses count as answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Success {
+    /// Accepted status codes.
+    pub status: Vec<StatusRange>,
+    /// A template that makes an error of a response that otherwise looks fine, when it renders as true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_when: Option<String>,
+}
+
+impl Default for Success {
+    fn default() -> Self {
+        Self {
+            status: vec![StatusRange { first: 200, last: 299 }],
+            error_when: None,
+        }
+    }
+}
+
+/// A status code, or a range of them, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRange {
+    /// Lowest code.
+    pub first: u16,
+    /// Highest code.
+    pub last: u16,
+}
+
+impl StatusRange {
+    /// Whether the code lies in the range.
+    #[must_use]
+    pub fn contains(self, status: u16) -> bool {
+        (self.first..=self.last).contains(&status)
+    }
+}
+
+/// Time limits of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// DNS, TCP and TLS.
+    #[serde(with = "crate::duration")]
+    pub connect: Duration,
+    /// The whole call, from connecting to the last byte of the body.
+    #[serde(with = "crate::duration")]
+    pub attempt: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            attempt: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The retry budget of a test, worker losses included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// All attempts, the first included; at least 1.
+    pub max_attempts: u32,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+    /// What is worth another attempt.
+    pub retry_on: Vec<RetryOn>,
+    /// What a `Retry-After` header does.
+    pub retry_after: RetryAfter,
+    /// No new attempt starts later than this after the first one; `None` means no such limit.
+    #[serde(default, with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub max_elapsed: Option<Duration>,
+}
+
+/// Waits between attempts: exponential from `initial` to `max`, with jitter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// After the first attempt.
+    #[serde(with = "crate::duration")]
+    pub initial: Duration,
+    /// Never longer than this.
+    #[serde(with = "crate::duration")]
+    pub max: Duration,
+}
+
+/// One thing worth another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RetryOn {
+    /// An HTTP status.
+    Status(u16),
+    /// A class of error; `connect`, `timeout` and `protocol` are the useful ones.
+    Class(ErrorClass),
+}
+
+impl Retry {
+    /// What is retried when the configuration does not say: connecting, time-outs, broken connections, and
+    /// the statuses 408, 429, 502, 503 and 504.
+    #[must_use]
+    pub fn default_retry_on() -> Vec<RetryOn> {
+        [ErrorClass::Connect, ErrorClass::Timeout, ErrorClass::Protocol]
+            .into_iter()
+            .map(RetryOn::Class)
+            .chain([408, 429, 502, 503, 504].into_iter().map(RetryOn::Status))
+            .collect()
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            backoff: Backoff {
+                initial: Duration::from_secs(1),
+                max: Duration::from_secs(30),
+            },
+            retry_on: Self::default_retry_on(),
+            retry_after: RetryAfter::default(),
+            max_elapsed: None,
+        }
+    }
+}
+
+/// What a `Retry-After` header does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryAfter {
+    /// Whether it replaces the back-off.
+    pub honour: bool,
+    /// Longer waits are cut to this.
+    #[serde(with = "crate::duration")]
+    pub cap: Duration,
+}
+
+impl Default for RetryAfter {
+    fn default() -> Self {
+        Self {
+            honour: true,
+            cap: Duration::from_secs(120),
+        }
+    }
+}
+
+/// What an endpoint can take, over all runs and workers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Calls in flight at any instant; `None` means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u32>,
+}

@@ -1,0 +1,254 @@
+//! Metrics as configured.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One metric of a test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// What to compute.
+    #[serde(rename = "type")]
+    pub kind: MetricKind,
+    /// What people call it; else the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What to compare with. Absent: the test's `expected_output`, where the kind compares at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// For kinds that yield a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// How the number is held against the threshold; `None`: the kind's own (`<=` for distances and times,
+    /// `>=` for similarities).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Operator>,
+    /// `is-json`: the JSON Schema; draft by `$schema`, else 2020-12.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// `jsonpath`: the RFC 9535 query over the output (parsed as JSON when it is a text).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A JSONPath (`$…`) or template (`{{ output }}…`) applied to the output before the metric sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<String>,
+    /// Share in the weighted mean, for tests with a `threshold`; more than 0.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: f64,
+    /// Must pass even where a test decides by its mean.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub required: bool,
+    /// Whether it counts.
+    #[serde(default, skip_serializing_if = "Severity::is_error")]
+    pub severity: Severity,
+    /// Turn pass into fail and the other way round.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub negate: bool,
+    /// What becomes of a metric that cannot be computed.
+    #[serde(default, skip_serializing_if = "OnError::is_error")]
+    pub on_error: OnError,
+}
+
+impl Metric {
+    /// A metric of a kind with every option at its default.
+    #[must_use]
+    pub fn new(kind: MetricKind) -> Self {
+        Self {
+            kind,
+            name: None,
+            value: None,
+            threshold: None,
+            operator: None,
+            schema: None,
+            path: None,
+            transform: None,
+            weight: 1.0,
+            required: false,
+            severity: Severity::Error,
+            negate: false,
+            on_error: OnError::Error,
+        }
+    }
+
+    /// The type as people write it, `not-` prefix included.
+    #[must_use]
+    pub fn type_name(&self) -> String {
+        if self.negate {
+            format!("not-{}", self.kind.word())
+        } else {
+            self.kind.word().to_owned()
+        }
+    }
+
+    /// What people are shown.
+    #[must_use]
+    pub fn display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.type_name())
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+        /// Kinds of metrics.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum MetricKind {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl MetricKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in configurations.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The kind of a name; `None` when there is no such kind.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The output is the value (texts compared after trimming; JSON values structurally).
+    Equals = "equals",
+    /// The output contains the text.
+    Contains = "contains",
+    /// The same, ignoring case.
+    Icontains = "icontains",
+    /// The output contains at least one of the texts.
+    ContainsAny = "contains-any",
+    /// The output contains every one of the texts.
+    ContainsAll = "contains-all",
+    /// `contains-any`, ignoring case.
+    IcontainsAny = "icontains-any",
+    /// `contains-all`, ignoring case.
+    IcontainsAll = "icontains-all",
+    /// The output starts with the text.
+    StartsWith = "starts-with",
+    /// The output ends with the text.
+    EndsWith = "ends-with",
+    /// The regular expression matches somewhere in the output.
+    Regex = "regex",
+    /// The output is one of the values.
+    OneOf = "one-of",
+    /// The output is JSON, and matches `schema` when there is one.
+    IsJson = "is-json",
+    /// `path` selects something in the output; with `value`, held against it by `operator`.
+    Jsonpath = "jsonpath",
+    /// The HTTP status is the value, or one of them.
+    StatusCode = "status-code",
+    /// The successful call took at most `threshold` milliseconds.
+    Latency = "latency",
+    /// Levenshtein distance in code points, at most `threshold`.
+    Levenshtein = "levenshtein",
+    /// Token F1 as in SQuAD 1.1, at least `threshold`.
+    F1 = "f1",
+}
+
+/// How a number or value is held against another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operator {
+    /// Equal.
+    #[serde(rename = "==")]
+    Eq,
+    /// Different.
+    #[serde(rename = "!=")]
+    Ne,
+    /// Less.
+    #[serde(rename = "<")]
+    Lt,
+    /// At most.
+    #[serde(rename = "<=")]
+    Le,
+    /// More.
+    #[serde(rename = ">")]
+    Gt,
+    /// At least.
+    #[serde(rename = ">=")]
+    Ge,
+    /// The found text or list contains the value (`jsonpath` only).
+    #[serde(rename = "contains")]
+    Contains,
+}
+
+impl Operator {
+    /// Every operator.
+    pub const ALL: [Self; 7] = [
+        Self::Eq,
+        Self::Ne,
+        Self::Lt,
+        Self::Le,
+        Self::Gt,
+        Self::Ge,
+        Self::Contains,
+    ];
+
+    /// As written in configurations.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Eq => "==",
+            Self::Ne => "!=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+            Self::Contains => "contains",
+        }
+    }
+}
+
+/// Whether a metric counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It counts.
+    #[default]
+    Error,
+    /// It is reported and counts for nothing.
+    Warn,
+}
+
+impl Severity {
+    fn is_error(&self) -> bool {
+        *self == Self::Error
+    }
+}
+
+/// What becomes of a metric that cannot be computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    /// The test is in error.
+    #[default]
+    Error,
+    /// The metric counts as failed.
+    Fail,
+    /// The metric is left out.
+    Skip,
+}
+
+impl OnError {
+    fn is_error(&self) -> bool {
+        *self == Self::Error
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_one(value: &f64) -> bool {
+    (*value - 1.0).abs() < f64::EPSILON
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}

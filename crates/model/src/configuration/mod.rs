@@ -1,0 +1,132 @@
+//! The test configuration: what a backend stores and a person writes.
+//!
+//! The structs here are the *canonical* document: every default filled in, aliases resolved, durations as
+//! text with units. They serialise to the JSON that is stored in Redis and read back with serde. What
+//! people write (YAML, JSON, TOML, with aliases and omissions) becomes these structs in [`reading`],
+//! which reports every problem with file, line and key.
+
+mod attributes;
+mod endpoint;
+mod metric;
+mod test_case;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use attributes::Attributes;
+pub use endpoint::{
+    ApiKeyPlace, Auth, Backoff, Endpoint, EndpointKind, Limits, ResponseFormat, ResponseMap, ResponseSpec, Retry,
+    RetryAfter, RetryOn, StatusRange, Success, Timeouts,
+};
+pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
+pub use test_case::{Columns, Message, MetricsMode, Source, SourceFormat, TestCase, TestDefaults, TestSet};
+
+/// The version of the document format this crate reads and writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// One configuration: an endpoint, a test set, metrics, and how to run them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestConfiguration {
+    /// Always [`FORMAT_VERSION`].
+    pub version: u32,
+    /// What people call it; appears in reports and in the subject of the mail.
+    pub name: String,
+    /// More words about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The project it belongs to, for reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The e-mail address of its owner, who gets the summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// For filters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Anything the backend wants to find again.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+    /// The secrets that templates may use; only names, never values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretSpec>,
+    /// What is under test.
+    pub endpoint: Endpoint,
+    /// The tests.
+    pub test_set: TestSet,
+    /// Metrics for every test, in addition to its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+    /// How to run.
+    #[serde(default)]
+    pub attributes: Attributes,
+    /// Files that `testfleet run` writes at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<Report>,
+    /// Who is told, in addition to the owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
+}
+
+impl TestConfiguration {
+    /// The owner and everybody named, each address once, in that order.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        let named = self.notifications.iter().flat_map(|notification| match notification {
+            Notification::Email { to } => to.iter(),
+        });
+        for address in self.owner.iter().chain(named) {
+            if !all.iter().any(|known| known.eq_ignore_ascii_case(address)) {
+                all.push(address.clone());
+            }
+        }
+        all
+    }
+}
+
+/// A secret by reference. The value is resolved at the worker and never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretSpec {
+    /// Whether a test that uses it is in error when it has no value. An optional one renders as undefined.
+    pub required: bool,
+    /// Where the value comes from: `env:NAME` or `file:PATH`. `None` means the environment variable of the
+    /// secret's own name, else the file that the variable `<NAME>_FILE` points to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A file that is written when the run has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The format.
+    pub format: ReportFormat,
+    /// Where to write it, relative to the working directory.
+    pub path: String,
+}
+
+/// Formats of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportFormat {
+    /// One JSON document with summary and results.
+    Json,
+    /// One result a line.
+    Jsonl,
+    /// JUnit XML.
+    Junit,
+    /// The text that `testfleet run` prints.
+    Text,
+}
+
+/// Whom to tell that a run has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Notification {
+    /// The summary by e-mail.
+    Email {
+        /// Addresses.
+        to: Vec<String>,
+    },
+}

@@ -1,0 +1,173 @@
+//! Tests, and where they come from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::metric::Metric;
+
+/// A set of tests: those written inline, and those in files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestSet {
+    /// The backend's id of the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What every test has unless it says otherwise.
+    #[serde(default, skip_serializing_if = "TestDefaults::is_empty")]
+    pub defaults: TestDefaults,
+    /// Files with tests; they come before `tests`, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// Tests written in the document itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestCase>,
+}
+
+/// What every test of a set has unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestDefaults {
+    /// Merged under the test's own `vars`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map<String, Value>,
+    /// Merged under the test's own `tags`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// For tests without a timeout of their own.
+    #[serde(default, with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+impl TestDefaults {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A file with tests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its path, relative to the configuration file.
+    pub file: String,
+    /// Its format; `None`: by the file's extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<SourceFormat>,
+    /// Which column or field holds what.
+    #[serde(default, skip_serializing_if = "Columns::is_empty")]
+    pub columns: Columns,
+    /// Whether `input` and `messages` of this file are templates. They are data unless this says so.
+    #[serde(default)]
+    pub render: bool,
+}
+
+/// Formats of source files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// A JSON array of objects.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// A YAML sequence of mappings.
+    Yaml,
+}
+
+/// Our field name → the name in the file, for example `input: prompt_content`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Columns(pub BTreeMap<String, String>);
+
+impl Columns {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One test. This is also the payload that is stored in Redis, one per test of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestCase {
+    /// Its id, unique within the set.
+    pub id: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What is sent: the `input` of templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// A conversation instead of, or along with, `input`. Without it templates see one message of the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<Message>>,
+    /// Values for templates; data, never rendered.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map<String, Value>,
+    /// What a good answer looks like; metrics without a `value` compare with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_output: Option<Value>,
+    /// Documents that belong to the question.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<String>,
+    /// Anything the author wants to find again.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+    /// For filters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Metrics of this test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
+    /// Whether those come in addition to the configuration's or instead of them.
+    #[serde(default, skip_serializing_if = "MetricsMode::is_merge")]
+    pub metrics_mode: MetricsMode,
+    /// With it, the weighted mean of the scores (0 to 1) decides between pass and fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// Replaces `per_test_timeout` for this test; never longer than it.
+    #[serde(default, with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Leave it out; it is reported as skipped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip: bool,
+    /// Sequential: name → JSONPath over the response body, or template; later tests read `captured.<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub capture: BTreeMap<String, String>,
+    /// Whether `input` and `messages` are templates: true for tests written in the configuration itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub render: bool,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// `system`, `user`, `assistant` or `tool`.
+    pub role: String,
+    /// What was said.
+    pub content: String,
+}
+
+/// How a test's metrics and the configuration's go together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsMode {
+    /// Both.
+    #[default]
+    Merge,
+    /// The test's own only.
+    Replace,
+}
+
+impl MetricsMode {
+    fn is_merge(&self) -> bool {
+        *self == Self::Merge
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}

@@ -1,0 +1,239 @@
+//! The result of a test: the same fields whichever mode produced it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::state::{Execution, Status, Verdict};
+
+/// What became of one test. At most one is ever stored for a test of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestResult {
+    /// The test's id within its set.
+    pub test_id: String,
+    /// The test's place in the submitted order, from 0.
+    pub index: u32,
+    /// What the configuration says the test is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Both axes as one word.
+    pub status: Status,
+    /// First axis.
+    pub execution: Execution,
+    /// Second axis; only with `execution: ok`.
+    pub verdict: Option<Verdict>,
+    /// Attempts spent, worker losses included; 0 when the test never started.
+    pub attempts: u32,
+    /// Start of the last attempt, by the server's clock.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When the result was made, by the server's clock.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// The whole of the last attempt, metrics included, in milliseconds.
+    pub execution_time_ms: f64,
+    /// The successful call of the endpoint, in milliseconds; absent when none succeeded.
+    pub invoke_time_ms: Option<f64>,
+    /// From release (activation, or the due time of a retry) to claim, in milliseconds.
+    pub queue_time_ms: Option<f64>,
+    /// The mapped response; absent when there was none.
+    pub output: Option<Value>,
+    /// What was sent, with secrets redacted.
+    pub request: Option<RequestRecord>,
+    /// One entry per metric, in the order of the configuration. Empty when the endpoint failed.
+    pub metrics: Vec<MetricResult>,
+    /// Why the test is in error.
+    pub error: Option<ErrorDetail>,
+    /// Tokens used, where the endpoint said so (`input_tokens`, `output_tokens`, …).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub usage: BTreeMap<String, f64>,
+    /// What the call cost, where the endpoint said so; in the currency the endpoint uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
+    /// Values captured for later tests of a Sequential run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captured: BTreeMap<String, Value>,
+    /// The worker that made the result; absent when no worker did.
+    pub worker: Option<String>,
+    /// Whether something was cut to keep the result under its size cap.
+    pub truncated: bool,
+}
+
+impl TestResult {
+    /// A result without execution: `NotRun`, `Cancelled`, `Skipped`, or `Error` before a call was made.
+    #[must_use]
+    pub fn without_execution(
+        test_id: impl Into<String>,
+        index: u32,
+        status: Status,
+        error: Option<ErrorDetail>,
+    ) -> Self {
+        let (execution, verdict) = status.axes();
+        Self {
+            test_id: test_id.into(),
+            index,
+            description: None,
+            status,
+            execution,
+            verdict,
+            attempts: 0,
+            started_at: None,
+            completed_at: None,
+            execution_time_ms: 0.0,
+            invoke_time_ms: None,
+            queue_time_ms: None,
+            output: None,
+            request: None,
+            metrics: Vec::new(),
+            error,
+            usage: BTreeMap::new(),
+            cost: None,
+            captured: BTreeMap::new(),
+            worker: None,
+            truncated: false,
+        }
+    }
+}
+
+/// What was sent to the endpoint, with secrets redacted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RequestRecord {
+    /// The HTTP method.
+    pub method: String,
+    /// The URL after rendering.
+    pub url: String,
+    /// The headers set by the configuration, after rendering.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The body after rendering; text bodies are strings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+}
+
+/// What one metric said of one test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricResult {
+    /// The metric's name: the configured one, else its type.
+    pub name: String,
+    /// The metric's type, `not-` prefix included.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// 0 to 1 for yes-or-no metrics; the measured number for those with a threshold.
+    pub score: Option<f64>,
+    /// Whether it passed; `None` when it could not decide or is in error.
+    pub is_successful: Option<bool>,
+    /// The threshold it was held against.
+    pub threshold: Option<f64>,
+    /// Why, in a sentence for people.
+    pub reason: String,
+    /// Time the metric took, in milliseconds.
+    pub duration_ms: f64,
+    /// Why it could not be computed.
+    pub error: Option<String>,
+    /// Whether the verdict depends on it: false for `severity: warn` and for errors that are skipped.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub counts: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+/// Why a test is in error: enough for an engineer to act on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// What kind of error.
+    pub class: ErrorClass,
+    /// A sentence: what was attempted, what happened.
+    pub message: String,
+    /// The HTTP status, when there was a response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The beginning of the response body, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+impl ErrorDetail {
+    /// An error with a class and a sentence.
+    #[must_use]
+    pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            http_status: None,
+            body: None,
+        }
+    }
+}
+
+/// Kinds of test errors. `retry_on` in a configuration uses the first group by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// The connection could not be made (refused, DNS, TLS).
+    Connect,
+    /// The call took longer than its timeout.
+    Timeout,
+    /// The connection broke, or the response was not HTTP.
+    Protocol,
+    /// A status outside `success.status`.
+    Status,
+    /// `error_when` matched a response that otherwise looked fine.
+    ErrorWhen,
+    /// The response could not be mapped to an output.
+    Mapping,
+    /// The response was larger than allowed.
+    TooLarge,
+    /// The address is not allowed by the egress policy.
+    Egress,
+    /// A template of the endpoint or test could not be rendered.
+    Template,
+    /// A secret has no value on this worker.
+    Secret,
+    /// A metric could not be computed.
+    Metric,
+    /// The test has no metric, so nothing could be decided.
+    NoMetric,
+    /// The stored test could not be read.
+    Payload,
+    /// The attempt took longer than the test may.
+    TestTimeout,
+    /// Worker processes that held the test were lost, as often as allowed.
+    WorkerLost,
+    /// The executor itself failed; a defect of ours.
+    Internal,
+    /// The test has no stored result although its run ended: counted as an error so that nothing vanishes.
+    Missing,
+}
+
+impl ErrorClass {
+    /// The word used in results and in `retry_on`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Status => "status",
+            Self::ErrorWhen => "error_when",
+            Self::Mapping => "mapping",
+            Self::TooLarge => "too_large",
+            Self::Egress => "egress",
+            Self::Template => "template",
+            Self::Secret => "secret",
+            Self::Metric => "metric",
+            Self::NoMetric => "no_metric",
+            Self::Payload => "payload",
+            Self::TestTimeout => "test_timeout",
+            Self::WorkerLost => "worker_lost",
+            Self::Internal => "internal",
+            Self::Missing => "missing",
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The summary of a run, folded from its stored results.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::RunId;
+use crate::mode::ExecutionMode;
+use crate::state::{FinalStatus, StopReason};
+
+/// What became of a run: the same fields in both modes. Times are RFC 3339 UTC.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The run.
+    pub test_run_id: RunId,
+    /// The stored configuration it came from; `None` when a document was submitted directly.
+    pub test_configuration_id: Option<String>,
+    /// The backend's id of the test set.
+    pub test_set_id: Option<String>,
+    /// How tests were released.
+    pub execution_mode: ExecutionMode,
+    /// The same as `final_status`; clients of the origin read all three.
+    pub status: FinalStatus,
+    /// How the run ended.
+    pub final_status: FinalStatus,
+    /// The same as `final_status`.
+    pub task_state: FinalStatus,
+    /// Expected tests: the denominator of everything.
+    pub total_tests: u32,
+    /// Tests with a terminal result.
+    pub completed_tests: u32,
+    /// `tests_failed + execution_errors`.
+    pub failed_tests: u32,
+    /// Tests with verdict pass.
+    pub tests_passed: u32,
+    /// Tests with verdict fail.
+    pub tests_failed: u32,
+    /// Tests with verdict inconclusive.
+    pub tests_inconclusive: u32,
+    /// Tests in error, missing ones included.
+    pub execution_errors: u32,
+    /// Tests cancelled before they were finished.
+    pub tests_cancelled: u32,
+    /// Tests that never started because the run was cut short.
+    pub tests_not_run: u32,
+    /// Tests left out on purpose.
+    pub tests_skipped: u32,
+    /// Activation, by the server's clock.
+    pub started_at: Option<DateTime<Utc>>,
+    /// Time of the summary, by the server's clock.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// `total_execution_time_ms` as people write it.
+    pub execution_time: String,
+    /// From activation to the summary, in milliseconds.
+    pub total_execution_time_ms: f64,
+    /// Of the successful calls; `None` when there was none.
+    pub latency_ms: Option<Percentiles>,
+    /// Sums of what the endpoint reported, by name.
+    pub usage: BTreeMap<String, f64>,
+    /// Sum of the costs the endpoint reported; `None` when it never did.
+    pub cost: Option<f64>,
+    /// Attempts beyond the first, over all tests.
+    pub retries: u64,
+    /// Results that came after the first one of their test, or from a holder that had lost its lease.
+    pub discarded_results: u64,
+    /// Why the run was cut short.
+    pub stop_reason: Option<StopReason>,
+    /// Whether the gates hold.
+    pub gate: Gate,
+    /// The counts in a sentence: "8 tests passed, 2 tests failed, 1 test had execution errors".
+    pub status_details: String,
+    /// Name of the configuration.
+    pub test_configuration_name: String,
+    /// Name of the test set.
+    pub test_set_name: Option<String>,
+    /// Name of the endpoint.
+    pub endpoint_name: String,
+    /// Name of the project.
+    pub project_name: Option<String>,
+}
+
+/// Percentiles of a time, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// Largest value.
+    pub max: f64,
+}
+
+/// Whether the gates of a configuration hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// All hold.
+    Passed,
+    /// At least one does not.
+    Failed,
+    /// There are none.
+    NotEvaluated,
+}
