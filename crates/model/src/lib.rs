@@ -14,8 +14,11 @@
 //! 6. `tests/`: the fault tests
 //! 7. `testfleet` (the CLI): the operator's view of the same thing
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod configuration;
 pub mod duration;
+pub mod exit_code;
 pub mod id;
 pub mod mode;
 pub mod result;
@@ -24,6 +27,7 @@ pub mod state;
 pub mod summary;
 
 pub use configuration::TestConfiguration;
+pub use exit_code::ExitCode;
 pub use id::RunId;
 pub use mode::ExecutionMode;
 pub use result::TestResult;

@@ -1,4 +1,13 @@
 //! The summary of a run, folded from its stored results.
+//!
+//! [`SummaryBuilder`] takes one [`ResultDigest`] per stored result, in any order, and makes the one [`Summary`]
+//! that API, CLI, mail and metrics show. The rules for the final status and the sentence of counts are in
+//! [`outcome`]; nothing here reads a clock, so times come with the [`SummaryContext`].
+
+mod digest;
+mod elapsed;
+mod fold;
+pub mod outcome;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
 use crate::state::{FinalStatus, StopReason};
+
+pub use digest::ResultDigest;
+pub use elapsed::elapsed_text;
+pub use fold::{Added, MAX_USAGE_NAMES, MergeRefused, SummaryBuilder, SummaryContext};
 
 /// What became of a run: the same fields in both modes. Times are RFC 3339 UTC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,99 @@
+//! What the summary needs to know of a stored result, and nothing else.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::result::TestResult;
+use crate::state::Status;
+
+/// A light view of a stored [`TestResult`]: reads from the same JSON and skips outputs, requests and metrics
+/// without keeping them, so that folding 100,000 results allocates next to nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResultDigest {
+    /// The test's place in the submitted order, from 0.
+    pub index: u32,
+    /// Both axes as one word.
+    pub status: Status,
+    /// Attempts spent; 0 when the test never started.
+    pub attempts: u32,
+    /// The successful call of the endpoint, in milliseconds; `None` when none succeeded.
+    #[serde(default)]
+    pub invoke_time_ms: Option<f64>,
+    /// Tokens used, by name.
+    #[serde(default)]
+    pub usage: BTreeMap<String, f64>,
+    /// What the call cost.
+    #[serde(default)]
+    pub cost: Option<f64>,
+}
+
+impl From<&TestResult> for ResultDigest {
+    fn from(result: &TestResult) -> Self {
+        Self {
+            index: result.index,
+            status: result.status,
+            attempts: result.attempts,
+            invoke_time_ms: result.invoke_time_ms,
+            usage: result.usage.clone(),
+            cost: result.cost,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord};
+
+    fn full() -> TestResult {
+        TestResult {
+            description: Some("says \"hello\"".to_owned()),
+            attempts: 3,
+            invoke_time_ms: Some(12.345),
+            output: Some(serde_json::json!({"text": "a\nb", "index": 99, "status": "Error"})),
+            request: Some(RequestRecord {
+                method: "POST".to_owned(),
+                url: "http://127.0.0.1/".to_owned(),
+                headers: BTreeMap::from([("x".to_owned(), "y".to_owned())]),
+                body: Some(serde_json::json!({"usage": {"input_tokens": 5}})),
+            }),
+            metrics: vec![MetricResult {
+                name: "contains".to_owned(),
+                kind: "contains".to_owned(),
+                score: Some(1.0),
+                is_successful: Some(true),
+                threshold: None,
+                reason: "found".to_owned(),
+                duration_ms: 0.1,
+                error: None,
+                counts: false,
+            }],
+            usage: BTreeMap::from([("input_tokens".to_owned(), 12.0)]),
+            cost: Some(0.002),
+            ..TestResult::without_execution(
+                "greeting",
+                7,
+                Status::Pass,
+                Some(ErrorDetail::new(ErrorClass::Internal, "an unused detail")),
+            )
+        }
+    }
+
+    #[test]
+    fn a_digest_reads_from_the_json_of_a_full_result() {
+        let result = full();
+        let json = serde_json::to_vec(&result).unwrap();
+        let digest: ResultDigest = serde_json::from_slice(&json).unwrap();
+        assert_eq!(digest, ResultDigest::from(&result));
+        assert_eq!((digest.index, digest.attempts, digest.cost), (7, 3, Some(0.002)));
+    }
+
+    #[test]
+    fn a_digest_reads_from_a_result_that_never_ran() {
+        let result = TestResult::without_execution("t", 0, Status::NotRun, None);
+        let json = serde_json::to_string(&result).unwrap();
+        let digest: ResultDigest = serde_json::from_str(&json).unwrap();
+        assert_eq!(digest, ResultDigest::from(&result));
+    }
+}

@@ -1,0 +1,343 @@
+//! The fold of a run's results into its summary.
+//!
+//! Promises: a test counts once however often its result is added; the order of results does not matter;
+//! folding parts and merging them gives what folding everything gives; the counts add up to the expected
+//! total. Sums of fractions are the same up to rounding, which the summary hides (12 significant digits).
+//!
+//! Memory: one bit per test, about 180 KB for the latencies, and at most
+//! [`MAX_USAGE_NAMES`] sums.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use hdrhistogram::Histogram;
+
+use super::digest::ResultDigest;
+use super::elapsed::elapsed_text;
+use super::outcome::{Counts, final_status, status_details};
+use super::{Gate, Percentiles, Summary};
+use crate::id::RunId;
+use crate::mode::ExecutionMode;
+use crate::state::StopReason;
+
+/// Names of usage that are summed. Names come from endpoints, so they are bounded: the first ones in the order
+/// of the alphabet are kept.
+pub const MAX_USAGE_NAMES: usize = 64;
+
+/// Latencies are kept from 1 µs to 1 h at three significant digits; what lies outside counts as the nearest.
+const LATENCY_MAX_US: u64 = 3_600_000_000;
+const LATENCY_DIGITS: u8 = 3;
+
+/// Everything in a summary that results do not say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SummaryContext {
+    /// The run.
+    pub test_run_id: RunId,
+    /// The stored configuration it came from, if any.
+    pub test_configuration_id: Option<String>,
+    /// The backend's id of the test set.
+    pub test_set_id: Option<String>,
+    /// How tests were released.
+    pub execution_mode: ExecutionMode,
+    /// Activation, by the server's clock; `None` when the run was never activated.
+    pub started_at: Option<DateTime<Utc>>,
+    /// Time of the summary, by the server's clock.
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Why the run was cut short; `None` when it was not.
+    pub stop_reason: Option<StopReason>,
+    /// Results that changed nothing, as counted by the store.
+    pub discarded_results: u64,
+    /// Whether the gates hold.
+    pub gate: Gate,
+    /// Name of the configuration.
+    pub test_configuration_name: String,
+    /// Name of the test set.
+    pub test_set_name: Option<String>,
+    /// Name of the endpoint.
+    pub endpoint_name: String,
+    /// Name of the project.
+    pub project_name: Option<String>,
+}
+
+/// What adding a result did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It was counted.
+    Counted,
+    /// Its test had been counted before; nothing changed.
+    Duplicate,
+    /// Its index is not below the expected total; nothing changed.
+    OutOfRange,
+}
+
+/// Why two parts of a fold were not merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeRefused {
+    /// They belong to runs of different size.
+    #[error("the parts expect {ours} and {theirs} tests, so they are not of the same run")]
+    OtherTotal {
+        /// The total of the part merged into.
+        ours: u32,
+        /// The total of the part merged.
+        theirs: u32,
+    },
+    /// Both counted the same test, and counts cannot tell which one to take back.
+    #[error("test {index} was counted in both parts")]
+    Overlap {
+        /// The first test in both.
+        index: u32,
+    },
+}
+
+/// Folds results into a [`Summary`].
+#[derive(Clone, Debug)]
+pub struct SummaryBuilder {
+    expected_total: u32,
+    /// One bit per test; grows with the largest index seen, so a wrong total costs nothing.
+    seen: Vec<u64>,
+    counts: Counts,
+    latency_us: Histogram<u64>,
+    /// Exact, since the histogram keeps three digits.
+    longest_ms: f64,
+    usage: BTreeMap<String, f64>,
+    cost: Option<f64>,
+    retries: u64,
+}
+
+impl SummaryBuilder {
+    /// Starts with nothing counted. `expected_total` is the number of tests the run was activated with, the
+    /// denominator of everything.
+    #[must_use]
+    pub fn new(expected_total: u32) -> Self {
+        #[expect(clippy::expect_used, reason = "constant bounds that the first test proves valid")]
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS).expect("valid constant bounds");
+        Self {
+            expected_total,
+            seen: Vec::new(),
+            counts: Counts::default(),
+            latency_us,
+            longest_ms: 0.0,
+            usage: BTreeMap::new(),
+            cost: None,
+            retries: 0,
+        }
+    }
+
+    /// Counts one result, unless its test has been counted or is not one of the run.
+    pub fn add(&mut self, result: &ResultDigest) -> Added {
+        if result.index >= self.expected_total {
+            return Added::OutOfRange;
+        }
+        if !self.mark(result.index) {
+            return Added::Duplicate;
+        }
+        self.counts.count(result.status);
+        self.retries += u64::from(result.attempts.saturating_sub(1));
+        if let Some(milliseconds) = result.invoke_time_ms.filter(|ms| ms.is_finite() && *ms >= 0.0) {
+            self.add_latency(milliseconds);
+        }
+        for (name, amount) in &result.usage {
+            self.add_usage(name, *amount);
+        }
+        self.add_cost(result.cost);
+        Added::Counted
+    }
+
+    /// Adds what another part of the same run has counted.
+    ///
+    /// # Errors
+    /// When the parts have different totals or share a test. Nothing was changed then.
+    pub fn merge(&mut self, other: &Self) -> Result<(), MergeRefused> {
+        if self.expected_total != other.expected_total {
+            return Err(MergeRefused::OtherTotal {
+                ours: self.expected_total,
+                theirs: other.expected_total,
+            });
+        }
+        if let Some(index) = self.first_shared(other) {
+            return Err(MergeRefused::Overlap { index });
+        }
+        if self.seen.len() < other.seen.len() {
+            self.seen.resize(other.seen.len(), 0);
+        }
+        for (ours, theirs) in self.seen.iter_mut().zip(&other.seen) {
+            *ours |= theirs;
+        }
+        self.counts = self.counts.plus(other.counts);
+        self.retries += other.retries;
+        // The bounds are the same constants on both sides, the only thing that could be refused.
+        let _ = self.latency_us.add(&other.latency_us);
+        self.longest_ms = self.longest_ms.max(other.longest_ms);
+        for (name, amount) in &other.usage {
+            self.add_usage(name, *amount);
+        }
+        self.add_cost(other.cost);
+        Ok(())
+    }
+
+    /// The tests without a counted result, in order.
+    pub fn missing(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..self.expected_total).filter(|index| !self.has(*index))
+    }
+
+    /// The counts so far, missing tests left out.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The summary. Missing tests are counted as execution errors but not as completed; who wants them counted
+    /// otherwise (as cancelled, as not run) adds results for [`Self::missing`] first.
+    #[must_use]
+    pub fn finish(&self, context: SummaryContext) -> Summary {
+        let completed = self.counts.total();
+        let counts = Counts {
+            errors: self.counts.errors + (self.expected_total - completed),
+            ..self.counts
+        };
+        let status = final_status(counts, context.stop_reason);
+        let elapsed_ms = milliseconds_between(context.started_at, context.completed_at);
+        Summary {
+            test_run_id: context.test_run_id,
+            test_configuration_id: context.test_configuration_id,
+            test_set_id: context.test_set_id,
+            execution_mode: context.execution_mode,
+            status,
+            final_status: status,
+            task_state: status,
+            total_tests: self.expected_total,
+            completed_tests: completed,
+            failed_tests: counts.failed + counts.errors,
+            tests_passed: counts.passed,
+            tests_failed: counts.failed,
+            tests_inconclusive: counts.inconclusive,
+            execution_errors: counts.errors,
+            tests_cancelled: counts.cancelled,
+            tests_not_run: counts.not_run,
+            tests_skipped: counts.skipped,
+            started_at: context.started_at,
+            completed_at: context.completed_at,
+            execution_time: elapsed_text(elapsed_ms),
+            total_execution_time_ms: elapsed_ms,
+            latency_ms: self.percentiles(),
+            usage: self
+                .usage
+                .iter()
+                .map(|(name, sum)| (name.clone(), twelve_digits(*sum)))
+                .collect(),
+            cost: self.cost.map(twelve_digits),
+            retries: self.retries,
+            discarded_results: context.discarded_results,
+            stop_reason: context.stop_reason,
+            gate: context.gate,
+            status_details: status_details(counts),
+            test_configuration_name: context.test_configuration_name,
+            test_set_name: context.test_set_name,
+            endpoint_name: context.endpoint_name,
+            project_name: context.project_name,
+        }
+    }
+
+    /// Marks a test as counted; false when it was.
+    fn mark(&mut self, index: u32) -> bool {
+        let (word, bit) = place(index);
+        if self.seen.len() <= word {
+            self.seen.resize(word + 1, 0);
+        }
+        let fresh = self.seen[word] & bit == 0;
+        self.seen[word] |= bit;
+        fresh
+    }
+
+    fn has(&self, index: u32) -> bool {
+        let (word, bit) = place(index);
+        self.seen.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    fn first_shared(&self, other: &Self) -> Option<u32> {
+        let (at, shared) = self
+            .seen
+            .iter()
+            .zip(&other.seen)
+            .enumerate()
+            .find_map(|(at, (ours, theirs))| {
+                let shared = ours & theirs;
+                (shared != 0).then_some((at, shared))
+            })?;
+        Some(u32::try_from(at).unwrap_or(u32::MAX / 64) * 64 + shared.trailing_zeros())
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and saturating"
+    )]
+    fn add_latency(&mut self, milliseconds: f64) {
+        let microseconds = (milliseconds * 1_000.0).round() as u64;
+        self.latency_us.saturating_record(microseconds.clamp(1, LATENCY_MAX_US));
+        self.longest_ms = self.longest_ms.max(milliseconds);
+    }
+
+    /// Keeps the sums of the alphabetically first names. A name that is among them in the end was never pushed
+    /// out on the way, so the sums that are kept are whole and the order of results does not matter.
+    fn add_usage(&mut self, name: &str, amount: f64) {
+        if !amount.is_finite() {
+            return;
+        }
+        match self.usage.get_mut(name) {
+            Some(sum) => *sum += amount,
+            None => {
+                self.usage.insert(name.to_owned(), amount);
+                if self.usage.len() > MAX_USAGE_NAMES {
+                    self.usage.pop_last();
+                }
+            }
+        }
+    }
+
+    fn add_cost(&mut self, cost: Option<f64>) {
+        if let Some(cost) = cost.filter(|cost| cost.is_finite()) {
+            self.cost = Some(self.cost.unwrap_or(0.0) + cost);
+        }
+    }
+
+    /// `None` without a successful call. No percentile is above the exact maximum.
+    fn percentiles(&self) -> Option<Percentiles> {
+        if self.latency_us.is_empty() {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53 by the bounds of the histogram")]
+        let at = |quantile| {
+            let milliseconds = self.latency_us.value_at_quantile(quantile) as f64 / 1_000.0;
+            milliseconds.min(self.longest_ms)
+        };
+        Some(Percentiles {
+            p50: at(0.50),
+            p90: at(0.90),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: self.longest_ms,
+        })
+    }
+}
+
+fn place(index: u32) -> (usize, u64) {
+    (index as usize / 64, 1 << (index % 64))
+}
+
+/// 0 when a time is missing or the clock went backwards.
+fn milliseconds_between(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) -> f64 {
+    let Some((start, end)) = start.zip(end) else { return 0.0 };
+    #[expect(clippy::cast_precision_loss, reason = "a run does not last 285 years")]
+    let milliseconds = (end - start).num_microseconds().unwrap_or(0).max(0) as f64 / 1_000.0;
+    milliseconds
+}
+
+/// Rounds away what adding fractions in another order would change.
+fn twelve_digits(sum: f64) -> f64 {
+    format!("{sum:.11e}").parse().unwrap_or(sum)
+}
+
+#[cfg(test)]
+#[path = "fold_test.rs"]
+mod tests;
