@@ -1,1 +1,46 @@
-//! placeholder
+//! A configurable endpoint that stands in for the thing under test: in the demo, in tests and in benchmarks.
+//!
+//! It answers questions from a [`Knowledge`] file over `POST /chat` and `POST /v1/chat/completions`, keeps
+//! tickets over `POST /tickets` for tests that build on each other, and echoes requests over `/echo`. Its
+//! [`Behaviour`] makes it slow, limited or broken, at the start or at run time. Every call is written down
+//! ([`Call`]), so that tests compare what testfleet says with what really arrived.
+//!
+//! ```
+//! use testfleet_stub::{Stub, StubSettings};
+//!
+//! let stub = Stub::start(StubSettings::default())?;
+//! assert!(stub.url().starts_with("http://127.0.0.1:"));
+//! assert!(stub.calls().is_empty());
+//! stub.stop();
+//! # Ok::<(), testfleet_stub::StubError>(())
+//! ```
+//!
+//! What it does not do: it speaks no TLS, keeps nothing over a restart, and never protects `/_stub/…`, so it
+//! belongs on a loopback address or in a private network.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod admission;
+mod behaviour;
+mod call;
+mod call_log;
+mod draw;
+mod fault;
+mod first_call;
+mod knowledge;
+mod observation;
+mod refusal;
+mod routes;
+mod server;
+mod settings;
+mod state;
+mod stats;
+mod ticket;
+
+pub use behaviour::{
+    Behaviour, BehaviourError, EveryNth, FailFirst, Fault, FaultKind, Latency, Rate, ShareOfErrors, StubLimits,
+};
+pub use call::{Call, Ending, Identity};
+pub use knowledge::{Entry, Knowledge, KnowledgeError};
+pub use server::{Stub, StubError, StubHandle};
+pub use settings::StubSettings;
+pub use stats::{Repeat, Stats};
