@@ -1,1 +1,34 @@
-//! placeholder
+//! Metrics over a response, and the rules that make a verdict of them.
+//!
+//! * [`MetricSet`] compiles metrics once (regular expressions, schemas, paths) and evaluates them over any number
+//!   of responses.
+//! * [`decide`] turns the results of a test's metrics into its status; [`effective`] says which metrics those are.
+//! * [`assess`] does all of that for one test.
+//!
+//! No I/O, no async, no clock, no randomness: time is passed in. Nothing here panics on any output, and the work
+//! of a metric is bounded by the sizes of its configuration and of the output; where a measure would cost
+//! more than that (Levenshtein, JSONPath), it is an error of the metric that says so.
+//!
+//! Deliberately absent: calling an endpoint or a model, rendering templates (values of metrics are data), and
+//! deciding what to do with an endpoint that failed; a test whose call failed has no metrics evaluated.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod assessment;
+mod check;
+mod effective;
+mod excerpt;
+mod finding;
+mod json_path;
+mod metric_set;
+mod option;
+mod problem;
+mod subject;
+mod verdict;
+
+pub use assessment::{Assessment, assess};
+pub use effective::effective;
+pub use metric_set::MetricSet;
+pub use problem::MetricProblem;
+pub use subject::Subject;
+pub use verdict::{Decision, decide};

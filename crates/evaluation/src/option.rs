@@ -1,0 +1,89 @@
+//! Which options a kind of metric takes. An option that would be read and ignored is refused.
+
+use testfleet_model::configuration::{Metric, MetricKind, Severity};
+
+use crate::problem::Problems;
+
+#[derive(Clone, Copy, Default)]
+struct Takes {
+    value: bool,
+    threshold: bool,
+    operator: bool,
+    schema: bool,
+    path: bool,
+    transform: bool,
+}
+
+fn takes(kind: MetricKind) -> Takes {
+    use MetricKind as K;
+    let none = Takes::default();
+    match kind {
+        K::Equals
+        | K::Contains
+        | K::Icontains
+        | K::ContainsAny
+        | K::ContainsAll
+        | K::IcontainsAny
+        | K::IcontainsAll
+        | K::StartsWith
+        | K::EndsWith
+        | K::Regex
+        | K::OneOf => Takes {
+            value: true,
+            transform: true,
+            ..none
+        },
+        K::IsJson => Takes {
+            schema: true,
+            transform: true,
+            ..none
+        },
+        K::Jsonpath => Takes {
+            path: true,
+            value: true,
+            operator: true,
+            transform: true,
+            ..none
+        },
+        K::StatusCode => Takes { value: true, ..none },
+        K::Latency => Takes {
+            threshold: true,
+            operator: true,
+            ..none
+        },
+        K::Levenshtein | K::F1 => Takes {
+            value: true,
+            threshold: true,
+            operator: true,
+            transform: true,
+            ..none
+        },
+    }
+}
+
+/// Refuses options the kind does not take, and values no kind takes.
+pub(crate) fn check(metric: &Metric, problems: &mut Problems) {
+    let takes = takes(metric.kind);
+    let given = [
+        ("value", metric.value.is_some(), takes.value),
+        ("threshold", metric.threshold.is_some(), takes.threshold),
+        ("operator", metric.operator.is_some(), takes.operator),
+        ("schema", metric.schema.is_some(), takes.schema),
+        ("path", metric.path.is_some(), takes.path),
+        ("transform", metric.transform.is_some(), takes.transform),
+    ];
+    for (key, given, taken) in given {
+        if given && !taken {
+            problems.add(key, format!("{} takes no {key}; remove it", metric.kind.word()));
+        }
+    }
+    if !(metric.weight.is_finite() && metric.weight > 0.0) {
+        problems.add("weight", format!("must be more than 0, not {}", metric.weight));
+    }
+    if metric.required && metric.severity == Severity::Warn {
+        problems.add(
+            "required",
+            "a metric with severity warn counts for nothing, so it cannot be required; drop one of the two",
+        );
+    }
+}
