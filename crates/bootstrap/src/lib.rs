@@ -7,4 +7,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod host;
 pub mod redis_server;
+pub mod settings;

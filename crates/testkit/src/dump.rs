@@ -23,6 +23,9 @@ use serde_json::{Map, Value, json};
 /// The expiry that [`load`] gives to a marked key: longer than every test.
 const TTL_SECONDS: u64 = 3600;
 const TTL_MARK: &str = " ttl";
+/// Fields and values as Redis answers them.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Keys per SCAN step.
 const SCAN_STEP: usize = 1000;
 
@@ -76,7 +79,7 @@ async fn value_of(connection: &mut MultiplexedConnection, key: &str) -> Option<V
             json!({ "zset": members.iter().map(|(member, value)| json!([text(member), score(*value)])).collect::<Vec<_>>() })
         }
         "stream" => {
-            let entries: Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)> =
+            let entries: Vec<(String, Pairs)> =
                 ask(connection, cmd("XRANGE").arg(key).arg("-").arg("+")).await;
             json!({ "stream": entries.into_iter().map(|(id, pairs)| json!([id, fields(pairs)])).collect::<Vec<_>>() })
         }
@@ -159,7 +162,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn fields(pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Value {
+fn fields(pairs: Pairs) -> Value {
     let sorted: BTreeMap<String, String> = pairs.iter().map(|(field, value)| (text(field), text(value))).collect();
     json!(sorted)
 }
