@@ -67,14 +67,13 @@ fn half() -> impl Stream<Item = io::Result<Bytes>> {
 }
 
 /// A valid document of `bytes` bytes, or the shortest one.
-fn huge(bytes: u64, call: OpenCall) -> impl Stream<Item = io::Result<Bytes>> {
+fn huge(bytes: u64, mut call: OpenCall) -> impl Stream<Item = io::Result<Bytes>> {
     let (start, end) = (br#"{"answer":""#.as_slice(), br#""}"#.as_slice());
     let filler = bytes.saturating_sub((start.len() + end.len()) as u64);
     let filling = stream::unfold(filler, |left| async move {
         let size = usize::try_from(left).unwrap_or(usize::MAX).min(FILLER.len());
         (size > 0).then(|| (Ok(Bytes::from_static(&FILLER[..size])), left - size as u64))
     });
-    let mut call = call;
     stream::once(async move { Ok(Bytes::from_static(start)) })
         .chain(filling)
         .chain(stream::once(async move {

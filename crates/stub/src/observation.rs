@@ -52,20 +52,11 @@ pub(crate) async fn observe(State(shared): State<Arc<Shared>>, mut request: Requ
     finish(call, response)
 }
 
-fn finish(mut call: OpenCall, mut response: Response) -> Response {
+fn finish(mut call: OpenCall, response: Response) -> Response {
     call.note_status(response.status());
     call.note_ending(Ending::Answered);
-    if let Some(retry_after) = response.extensions_mut().remove::<RetryAfter>() {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(retry_after.0));
-    }
     response
 }
-
-/// Seconds that a caller should wait.
-#[derive(Clone, Copy)]
-struct RetryAfter(u64);
 
 /// What is going to happen to a call.
 struct Plan {
@@ -74,20 +65,20 @@ struct Plan {
     refusal: Option<Refusal>,
 }
 
-/// A call that is refused at once.
+/// An answer to a call that is refused at once.
 enum AtOnce {
+    /// For good.
     Refused(Refusal),
-    Limited(Refusal, RetryAfter),
+    /// For now; the caller should wait that many seconds.
+    Limited(Refusal, u64),
 }
 
 impl IntoResponse for AtOnce {
     fn into_response(self) -> Response {
         match self {
             Self::Refused(refusal) => refusal.into_response(),
-            Self::Limited(refusal, retry_after) => {
-                let mut response = refusal.into_response();
-                response.extensions_mut().insert(retry_after);
-                response
+            Self::Limited(refusal, seconds) => {
+                ([(header::RETRY_AFTER, HeaderValue::from(seconds))], refusal).into_response()
             }
         }
     }
@@ -101,7 +92,7 @@ impl Plan {
             Ok(admitted) => call.admitted = Some(admitted),
             Err(limit) => {
                 let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", limit);
-                return Err(AtOnce::Limited(refusal, RetryAfter(behaviour.limits.retry_after_s)));
+                return Err(AtOnce::Limited(refusal, behaviour.limits.retry_after_s));
             }
         }
         let wish = Wish::of(headers).map_err(AtOnce::Refused)?;

@@ -116,7 +116,7 @@ fn serve(
         .map_err(StubError::Thread)
         .and_then(|runtime| Ok((listen(&runtime, address)?, runtime)));
     let ((listener, address), runtime) = match bound {
-        Ok(((listener, address), runtime)) => ((listener, address), runtime),
+        Ok(bound) => bound,
         Err(error) => {
             // Nobody is there to hear it only when the starter itself was unwound.
             let _ = listening.send(Err(error));
