@@ -1,0 +1,232 @@
+//! Runs to render in tests.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+use testfleet_model::configuration::TestCase;
+use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord};
+use testfleet_model::state::StopReason;
+use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
+use testfleet_model::{ExecutionMode, Status, Summary, TestResult};
+
+pub(crate) const RUN: &str = "0197c5a2-7b7e-7000-8000-000000000001";
+
+pub(crate) fn context() -> SummaryContext {
+    SummaryContext {
+        test_run_id: RUN.parse().unwrap(),
+        test_configuration_id: Some("support-smoke".to_owned()),
+        test_set_id: Some("set-12".to_owned()),
+        execution_mode: ExecutionMode::Parallel,
+        started_at: DateTime::from_timestamp_millis(1_767_225_600_000),
+        completed_at: DateTime::from_timestamp_millis(1_767_225_683_400),
+        stop_reason: None,
+        discarded_results: 0,
+        gate: Gate::NotEvaluated,
+        test_configuration_name: "Support bot, smoke".to_owned(),
+        test_set_name: Some("Everyday questions".to_owned()),
+        endpoint_name: "support-bot (staging)".to_owned(),
+        project_name: Some("Support".to_owned()),
+    }
+}
+
+pub(crate) fn summary_of(results: &[TestResult], context: SummaryContext) -> Summary {
+    let mut builder = SummaryBuilder::new(u32::try_from(results.len()).unwrap());
+    for result in results {
+        builder.add(&ResultDigest::from(result));
+    }
+    builder.finish(context)
+}
+
+pub(crate) fn metric(name: &str, is_successful: Option<bool>, reason: &str) -> MetricResult {
+    MetricResult {
+        name: name.to_owned(),
+        kind: "contains".to_owned(),
+        score: is_successful.map(|passed| f64::from(u8::from(passed))),
+        is_successful,
+        threshold: None,
+        reason: reason.to_owned(),
+        duration_ms: 0.2,
+        error: None,
+        counts: true,
+    }
+}
+
+fn executed(index: u32, id: &str, status: Status, input: &str, output: Value) -> TestResult {
+    let (execution, verdict) = status.axes();
+    TestResult {
+        execution,
+        verdict,
+        attempts: 1,
+        started_at: DateTime::from_timestamp_millis(1_767_225_600_500),
+        completed_at: DateTime::from_timestamp_millis(1_767_225_601_500),
+        execution_time_ms: 400.0 + f64::from(index) * 120.0,
+        invoke_time_ms: Some(390.0 + f64::from(index) * 120.0),
+        queue_time_ms: Some(3.0),
+        output: Some(output),
+        request: Some(RequestRecord {
+            method: "POST".to_owned(),
+            url: "https://bot.example.org/chat".to_owned(),
+            headers: BTreeMap::new(),
+            body: Some(json!({ "message": input })),
+        }),
+        metrics: vec![metric("contains", Some(true), "the output contains \"hello\"")],
+        usage: BTreeMap::from([("input_tokens".to_owned(), 412.0), ("output_tokens".to_owned(), 98.0)]),
+        cost: Some(0.00042),
+        worker: Some("worker-1".to_owned()),
+        ..TestResult::without_execution(id, index, status, None)
+    }
+}
+
+/// Ten results: five passed, two failed, one each in error, inconclusive and skipped.
+pub(crate) fn partial() -> (Summary, Vec<TestResult>) {
+    let mut results: Vec<TestResult> = (0..5)
+        .map(|n| executed(n, &format!("greeting-{n}"), Status::Pass, "Hi!", json!("hello")))
+        .collect();
+    results.push(TestResult {
+        description: Some("The answer names the deadline for refunds".to_owned()),
+        metrics: vec![
+            metric("contains", Some(false), "the output does not contain \"30 days\""),
+            metric("tone", Some(true), "friendly"),
+            metric("levenshtein", Some(false), "distance 118 is not <= 20"),
+        ],
+        ..executed(
+            5,
+            "refund-policy",
+            Status::Fail,
+            "How do I get my money back?\nI bought the shoes three weeks ago.",
+            json!(
+                "I am sorry to hear that!\n\nPlease contact our support team, they will be happy to help you with \
+                   your order, your shoes, and anything else you may have bought from us over the years."
+            ),
+        )
+    });
+    results.push(TestResult {
+        metrics: vec![metric("is-json", Some(false), "\"items\" is a required property")],
+        attempts: 2,
+        ..executed(
+            6,
+            "order-as-json",
+            Status::Fail,
+            "My last order as JSON",
+            json!({"order": 12, "total": "9.99"}),
+        )
+    });
+    results.push(TestResult {
+        output: None,
+        invoke_time_ms: None,
+        metrics: Vec::new(),
+        attempts: 3,
+        execution_time_ms: 30_000.0,
+        error: Some(ErrorDetail {
+            http_status: Some(503),
+            body: Some("<html>\n<h1>Service Unavailable</h1>\n</html>".to_owned()),
+            ..ErrorDetail::new(
+                ErrorClass::Status,
+                "the endpoint answered 503 where 200-299 was expected",
+            )
+        }),
+        usage: BTreeMap::new(),
+        cost: None,
+        ..executed(
+            7,
+            "opening-hours",
+            Status::Error,
+            "When are you open on Sundays?",
+            Value::Null,
+        )
+    });
+    results.push(TestResult {
+        metrics: vec![metric("judge", None, "the judge answered \"maybe\"")],
+        ..executed(
+            8,
+            "small-talk",
+            Status::Inconclusive,
+            "How are you?",
+            json!("Fine, and you?"),
+        )
+    });
+    results.push(TestResult::without_execution("voice-input", 9, Status::Skipped, None));
+    let summary = summary_of(&results, context());
+    (summary, results)
+}
+
+/// The tests behind [`partial`], as far as a report reads them.
+pub(crate) fn tests() -> Vec<TestCase> {
+    let mut tests: Vec<TestCase> = partial()
+        .1
+        .iter()
+        .map(|result| TestCase {
+            id: result.test_id.clone(),
+            ..TestCase::default()
+        })
+        .collect();
+    tests[5].input = Some("How do I get my money back?\nI bought the shoes three weeks ago.".to_owned());
+    tests[5].expected_output = Some(json!("You can return your shoes within 30 days."));
+    tests
+}
+
+/// Ten passed tests.
+pub(crate) fn completed() -> (Summary, Vec<TestResult>) {
+    let results: Vec<TestResult> = (0..10)
+        .map(|n| executed(n, &format!("greeting-{n}"), Status::Pass, "Hi!", json!("hello")))
+        .collect();
+    let summary = summary_of(&results, context());
+    (summary, results)
+}
+
+/// A run that was cut short by its deadline, with more failures than a report lists.
+pub(crate) fn cut_short() -> (Summary, Vec<TestResult>) {
+    let failed = |n| TestResult {
+        metrics: vec![metric("contains", Some(false), "the output does not contain \"hello\"")],
+        ..executed(
+            n,
+            &format!("greeting-{n:03}"),
+            Status::Fail,
+            "Hi!",
+            json!("Good morning"),
+        )
+    };
+    let results: Vec<TestResult> = (0..40)
+        .map(|n| match n {
+            0..32 => failed(n),
+            _ => TestResult::without_execution(format!("greeting-{n:03}"), n, Status::NotRun, None),
+        })
+        .collect();
+    let context = SummaryContext {
+        stop_reason: Some(StopReason::Deadline),
+        gate: Gate::Failed,
+        discarded_results: 2,
+        ..context()
+    };
+    (summary_of(&results, context), results)
+}
+
+/// Every text tries to break out of where it is shown.
+pub(crate) fn hostile() -> (Summary, Vec<TestResult>) {
+    let evil = "</td><script>alert(1)</script>\r\nBcc: all@example.org\r\n\r\n\x1b[2J\x1b]0;owned\x07\u{202e}&\"'\0\u{fffe}]]>";
+    let results = vec![
+        TestResult {
+            description: Some(evil.to_owned()),
+            metrics: vec![metric(evil, Some(false), evil)],
+            ..executed(0, evil, Status::Fail, evil, json!(evil))
+        },
+        TestResult {
+            error: Some(ErrorDetail {
+                body: Some(evil.repeat(1_000)),
+                ..ErrorDetail::new(ErrorClass::Protocol, evil)
+            }),
+            output: None,
+            metrics: Vec::new(),
+            ..executed(1, "plain", Status::Error, evil, Value::Null)
+        },
+    ];
+    let context = SummaryContext {
+        test_configuration_name: evil.to_owned(),
+        test_set_name: Some(evil.to_owned()),
+        endpoint_name: evil.to_owned(),
+        project_name: Some(evil.to_owned()),
+        ..context()
+    };
+    (summary_of(&results, context), results)
+}

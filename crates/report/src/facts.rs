@@ -1,0 +1,107 @@
+//! The facts of a run as labelled lines. Text and mail show the same.
+
+use testfleet_model::Summary;
+use testfleet_model::state::StopReason;
+use testfleet_model::summary::{Gate, Percentiles, elapsed_text};
+
+use crate::number::grouped;
+use crate::visible::one_line;
+
+const MAX_NAME: usize = 200;
+/// Names of usage that are shown.
+const MAX_USAGE: usize = 6;
+
+/// `Partial: 8/10 passed`.
+pub(crate) fn headline(summary: &Summary) -> String {
+    format!(
+        "{}: {}/{} passed",
+        summary.final_status, summary.tests_passed, summary.total_tests
+    )
+}
+
+/// Tests that failed, are in error or inconclusive.
+pub(crate) fn not_well(summary: &Summary) -> usize {
+    (summary.failed_tests + summary.tests_inconclusive) as usize
+}
+
+/// Label and value, in the order to show them; all values on one line and safe to show. What a run does not
+/// have is left out.
+pub(crate) fn of(summary: &Summary) -> Vec<(&'static str, String)> {
+    let name = |text: &str| one_line(text, MAX_NAME);
+    let mut facts = vec![
+        ("mode", summary.execution_mode.to_string()),
+        ("duration", summary.execution_time.clone()),
+        ("endpoint", name(&summary.endpoint_name)),
+    ];
+    facts.extend(summary.test_set_name.as_deref().map(|set| ("test set", name(set))));
+    facts.extend(
+        summary
+            .project_name
+            .as_deref()
+            .map(|project| ("project", name(project))),
+    );
+    facts.extend(summary.latency_ms.map(|latency| ("latency", latency_text(latency))));
+    if !summary.usage.is_empty() {
+        facts.push(("usage", usage_text(summary)));
+    }
+    facts.extend(summary.cost.map(|cost| ("cost", grouped(cost, 6))));
+    if summary.retries > 0 {
+        facts.push(("retries", summary.retries.to_string()));
+    }
+    if summary.discarded_results > 0 {
+        let count = summary.discarded_results;
+        facts.push((
+            "discarded",
+            format!("{count} late {}", if count == 1 { "result" } else { "results" }),
+        ));
+    }
+    facts.extend(gate_text(summary.gate).map(|gate| ("gate", gate.to_owned())));
+    facts.extend(
+        summary
+            .stop_reason
+            .map(|reason| ("stopped", stop_text(reason).to_owned())),
+    );
+    facts.push(("run", summary.test_run_id.to_string()));
+    facts
+}
+
+fn latency_text(latency: Percentiles) -> String {
+    let all = [
+        ("p50", latency.p50),
+        ("p90", latency.p90),
+        ("p95", latency.p95),
+        ("p99", latency.p99),
+        ("max", latency.max),
+    ];
+    all.map(|(name, milliseconds)| format!("{name} {}", elapsed_text(milliseconds)))
+        .join(" · ")
+}
+
+fn usage_text(summary: &Summary) -> String {
+    let mut parts: Vec<String> = summary
+        .usage
+        .iter()
+        .take(MAX_USAGE)
+        .map(|(name, sum)| format!("{} {}", one_line(name, 40), grouped(*sum, 2)))
+        .collect();
+    if summary.usage.len() > MAX_USAGE {
+        parts.push(format!("… and {} more", summary.usage.len() - MAX_USAGE));
+    }
+    parts.join(" · ")
+}
+
+fn gate_text(gate: Gate) -> Option<&'static str> {
+    match gate {
+        Gate::Passed => Some("passed"),
+        Gate::Failed => Some("failed"),
+        Gate::NotEvaluated => None,
+    }
+}
+
+fn stop_text(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Cancelled => "cancelled by request",
+        StopReason::Deadline => "not done by its deadline",
+        StopReason::Abandoned => "its submission was never finished",
+    }
+}

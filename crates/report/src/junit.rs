@@ -1,0 +1,264 @@
+//! JUnit XML for CI systems: one suite per run, written one result at a time.
+//!
+//! `Fail` is a `failure`; `Error` and `Inconclusive` are an `error`, since neither says the test would pass;
+//! `Skipped`, `NotRun` and `Cancelled` are `skipped`. Characters that XML 1.0 does not allow are left out, since
+//! one of them makes the whole document unreadable. Outputs are cut to [`MAX_OUTPUT`] characters.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use testfleet_model::{Status, Summary, TestResult};
+
+use crate::story::{reason, written};
+use crate::visible;
+
+/// Characters of an output that are written; of passed tests none.
+pub const MAX_OUTPUT: usize = 4_000;
+const MAX_MESSAGE: usize = 500;
+
+/// Writes one document. Without [`Self::finish`] it is not complete.
+pub struct JunitWriter<W> {
+    out: W,
+    class_name: String,
+}
+
+impl<W: Write> JunitWriter<W> {
+    /// Writes the head of the suite: counts, times and properties come from the summary.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to.
+    pub fn begin(mut out: W, summary: &Summary) -> io::Result<Self> {
+        let name = escaped(&summary.test_configuration_name);
+        let counts = format!(
+            "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\"",
+            summary.total_tests,
+            summary.tests_failed,
+            summary.execution_errors + summary.tests_inconclusive,
+            summary.tests_skipped + summary.tests_not_run + summary.tests_cancelled,
+            seconds(summary.total_execution_time_ms),
+        );
+        let timestamp = summary.started_at.map_or_else(String::new, |time| {
+            format!(" timestamp=\"{}\"", time.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
+        });
+        writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+        writeln!(out, "<testsuites name=\"testfleet\" {}>", without_skipped(&counts))?;
+        writeln!(out, "  <testsuite name=\"{name}\" {counts}{timestamp}>")?;
+        writeln!(out, "    <properties>")?;
+        for (key, value) in properties(summary) {
+            writeln!(out, "      <property name=\"{key}\" value=\"{}\"/>", escaped(&value))?;
+        }
+        writeln!(out, "    </properties>")?;
+        Ok(Self { out, class_name: name })
+    }
+
+    /// Writes one result.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to.
+    pub fn result(&mut self, result: &TestResult) -> io::Result<()> {
+        let inner = outcome(result);
+        let head = format!(
+            "    <testcase name=\"{}\" classname=\"{}\" time=\"{}\"",
+            escaped(&display_name(result)),
+            self.class_name,
+            seconds(result.execution_time_ms),
+        );
+        if inner.is_empty() {
+            writeln!(self.out, "{head}/>")
+        } else {
+            writeln!(self.out, "{head}>\n{inner}    </testcase>")
+        }
+    }
+
+    /// Closes the document and flushes.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to.
+    pub fn finish(mut self) -> io::Result<W> {
+        writeln!(self.out, "  </testsuite>\n</testsuites>")?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+/// Writes the whole document.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn write<'a>(
+    out: impl Write,
+    summary: &Summary,
+    results: impl IntoIterator<Item = &'a TestResult>,
+) -> io::Result<()> {
+    let mut writer = JunitWriter::begin(out, summary)?;
+    for result in results {
+        writer.result(result)?;
+    }
+    writer.finish().map(drop)
+}
+
+fn properties(summary: &Summary) -> Vec<(&'static str, String)> {
+    let mut all = vec![
+        ("test_run_id", summary.test_run_id.to_string()),
+        ("final_status", summary.final_status.word().to_owned()),
+        ("execution_mode", summary.execution_mode.name().to_owned()),
+        ("endpoint", summary.endpoint_name.clone()),
+    ];
+    let optional = [
+        ("test_set", &summary.test_set_name),
+        ("project", &summary.project_name),
+        ("test_configuration_id", &summary.test_configuration_id),
+    ];
+    all.extend(
+        optional
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.clone()?))),
+    );
+    all.extend(
+        summary
+            .stop_reason
+            .map(|reason| ("stop_reason", reason.word().to_owned())),
+    );
+    all
+}
+
+fn display_name(result: &TestResult) -> String {
+    match &result.description {
+        Some(description) => format!("{} ({description})", result.test_id),
+        None => result.test_id.clone(),
+    }
+}
+
+/// The elements inside of a test case; empty for a test that passed.
+fn outcome(result: &TestResult) -> String {
+    match result.status {
+        Status::Pass => String::new(),
+        Status::Fail => failure("failure", result),
+        Status::Error | Status::Inconclusive => failure("error", result),
+        Status::Skipped => skipped("left out on purpose"),
+        Status::NotRun => skipped(&with_reason("never started", result)),
+        Status::Cancelled => skipped(&with_reason("cancelled before it was finished", result)),
+    }
+}
+
+fn with_reason(what: &str, result: &TestResult) -> String {
+    match &result.error {
+        Some(error) => format!("{what}: {}", error.message),
+        None => what.to_owned(),
+    }
+}
+
+fn skipped(message: &str) -> String {
+    format!("      <skipped message=\"{}\"/>\n", attribute(message))
+}
+
+fn failure(element: &str, result: &TestResult) -> String {
+    let mut reasons: Vec<String> = result.metrics.iter().filter_map(reason).collect();
+    let kind = match (&result.error, result.status) {
+        (Some(error), _) => error.class.word().to_owned(),
+        (None, Status::Inconclusive) => "inconclusive".to_owned(),
+        (None, _) => first_failing_kind(result),
+    };
+    if let Some(error) = &result.error {
+        let status = error
+            .http_status
+            .map_or_else(String::new, |status| format!(" (HTTP {status})"));
+        reasons.insert(0, format!("{}{status}", error.message));
+    }
+    let mut text = reasons.join("\n");
+    if result.attempts > 1 {
+        let _ = write!(text, "\nafter {} attempts", result.attempts);
+    }
+    let mut xml = format!(
+        "      <{element} message=\"{}\" type=\"{}\">{}</{element}>\n",
+        attribute(&reasons.join("; ")),
+        attribute(&kind),
+        escaped(&visible::lines(&text, MAX_OUTPUT)),
+    );
+    let output = result.output.as_ref().map(written);
+    let body = result.error.as_ref().and_then(|error| error.body.clone());
+    if let Some(output) = output.or(body) {
+        let shown = escaped(&visible::lines(&output, MAX_OUTPUT));
+        let _ = writeln!(xml, "      <system-out>{shown}</system-out>");
+    }
+    xml
+}
+
+fn first_failing_kind(result: &TestResult) -> String {
+    let failing = result
+        .metrics
+        .iter()
+        .find(|metric| metric.counts && metric.is_successful == Some(false));
+    failing.map_or_else(|| "metric".to_owned(), |metric| metric.kind.clone())
+}
+
+/// `testsuites` has no `skipped` in the schemas that CI systems check.
+fn without_skipped(counts: &str) -> String {
+    counts
+        .split(' ')
+        .filter(|part| !part.starts_with("skipped="))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn seconds(milliseconds: f64) -> String {
+    format!("{:.3}", milliseconds.max(0.0) / 1_000.0)
+}
+
+fn attribute(text: &str) -> String {
+    escaped(&visible::one_line(text, MAX_MESSAGE))
+}
+
+/// Escapes for text and attributes alike, and leaves out what XML 1.0 does not allow.
+fn escaped(text: &str) -> String {
+    let mut xml = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => xml.push_str("&amp;"),
+            '<' => xml.push_str("&lt;"),
+            '>' => xml.push_str("&gt;"),
+            '"' => xml.push_str("&quot;"),
+            '\n' | '\t' => xml.push(c),
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => {}
+            c => xml.push(c),
+        }
+    }
+    xml
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example;
+
+    fn rendered(summary: &Summary, results: &[TestResult]) -> String {
+        let mut bytes = Vec::new();
+        write(&mut bytes, summary, results).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_report_of_a_partial_run() {
+        let (summary, results) = example::partial();
+        insta::assert_snapshot!(rendered(&summary, &results));
+    }
+
+    #[test]
+    fn hostile_data_leaves_the_document_readable() {
+        let (summary, results) = example::hostile();
+        let xml = rendered(&summary, &results);
+        let report = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+        assert_eq!(report.test_suites.len(), 1);
+        assert_eq!(report.test_suites[0].test_cases.len(), results.len());
+        assert!(!xml.chars().any(|c| c.is_control() && c != '\n'), "{xml}");
+    }
+
+    #[test]
+    fn counts_are_those_of_the_written_cases() {
+        let (summary, results) = example::partial();
+        let xml = rendered(&summary, &results);
+        let suite = &quick_junit::Report::deserialize_from_str(&xml).unwrap().test_suites[0];
+        assert_eq!((suite.tests, suite.failures, suite.errors), (10, 2, 2));
+        assert_eq!(suite.test_cases.len(), 10);
+    }
+}
