@@ -47,7 +47,8 @@ pub struct StartOptions {
     pub append_only: bool,
     /// Whether to listen on a free port of 127.0.0.1 as well.
     pub tcp: bool,
-    /// Further settings of the server, name and value (`("maxmemory", "10mb")`); they win over the ones set here.
+    /// Further settings of the server, name and value (`("maxmemory", "10mb")`); they win over the ones set here. Spaces
+    /// separate the words of a value.
     pub settings: Vec<(String, String)>,
     /// How long to wait for the first answer; loading a large append-only file is part of it.
     pub ready_within: Duration,
@@ -365,30 +366,30 @@ impl PrivateRedis {
         // Relative to the data directory, so that spaces in its path never meet the server's own parsing.
         command.current_dir(self.home.data()).process_group(0);
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        for (name, value) in self.settings() {
+        for (name, value) in self.fixed_settings() {
             command.arg(format!("--{name}")).arg(value);
+        }
+        for (name, value) in &self.options.settings {
+            // The server quotes each argument, so several words must be several arguments.
+            command.arg(format!("--{name}")).args(value.split(' '));
         }
         Ok(command)
     }
 
-    fn settings(&self) -> Vec<(String, String)> {
-        let socket = self.home.socket().display().to_string();
-        let port = self.port.unwrap_or(0).to_string();
-        let append_only = if self.options.append_only { "yes" } else { "no" };
-        let fixed = [
-            ("port", port.as_str()),
-            ("bind", "127.0.0.1"),
-            ("unixsocket", &socket),
-            ("unixsocketperm", "700"),
-            ("daemonize", "no"),
-            ("dir", "."),
-            ("save", ""),
-            ("appendonly", append_only),
-            ("appendfsync", "everysec"),
-            ("maxmemory-policy", "noeviction"),
-        ];
-        let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        fixed.into_iter().chain(self.options.settings.iter().cloned()).collect()
+    fn fixed_settings(&self) -> [(&'static str, String); 10] {
+        let yes_or_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        [
+            ("port", self.port.unwrap_or(0).to_string()),
+            ("bind", "127.0.0.1".to_owned()),
+            ("unixsocket", self.home.socket().display().to_string()),
+            ("unixsocketperm", "700".to_owned()),
+            ("daemonize", yes_or_no(false)),
+            ("dir", ".".to_owned()),
+            ("save", String::new()),
+            ("appendonly", yes_or_no(self.options.append_only)),
+            ("appendfsync", "everysec".to_owned()),
+            ("maxmemory-policy", "noeviction".to_owned()),
+        ]
     }
 }
 

@@ -1,0 +1,252 @@
+//! Whether a Redis can carry runs: reachable, new enough, writable, and not about to forget.
+//!
+//! Everything is read from `INFO`, since `CONFIG GET` is closed or renamed at many providers. An evicting
+//! `maxmemory-policy` together with `maxmemory 0` never evicts and is only warned about.
+
+mod info;
+
+use std::time::Duration;
+
+use deadpool_redis::redis::ServerErrorKind;
+use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, cmd};
+
+use crate::settings::{RedisSettings, SecretUrl};
+pub use info::ServerInfo;
+
+/// The oldest version that has all we use (script flags).
+const OLDEST: (u32, u32) = (7, 0);
+
+/// How to check.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckOptions {
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// The longest wait for an answer.
+    pub response_timeout: Duration,
+    /// Whether a server that may forget is accepted, with warnings.
+    pub allow_volatile: bool,
+}
+
+impl From<&RedisSettings> for CheckOptions {
+    fn from(settings: &RedisSettings) -> Self {
+        Self {
+            connect_timeout: settings.connect_timeout,
+            response_timeout: settings.response_timeout,
+            allow_volatile: settings.allow_volatile,
+        }
+    }
+}
+
+/// A server that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerReport {
+    /// `Redis 7.0.15`, `Valkey 9.1.0`.
+    pub version: String,
+    /// What an operator should know; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why a server cannot be used. Each message is one line with something to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerCheckError {
+    /// The URL is none.
+    #[error(
+        "{url} is no Redis URL ({source}); expected redis://[user:password@]host[:port][/db] or redis+unix:///path"
+    )]
+    Url {
+        /// Masked.
+        url: String,
+        /// What the client said.
+        source: RedisError,
+    },
+    /// Nobody listens there.
+    #[error("nothing listens at {url}; start the server, or correct redis.url")]
+    Refused {
+        /// Masked.
+        url: String,
+    },
+    /// No answer in time.
+    #[error(
+        "{url} did not answer in time; check address and firewall, or raise redis.connect_timeout and redis.response_timeout"
+    )]
+    Timeout {
+        /// Masked.
+        url: String,
+    },
+    /// Any other failure of the network: unknown host, reset.
+    #[error("{url} cannot be reached ({source}); check host name and network")]
+    Unreachable {
+        /// Masked.
+        url: String,
+        /// What the system said.
+        source: RedisError,
+    },
+    /// The server wants a password and the URL has none.
+    #[error(
+        "{url} asks for a password; put it into redis.url as redis://user:password@host, or use TESTFLEET_REDIS_URL_FILE"
+    )]
+    PasswordMissing {
+        /// Masked.
+        url: String,
+    },
+    /// The server does not accept user or password.
+    #[error("{url} refuses user or password; correct them in redis.url (special characters percent-encoded)")]
+    PasswordWrong {
+        /// Masked.
+        url: String,
+    },
+    /// The user may not do what we need.
+    #[error(
+        "{url} does not permit {command}; give the user the rights `+@all -@dangerous +info` on the keys of redis.prefix"
+    )]
+    NotPermitted {
+        /// Masked.
+        url: String,
+        /// The refused command.
+        command: &'static str,
+    },
+    /// The server still reads its data.
+    #[error("{url} is still loading its data; try again when it has finished")]
+    Loading {
+        /// Masked.
+        url: String,
+    },
+    /// Too old.
+    #[error("{url} runs {version}; Redis 7.0 or newer, or Valkey, is needed")]
+    TooOld {
+        /// Masked.
+        url: String,
+        /// What it runs.
+        version: String,
+    },
+    /// A replica, or a Sentinel, cannot be written to.
+    #[error("{url} has the role {role}; redis.url must name the primary")]
+    NotPrimary {
+        /// Masked.
+        url: String,
+        /// `slave`, `sentinel`.
+        role: String,
+    },
+    /// It may forget acknowledged runs.
+    #[error("{url} may lose acknowledged runs: {}; or accept that with redis.allow_volatile = true", reasons.join("; "))]
+    Volatile {
+        /// Masked.
+        url: String,
+        /// Each with what to set.
+        reasons: Vec<String>,
+    },
+    /// Anything else.
+    #[error("{url} answered {command} with an error: {source}")]
+    Other {
+        /// Masked.
+        url: String,
+        /// The command.
+        command: &'static str,
+        /// The answer.
+        source: RedisError,
+    },
+}
+
+/// Connects to `url` and checks the server.
+///
+/// # Errors
+/// The first thing that is wrong; see [`ServerCheckError`].
+pub async fn check_url(url: &SecretUrl, options: CheckOptions) -> Result<ServerReport, ServerCheckError> {
+    let mut connection = connect(url, options).await?;
+    check_connection(&mut connection, &url.masked(), options.allow_volatile).await
+}
+
+async fn connect(url: &SecretUrl, options: CheckOptions) -> Result<MultiplexedConnection, ServerCheckError> {
+    let masked = url.masked();
+    let client = Client::open(url.expose()).map_err(|source| ServerCheckError::Url {
+        url: masked.clone(),
+        source,
+    })?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(options.connect_timeout))
+        .set_response_timeout(Some(options.response_timeout));
+    let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+    connected.map_err(|error| classify(error, masked, "AUTH"))
+}
+
+/// Checks the server behind a connection. `url` is for messages and must be masked.
+///
+/// # Errors
+/// The first thing that is wrong; see [`ServerCheckError`].
+pub async fn check_connection(
+    connection: &mut impl ConnectionLike,
+    url: &str,
+    allow_volatile: bool,
+) -> Result<ServerReport, ServerCheckError> {
+    let () = ask(connection, url, "PING", &cmd("PING")).await?;
+    let text: String = ask(connection, url, "INFO", &cmd("INFO")).await?;
+    let report = judge(&ServerInfo::parse(&text), url, allow_volatile)?;
+    let () = ask(connection, url, "EVAL", cmd("EVAL").arg("return 1").arg(0)).await?;
+    Ok(report)
+}
+
+/// The verdict on what a server says of itself, without a server.
+///
+/// # Errors
+/// [`ServerCheckError::TooOld`], [`ServerCheckError::NotPrimary`] or [`ServerCheckError::Volatile`].
+pub fn judge(info: &ServerInfo, url: &str, allow_volatile: bool) -> Result<ServerReport, ServerCheckError> {
+    let url = url.to_owned();
+    let version = info.version();
+    if let Some(role) = info.role_that_is_not_primary() {
+        return Err(ServerCheckError::NotPrimary { url, role });
+    }
+    if info.redis_version() < Some(OLDEST) {
+        return Err(ServerCheckError::TooOld { url, version });
+    }
+    let reasons = info.reasons_to_forget();
+    let mut warnings = info.remarks();
+    if reasons.is_empty() {
+        return Ok(ServerReport { version, warnings });
+    }
+    if !allow_volatile {
+        return Err(ServerCheckError::Volatile { url, reasons });
+    }
+    warnings.extend(
+        reasons
+            .iter()
+            .map(|reason| format!("acknowledged runs may be lost: {reason}")),
+    );
+    Ok(ServerReport { version, warnings })
+}
+
+async fn ask<T: FromRedisValue>(
+    connection: &mut impl ConnectionLike,
+    url: &str,
+    name: &'static str,
+    command: &Cmd,
+) -> Result<T, ServerCheckError> {
+    command
+        .query_async(connection)
+        .await
+        .map_err(|error| classify(error, url.to_owned(), name))
+}
+
+fn classify(error: RedisError, url: String, command: &'static str) -> ServerCheckError {
+    if error.is_connection_refusal() {
+        return ServerCheckError::Refused { url };
+    }
+    if error.is_timeout() {
+        return ServerCheckError::Timeout { url };
+    }
+    match (error.kind(), error.code()) {
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS")) => ServerCheckError::PasswordWrong { url },
+        (_, Some("NOAUTH")) => ServerCheckError::PasswordMissing { url },
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => ServerCheckError::NotPermitted { url, command },
+        (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => ServerCheckError::Loading { url },
+        (ErrorKind::Io, _) => ServerCheckError::Unreachable { url, source: error },
+        _ => ServerCheckError::Other {
+            url,
+            command,
+            source: error,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;
