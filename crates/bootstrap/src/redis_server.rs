@@ -5,7 +5,7 @@
 //! * The server runs in a process group of its own: Ctrl-C in the terminal reaches the program, which can still drain
 //!   into the server before it stops it.
 //! * It ends with its owner: by [`PrivateRedis::stop`], by drop, and also when the owner is killed, through the
-//!   [`lifeline`]. Should even that fail, the next start on the same directory ends the leftover first.
+//!   lifeline (`redis_server/lifeline.rs`). Should even that fail, the next start on the same directory ends the leftover first.
 //! * Two owners never share a data directory: it is locked while the server runs.
 //!
 //! Starting blocks the calling thread (about 10 ms for an empty directory, longer when an append-only file is loaded).

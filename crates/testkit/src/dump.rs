@@ -10,7 +10,7 @@
 //! | stream | `{"stream": [["1-0", {"field": "value"}]]}` |
 //!
 //! A key with an expiry is followed by `"<key> ttl": true`: the remaining time changes with every look, whether there is
-//! one does not. Sets, sorted sets and streams carry their type, so that [`load`] can tell them from lists and hashes
+//! one does not. Sets, sorted sets and streams carry their type, so that [`TestRedis::load`](crate::TestRedis::load) can tell them from lists and hashes
 //! (whose values are never lists). Whole scores are integers, infinite ones are text. Bytes that are no UTF-8 are shown
 //! with the replacement character.
 
@@ -79,8 +79,7 @@ async fn value_of(connection: &mut MultiplexedConnection, key: &str) -> Option<V
             json!({ "zset": members.iter().map(|(member, value)| json!([text(member), score(*value)])).collect::<Vec<_>>() })
         }
         "stream" => {
-            let entries: Vec<(String, Pairs)> =
-                ask(connection, cmd("XRANGE").arg(key).arg("-").arg("+")).await;
+            let entries: Vec<(String, Pairs)> = ask(connection, cmd("XRANGE").arg(key).arg("-").arg("+")).await;
             json!({ "stream": entries.into_iter().map(|(id, pairs)| json!([id, fields(pairs)])).collect::<Vec<_>>() })
         }
         "none" => return None,

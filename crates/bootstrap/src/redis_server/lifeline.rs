@@ -44,15 +44,6 @@ impl Lifeline {
     }
 }
 
-#[cfg(test)]
-impl Lifeline {
-    /// What the death of the owner does: the pipe closes and nobody calls the watcher off.
-    pub(super) fn cut(&mut self) {
-        drop(self.watcher.stdin.take());
-        self.watcher.wait().unwrap();
-    }
-}
-
 impl Drop for Lifeline {
     fn drop(&mut self) {
         // The watcher must die before the pipe closes, else it would act.

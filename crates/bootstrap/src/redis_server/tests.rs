@@ -99,20 +99,48 @@ fn a_server_left_by_a_killed_owner_is_ended_before_the_next_starts() {
     assert!(ask(&server, &["PING"]).contains("PONG"));
 }
 
+/// Tells the process that plays the owner where to start its server.
+const OWNER_DIRECTORY: &str = "OWNER_DIRECTORY";
+const READY: &str = "ready";
+
 #[test]
-fn the_server_ends_when_its_owner_is_gone() {
+fn the_server_ends_when_its_owner_is_killed() {
+    if let Some(directory) = std::env::var_os(OWNER_DIRECTORY).map(PathBuf::from) {
+        return be_an_owner_until_killed(&directory);
+    }
     let directory = tempfile::tempdir().unwrap();
-    let mut server = PrivateRedis::start(&kept(directory.path())).unwrap();
-    let mut connection = UnixStream::connect(server.socket()).unwrap();
-    // What the death of the owner does: the pipe closes, nobody calls the watcher off.
-    let mut running = server.running.take().unwrap();
-    running._lifeline.as_mut().unwrap().cut();
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "redis_server::tests::the_server_ends_when_its_owner_is_killed",
+            "--exact",
+        ])
+        .env(OWNER_DIRECTORY, directory.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(
+        poll(STOP_WITHIN * 3, || directory.path().join(READY).exists()),
+        "the owner has started its server"
+    );
+    let socket = PathBuf::from(std::fs::read_to_string(directory.path().join("server.socket")).unwrap());
+    let mut connection = UnixStream::connect(&socket).unwrap();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
     assert_eq!(
         connection.read(&mut [0; 1]).unwrap(),
         0,
         "the connection ends with the server"
     );
-    running.child.wait().unwrap();
+    let own = socket.parent().unwrap().to_owned();
+    assert!(poll(STOP_WITHIN, || !own.exists()), "and its directory goes too");
+}
+
+fn be_an_owner_until_killed(directory: &Path) {
+    let _server = PrivateRedis::start(&kept(directory)).unwrap();
+    std::fs::write(directory.join(READY), "").unwrap();
+    loop {
+        std::thread::park();
+    }
 }
 
 #[test]
@@ -132,7 +160,7 @@ fn a_server_that_refuses_its_settings_is_reported_with_its_log() {
 fn a_program_that_never_answers_is_killed_after_the_bound() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("server");
-    std::fs::write(&program, "#!/bin/sh\necho warming up\nexec sleep 600\n").unwrap();
+    std::fs::write(&program, "#!/bin/sh\necho warming up\nkill -s STOP $$\n").unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let within = Duration::from_millis(300);
     let options = StartOptions {
