@@ -7,6 +7,7 @@
 //! The fields are plain and public, so that a test can change one: rules between fields are checked at load only.
 
 mod byte_size;
+mod layer;
 mod origin;
 mod problem;
 mod reader;
@@ -16,6 +17,7 @@ mod section;
 mod show;
 mod source;
 
+use layer::Layered;
 pub use origin::Origin;
 pub use problem::{Problem, SettingsError};
 use reader::Reader;
@@ -58,7 +60,7 @@ impl Settings {
     /// # Errors
     /// All problems of all sources, never only the first.
     pub fn load(sources: Sources) -> Result<Self, SettingsError> {
-        let mut reader = Reader::new(sources.layered());
+        let mut reader = Reader::new(Layered::new(&sources));
         let settings = Self {
             redis: section::redis(&mut reader),
             worker: section::worker(&mut reader),

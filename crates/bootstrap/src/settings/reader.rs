@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::source::{Layered, Raw};
+use super::layer::{Layered, Raw};
 use super::{LogFormat, Origin, Problem, SecretUrl, SettingsError, Shown, byte_size, rule};
 
 /// Keys whose values are never shown, and which may be read from a file named by a variable.
