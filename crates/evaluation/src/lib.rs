@@ -5,9 +5,9 @@
 //! * [`decide`] turns the results of a test's metrics into its status; [`effective`] says which metrics those are.
 //! * [`assess`] does all of that for one test.
 //!
-//! No I/O, no async, no clock, no randomness: time is passed in. Nothing here panics on any output, and the work
-//! of a metric is bounded by the sizes of its configuration and of the output; where a measure would cost
-//! more than that (Levenshtein, JSONPath), it is an error of the metric that says so.
+//! No I/O, no async, no clock, no randomness: time is passed in. Nothing here panics on any output. Where a measure
+//! would cost far more than the sizes of pattern and output suggest (Levenshtein, JSONPath), it is an error of the metric
+//! that says so. One bound is missing: a JSON Schema may ask for exponential work.
 //!
 //! Deliberately absent: calling an endpoint or a model, rendering templates (values of metrics are data), and
 //! deciding what to do with an endpoint that failed; a test whose call failed has no metrics evaluated.

@@ -37,6 +37,10 @@ impl Json {
         let Some(schema) = &self.schema else {
             return Finding::holds(true, "the output is JSON".to_owned());
         };
+        // Collecting violations can cost a thousand times as much as finding out whether there are any.
+        if schema.is_valid(value) {
+            return Finding::holds(true, "the output is JSON that matches the schema".to_owned());
+        }
         let mut violations = schema.iter_errors(value);
         let listed: Vec<_> = violations
             .by_ref()
@@ -51,9 +55,6 @@ impl Json {
                 format!("{place}: {}", sentence(&error.masked().to_string(), 200))
             })
             .collect();
-        if listed.is_empty() {
-            return Finding::holds(true, "the output is JSON that matches the schema".to_owned());
-        }
         let more = if violations.next().is_some() { "; and more" } else { "" };
         Finding::holds(
             false,

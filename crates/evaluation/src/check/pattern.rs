@@ -11,7 +11,7 @@ use crate::problem::Problems;
 use crate::subject::{Seen, Subject};
 
 /// Bytes of a compiled pattern. Searching takes at most pattern × output, so this bounds time as well as memory.
-pub(super) const SIZE_LIMIT: usize = 2 * 1_024 * 1_024;
+pub(super) const SIZE_LIMIT: usize = 10 * 1_024 * 1_024;
 /// Bytes of the cache a search may use.
 pub(super) const CACHE_LIMIT: usize = 2 * 1_024 * 1_024;
 /// Groups within groups.
