@@ -1,1 +1,46 @@
-//! placeholder
+//! The store: the only crate that speaks Redis.
+//!
+//! It owns key names ([`key`]), the Lua transitions (`src/lua`, one file per arrow of the state machine), typed
+//! calls for them, and read-only views for operators ([`view`]). It records decisions and takes none: what to
+//! retry, what a verdict is and when to give up is decided by its callers.
+//!
+//! Every state change is one script, so a crash between two round trips cannot leave half of one. Every script
+//! checks before it writes, compares the fence of whoever calls it, and measures time with the server's clock.
+//!
+//! How it fails: a call that could not be made, or whose answer was lost, is a [`StoreError`]; it may have
+//! happened nevertheless, and every transition can be repeated safely. Refusals that a caller has to expect
+//! (`Lost`, `Closed`, `Unregistered`) are values.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod answer;
+mod bell;
+mod configuration;
+mod control;
+mod error;
+pub mod key;
+mod link;
+mod recovery;
+pub mod script;
+mod submission;
+pub mod view;
+mod work;
+
+pub use bell::Bell;
+pub use configuration::{Put, StoredConfiguration};
+pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
+pub use error::{StoreError, StoreErrorKind};
+pub use link::{Store, StoreOptions};
+pub use recovery::{Reaped, Swept};
+pub use submission::{Activated, Created, Idempotency, NewRun, Staged};
+pub use work::{
+    ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, Heartbeat, JobRef, Reconciled,
+    Released, Retry, Seat, Settled, Want, WorkerInfo,
+};
+
+/// The most jobs one call of `complete`, `retry` or `hand_back` takes, and the most tests one claim gives.
+/// Lua unpacks about 8,000 values at most; one script should also stay far below a millisecond or two.
+pub const BATCH_LIMIT: usize = 256;
+
+/// The most tests one call of `stage` takes.
+pub const STAGE_LIMIT: usize = 2_000;

@@ -1,0 +1,34 @@
+--- fill: gives tests of a closed run the result they did not get, under the right of its collection.
+-- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, COUNTDOWN-EXACT, COLLECT-ONCE
+-- Flags: allow-oom
+-- Keys: run run:tests run:tries run:owners run:results run:countdown ready clock endpoint:parked endpoint:slots
+--   leases worker:jobs delayed control:owners
+-- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; then per test (at most 500): index, status, result
+-- Answers: filled (tests without a result left) | lost | closed (state) | unknown
+--@include keys
+--@include time
+--@include placing
+--@include holding
+--@include counting
+local worker, run = ARGV[1], ARGV[2]
+local state, endpoint, total = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total'))
+if not state then return { 'unknown' } end
+if state ~= 'collecting' then return { 'closed', state } end
+if not holds(redis.call('HGET', key('control:owners'), 'collect:' .. run), worker, ARGV[3]) then return { 'lost' } end
+local freed = 0
+for at = 4, #ARGV, 3 do
+  local index, status = ARGV[at], ARGV[at + 1]
+  if redis.call('HSETNX', run_key(run, 'results'), index, ARGV[at + 2]) == 1 then
+    local owner = read_owner(redis.call('HGET', run_key(run, 'owners'), index))
+    if owner then
+      free(run, index, owner.worker, endpoint)
+      freed = freed + 1
+    end
+    redis.call('HDEL', run_key(run, 'tests'), index)
+    redis.call('HDEL', run_key(run, 'tries'), index)
+    redis.call('ZREM', key('delayed'), job_id(run, index))
+    redis.call('HINCRBY', run_key(run), 'count:' .. status, 1)
+  end
+end
+unpark(endpoint, freed)
+return { 'filled', write_countdown(run, tonumber(total)) }

@@ -1,0 +1,201 @@
+-- Choosing what to work on: control jobs first (their lane never waits behind tests), then tests of the ready
+-- runs by virtual time, within the room of the run and of its endpoint.
+local CONTROL_LEASE_MS = 60000
+local LOOK_AT_MOST = 64
+local PROMOTE_AT_MOST = 200
+
+-- Retries whose time has come go back to their runs.
+local function promote_due()
+  local due = redis.call('ZRANGE', key('delayed'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, PROMOTE_AT_MOST)
+  for _, job in ipairs(due) do
+    local run, index = split_job(job)
+    if run then
+      local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
+      if is_open(state) then
+        redis.call('RPUSH', run_key(run, 'again'), index)
+        place(run, endpoint)
+      end
+    end
+  end
+  if #due > 0 then redis.call('ZREM', key('delayed'), unpack(due)) end
+end
+
+local function claim_control(worker, want)
+  local answer = {}
+  if want < 1 then return answer end
+  local due = redis.call('ZRANGE', key('control'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, want)
+  if #due == 0 then return answer end
+  local fence = whole(next_fence(redis.call('GET', key('fence'))))
+  redis.call('SET', key('fence'), fence)
+  redis.call('ZREM', key('control'), unpack(due))
+  for _, job in ipairs(due) do
+    local attempt = redis.call('HINCRBY', key('control:attempts'), job, 1)
+    redis.call('HSET', key('control:owners'), job,
+      worker .. '|' .. fence .. '|' .. attempt .. '|0|' .. whole(now))
+    redis.call('ZADD', key('leases'), whole(now + CONTROL_LEASE_MS), job)
+    redis.call('SADD', worker_key(worker, 'jobs'), job)
+    answer[#answer + 1] = job
+    answer[#answer + 1] = fence
+    answer[#answer + 1] = attempt
+  end
+  return answer
+end
+
+-- The indices to claim from one run: those to run again first, then fresh ones.
+local function pick(run, count, again, next_index)
+  local indices, repeated = {}, 0
+  if again > 0 then
+    indices = redis.call('LPOP', run_key(run, 'again'), math.min(count, again))
+    repeated = #indices
+  end
+  for index = next_index, next_index + count - repeated - 1 do
+    indices[#indices + 1] = whole(index)
+  end
+  return indices, repeated
+end
+
+local function claim_from(worker, run, count, fields, again, stays)
+  local state, mode, next_index, endpoint = fields[1], fields[2], tonumber(fields[4]), fields[6]
+  local lease_until = whole(now + tonumber(fields[7]))
+  local fence = whole(next_fence(fields[8]))
+  local indices, repeated = pick(run, count, again, next_index)
+  local payloads = redis.call('HMGET', run_key(run, 'tests'), unpack(indices))
+  local tries = {}
+  if repeated > 0 then
+    tries = redis.call('HMGET', run_key(run, 'tries'), unpack(indices, 1, repeated))
+  end
+  local released = fields[10] or fields[11]
+  local owners, leases, jobs, group = {}, {}, {}, {}
+  for i, index in ipairs(indices) do
+    -- A payload goes when its test gets a result, so a stale index is recognised by that and skipped.
+    if payloads[i] or redis.call('HEXISTS', run_key(run, 'results'), index) == 0 then
+      local attempts, lost, since = string.match(tries[i] or '', '^(%d+)|(%d+)|(%d+)$')
+      local attempt = (tonumber(attempts) or 0) + 1
+      local job = job_id(run, index)
+      owners[#owners + 1] = index
+      owners[#owners + 1] = worker .. '|' .. fence .. '|' .. attempt .. '|' .. (lost or '0') .. '|' .. whole(now)
+      leases[#leases + 1] = lease_until
+      leases[#leases + 1] = job
+      jobs[#jobs + 1] = job
+      group[#group + 1] = index
+      group[#group + 1] = attempt
+      group[#group + 1] = lost or '0'
+      group[#group + 1] = since or released
+      group[#group + 1] = payloads[i] or ''
+    end
+  end
+  local vt = tonumber(fields[12]) or 0
+  local served = math.max(vt, tonumber(redis.call('GET', key('clock'))) or 0)
+  vt = served + count / (tonumber(fields[9]) or 1)
+  redis.call('SET', key('clock'), whole(math.floor(served)))
+  if state == 'queued' then
+    redis.call('HSET', run_key(run), 'next', whole(next_index + #indices - repeated), 'fence', fence,
+      'vt', tostring(vt), 'state', 'progress', 'started_at', whole(now))
+  else
+    redis.call('HSET', run_key(run), 'next', whole(next_index + #indices - repeated), 'fence', fence,
+      'vt', tostring(vt))
+  end
+  if stays == 'ready' then
+    redis.call('ZADD', key('ready'), tostring(vt), run)
+  else
+    redis.call('ZREM', key('ready'), run)
+    if stays == 'parked' then redis.call('ZADD', endpoint_key(endpoint, 'parked'), tostring(vt), run) end
+  end
+  if #jobs > 0 then
+    redis.call('HSET', run_key(run, 'owners'), unpack(owners))
+    redis.call('ZADD', key('leases'), unpack(leases))
+    redis.call('SADD', worker_key(worker, 'jobs'), unpack(jobs))
+    redis.call('SADD', endpoint_key(endpoint, 'slots'), unpack(jobs))
+  end
+  local captured = ''
+  if mode == 'Sequential' then captured = redis.call('HGET', run_key(run), 'captured') or '' end
+  return { run, fence, captured, group }, #jobs
+end
+
+-- How many tests of a run may be claimed now, and how many are waiting to run again.
+local function room_of(run, fields)
+  local total, next_index, cap = tonumber(fields[3]), tonumber(fields[4]), tonumber(fields[5])
+  local again = redis.call('LLEN', run_key(run, 'again'))
+  local pending = again + total - next_index
+  local room = cap - redis.call('HLEN', run_key(run, 'owners'))
+  if fields[2] == 'Sequential' then
+    -- Test i+1 is released by the terminal result of test i, nothing else (SEQUENTIAL-ORDER).
+    if again == 0 and redis.call('HLEN', run_key(run, 'results')) ~= next_index then room = 0 end
+  end
+  return math.min(room, pending), again
+end
+
+local function endpoint_room(endpoint)
+  local cap = redis.call('HGET', endpoint_key(endpoint), 'max_concurrency')
+  if not cap then return nil end
+  return tonumber(cap) - redis.call('SCARD', endpoint_key(endpoint, 'slots'))
+end
+
+local function claim_tests(worker, want)
+  local groups, looked = {}, 0
+  while want > 0 and looked < LOOK_AT_MOST do
+    looked = looked + 1
+    local head = redis.call('ZRANGE', key('ready'), 0, 0)
+    if #head == 0 then break end
+    local run = head[1]
+    local fields = redis.call('HMGET', run_key(run), 'state', 'mode', 'total', 'next', 'cap', 'endpoint',
+      'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt')
+    if not is_open(fields[1]) then
+      redis.call('ZREM', key('ready'), run)
+    else
+      local endpoint = fields[6]
+      local room, again = room_of(run, fields)
+      local free_slots = endpoint_room(endpoint)
+      if room < 1 then
+        -- Nothing to claim until something of this run ends; a parked run may use the room instead.
+        redis.call('ZREM', key('ready'), run)
+        unpark(endpoint, 1)
+      elseif free_slots and free_slots < 1 then
+        redis.call('ZREM', key('ready'), run)
+        redis.call('ZADD', endpoint_key(endpoint, 'parked'), tonumber(fields[12]) or 0, run)
+      else
+        local count = math.min(want, room, free_slots or room)
+        local stays = nil
+        if room > count then stays = (free_slots == count) and 'parked' or 'ready' end
+        local group, claimed = claim_from(worker, run, count, fields, again, stays)
+        if claimed > 0 then groups[#groups + 1] = group end
+        want = want - claimed
+      end
+    end
+  end
+  return groups
+end
+
+-- Milliseconds until something becomes claimable by itself; -1 when nothing is scheduled.
+local function next_due()
+  local soonest
+  for _, name in ipairs({ 'delayed', 'control' }) do
+    local head = redis.call('ZRANGE', key(name), 0, 0, 'WITHSCORES')
+    if #head == 2 then
+      local wait = math.max(0, tonumber(head[2]) - now)
+      if not soonest or wait < soonest then soonest = wait end
+    end
+  end
+  return soonest or -1
+end
+
+-- A worker that is not registered, or that has since begun a new epoch, gets nothing: the claim may come from
+-- a connection it has already given up.
+local function may_claim(worker, epoch)
+  if not redis.call('ZSCORE', key('workers'), worker) then return 'unregistered' end
+  if redis.call('HGET', worker_key(worker), 'epoch') ~= epoch then return 'stale' end
+  return 'ok'
+end
+
+-- { word, now_ms, next_due_ms, {job, fence, attempt, …}, {run, fence, captured, {index, attempt, lost, released_ms, payload, …}}, … }
+local function claim(worker, epoch, want_tests, want_control)
+  local word = may_claim(worker, epoch)
+  if word ~= 'ok' then return { word, now, -1, {} } end
+  promote_due()
+  local control = claim_control(worker, want_control)
+  local groups = claim_tests(worker, want_tests)
+  local wait = -1
+  if #groups == 0 and #control == 0 then wait = next_due() end
+  if want_tests > 0 and redis.call('ZCARD', key('ready')) > 0 then ring() end
+  return { 'ok', now, wait, control, unpack(groups) }
+end

@@ -1,0 +1,29 @@
+-- What a holder has: an owner entry `worker|fence|attempt|lost|claimed_ms`, a lease, a slot of the endpoint,
+-- and membership in its worker's `jobs`. They are made together in a claim and freed together here.
+local function job_id(run, index) return run .. '/' .. index end
+local function split_job(job)
+  local run, index = string.match(job, '^([^/]*)/(%d+)$')
+  return run, index
+end
+local function read_owner(owner)
+  if not owner then return nil end
+  local worker, fence, attempt, lost = string.match(owner, '^(.-)|(%d+)|(%d+)|(%d+)|')
+  if not worker then return nil end
+  return { worker = worker, fence = fence, attempt = tonumber(attempt), lost = tonumber(lost) }
+end
+local function holds(owner, worker, fence)
+  local prefix = worker .. '|' .. fence .. '|'
+  return owner and string.sub(owner, 1, #prefix) == prefix
+end
+-- Frees one job. The fence rises: without an owner entry no token is valid, and the next claim draws a higher one.
+local function free(run, index, worker, endpoint)
+  local job = job_id(run, index)
+  redis.call('HDEL', run_key(run, 'owners'), index)
+  redis.call('ZREM', key('leases'), job)
+  redis.call('SREM', worker_key(worker, 'jobs'), job)
+  if endpoint then redis.call('SREM', endpoint_key(endpoint, 'slots'), job) end
+end
+-- Attempts spent, workers lost, and since when it may be claimed.
+local function remember_tries(run, index, attempts, lost, released)
+  redis.call('HSET', run_key(run, 'tries'), index, attempts .. '|' .. lost .. '|' .. whole(released))
+end

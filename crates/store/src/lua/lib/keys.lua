@@ -1,0 +1,15 @@
+-- Key names. KEYS[1] is the shard's root, such as `tf:{0}`; `keys.rs` spells the same names for Rust.
+local root = KEYS[1]
+local function key(name) return root .. ':' .. name end
+local function run_key(run, part)
+  if part then return root .. ':run:' .. run .. ':' .. part end
+  return root .. ':run:' .. run
+end
+local function endpoint_key(endpoint, part)
+  if part then return root .. ':endpoint:' .. endpoint .. ':' .. part end
+  return root .. ':endpoint:' .. endpoint
+end
+local function worker_key(worker, part)
+  if part then return root .. ':worker:' .. worker .. ':' .. part end
+  return root .. ':worker:' .. worker
+end

@@ -1,0 +1,26 @@
+-- Where a run with pending tests waits: in `ready`, or in its endpoint's `parked` while that has no room.
+-- Invariant: an open run with a claimable test is in exactly one of the two.
+local function virtual_time(run)
+  local own = tonumber(redis.call('HGET', run_key(run), 'vt')) or 0
+  local clock = tonumber(redis.call('GET', key('clock'))) or 0
+  return math.max(own, clock)
+end
+local function place(run, endpoint)
+  if redis.call('ZSCORE', key('ready'), run) then return end
+  if redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run) then return end
+  redis.call('ZADD', key('ready'), virtual_time(run), run)
+end
+-- Freed room of an endpoint wakes as many runs as there are freed slots, lowest virtual time first.
+local function unpark(endpoint, count)
+  local parked = endpoint_key(endpoint, 'parked')
+  if count < 1 or redis.call('ZCARD', parked) == 0 then return end
+  local runs = redis.call('ZPOPMIN', parked, math.min(count, 256))
+  for i = 1, #runs, 2 do
+    redis.call('ZADD', key('ready'), virtual_time(runs[i]), runs[i])
+  end
+end
+local function displace(run, endpoint)
+  redis.call('ZREM', key('ready'), run)
+  redis.call('ZREM', endpoint_key(endpoint, 'parked'), run)
+end
+local function is_open(state) return state == 'queued' or state == 'progress' end

@@ -1,0 +1,26 @@
+-- Back to the queue: what a holder gives up, or what is taken from one that was lost.
+local function release_control(job, worker, due)
+  redis.call('HDEL', key('control:owners'), job)
+  redis.call('ZREM', key('leases'), job)
+  redis.call('SREM', worker_key(worker, 'jobs'), job)
+  redis.call('ZADD', key('control'), whole(due), job)
+end
+-- Frees a test and lets it be claimed again from `due` on; in front of the others when that is now.
+local function release_test(run, index, owner, attempts, lost, due)
+  local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
+  free(run, index, owner.worker, endpoint or nil)
+  if not state then return 'unknown' end
+  unpark(endpoint, 1)
+  if not is_open(state) then return 'closed' end
+  if attempts > 0 or lost > 0 then remember_tries(run, index, attempts, lost, due) end
+  if due > now then
+    redis.call('ZADD', key('delayed'), whole(due), job_id(run, index))
+    -- Its place is free: another test of the run may take it (in Parallel).
+    local next_index, total = unpack(redis.call('HMGET', run_key(run), 'next', 'total'))
+    if next_index ~= total or redis.call('LLEN', run_key(run, 'again')) > 0 then place(run, endpoint) end
+  else
+    redis.call('LPUSH', run_key(run, 'again'), index)
+    place(run, endpoint)
+  end
+  return 'released'
+end

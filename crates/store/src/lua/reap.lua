@@ -1,0 +1,62 @@
+--- reap: takes the jobs of workers that stopped renewing, and jobs past their hard deadline, back to the queue.
+-- After a gap in the ticks (the server or every reaper was away) it waits one lease first, so that holders that
+-- stayed alive can renew; they did nothing wrong.
+-- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
+-- Flags: allow-oom
+-- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases workers worker
+--   worker:jobs delayed control control:owners bell reaper
+-- ARGV: 1 lease ms
+-- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include holding
+--@include releasing
+local JOBS_AT_MOST, WORKERS_AT_MOST = 300, 16
+local lease = tonumber(ARGV[1])
+local tick, grace = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until'))
+local grace_until = tonumber(grace) or 0
+if not tick or now - tonumber(tick) > lease / 2 then grace_until = now + lease end
+redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace_until))
+if now < grace_until then return { 'waiting', grace_until - now } end
+
+local jobs_taken, workers_lost = 0, 0
+local function take(job)
+  jobs_taken = jobs_taken + 1
+  local run, index = split_job(job)
+  if not run then
+    local owner = read_owner(redis.call('HGET', key('control:owners'), job))
+    if owner then release_control(job, owner.worker, now)
+    else redis.call('ZREM', key('leases'), job) end
+    return owner and owner.worker
+  end
+  local owner = read_owner(redis.call('HGET', run_key(run, 'owners'), index))
+  if not owner then
+    redis.call('ZREM', key('leases'), job)
+    return nil
+  end
+  release_test(run, index, owner, owner.attempt, owner.lost + 1, now)
+  return owner.worker
+end
+
+for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)) do
+  local room = JOBS_AT_MOST - jobs_taken
+  if room < 1 then break end
+  local jobs = redis.call('SRANDMEMBER', worker_key(worker, 'jobs'), room)
+  for _, job in ipairs(jobs) do
+    -- An entry that belongs to somebody else, or to nobody, is only a leftover here.
+    if take(job) ~= worker then redis.call('SREM', worker_key(worker, 'jobs'), job) end
+  end
+  if redis.call('SCARD', worker_key(worker, 'jobs')) == 0 then
+    redis.call('ZREM', key('workers'), worker)
+    redis.call('DEL', worker_key(worker))
+    workers_lost = workers_lost + 1
+  end
+end
+if jobs_taken < JOBS_AT_MOST then
+  local overdue = redis.call('ZRANGE', key('leases'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, JOBS_AT_MOST - jobs_taken)
+  for _, job in ipairs(overdue) do take(job) end
+end
+if jobs_taken > 0 then ring() end
+return { 'reaped', workers_lost, jobs_taken, jobs_taken >= JOBS_AT_MOST and 1 or 0 }

@@ -1,0 +1,13 @@
+--- register: makes a worker known, or begins a new epoch of a known one.
+-- Promises: ZOMBIE-HARMLESS, PROGRESS-AFTER-HEAL
+-- Flags: allow-oom
+-- Keys: workers worker
+-- ARGV: 1 worker incarnation; 2 lease ms; 3… field, value pairs for operators
+-- Answers: registered (epoch, now ms)
+--@include keys
+--@include time
+local worker = ARGV[1]
+local epoch = redis.call('HINCRBY', worker_key(worker), 'epoch', 1)
+redis.call('HSET', worker_key(worker), 'seen_at', whole(now), unpack(ARGV, 3))
+redis.call('ZADD', key('workers'), whole(now + tonumber(ARGV[2])), worker)
+return { 'registered', epoch, now }

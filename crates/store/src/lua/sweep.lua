@@ -1,0 +1,52 @@
+--- sweep: ends runs past their deadline, removes submissions nobody finished, finds collections that were lost, and
+-- forgets runs whose retention is over. Any process may call it, so runs end also with no worker alive.
+-- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, NO-LEAK
+-- Flags: allow-oom
+-- Keys: run run:config run:tests ready endpoint:parked control control:owners deadlines bell runs sweeper
+-- ARGV: 1 retention ms of a submission that was abandoned
+-- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten)
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include closing
+local RUNS_AT_MOST, FORGET_AT_MOST = 100, 50
+local late, abandoned, requeued, forgotten = 0, 0, 0, 0
+for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
+  local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
+  if is_open(state) then
+    begin_collection(run, endpoint, 'deadline')
+    late = late + 1
+  elseif state == 'collecting' then
+    local job = 'collect:' .. run
+    if redis.call('HEXISTS', key('control:owners'), job) == 0 and not redis.call('ZSCORE', key('control'), job) then
+      redis.call('ZADD', key('control'), whole(now), job)
+      ring()
+      requeued = requeued + 1
+    end
+    redis.call('ZADD', key('deadlines'), whole(now + COLLECT_GRACE_MS), run)
+  else
+    redis.call('ZREM', key('deadlines'), run)
+    if state == 'preparing' then
+      redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'ended_at', whole(now))
+    end
+    if state == 'preparing' or state == 'cancelled' then
+      redis.call('UNLINK', run_key(run, 'tests'))
+      redis.call('PEXPIRE', run_key(run), ARGV[1])
+      redis.call('PEXPIRE', run_key(run, 'config'), ARGV[1])
+      abandoned = abandoned + 1
+    end
+  end
+end
+-- Walks the list of runs a page at a time, from where the last sweep stopped.
+local from = tonumber(redis.call('HGET', key('sweeper'), 'cursor')) or 0
+local page = redis.call('ZRANGE', key('runs'), from, from + FORGET_AT_MOST - 1)
+for _, run in ipairs(page) do
+  if redis.call('EXISTS', run_key(run)) == 0 then
+    redis.call('ZREM', key('runs'), run)
+    forgotten = forgotten + 1
+  end
+end
+local stop = (#page < FORGET_AT_MOST) and 0 or from + #page - forgotten
+redis.call('HSET', key('sweeper'), 'cursor', whole(stop))
+return { 'swept', late, abandoned, requeued, forgotten }

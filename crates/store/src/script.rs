@@ -1,0 +1,113 @@
+//! The Lua transitions: embedded, assembled from their includes, and described by their headers.
+//!
+//! A script is a file of `lua/`. Its header is a contract that `tests/header.rs` holds against the body: promises,
+//! flags, keys touched, arguments and answers. `--@include NAME` lines bring in `lua/lib/NAME.lua`, each once.
+
+use std::sync::LazyLock;
+
+use deadpool_redis::redis;
+
+/// One transition, ready to be sent.
+#[derive(Debug)]
+pub struct Script {
+    name: &'static str,
+    source: &'static str,
+    code: String,
+    hash: String,
+}
+
+impl Script {
+    fn assemble(name: &'static str, source: &'static str) -> Self {
+        let allow_oom = source.lines().any(|line| line == "-- Flags: allow-oom");
+        let mut code = String::from(if allow_oom { "#!lua flags=allow-oom\n" } else { "#!lua\n" });
+        for line in source.lines() {
+            match line.strip_prefix("--@include ") {
+                Some(include) => code.push_str(library(include.trim())),
+                None => code.push_str(line),
+            }
+            code.push('\n');
+        }
+        let hash = redis::Script::new(&code).get_hash().to_owned();
+        Self { name, source, code, hash }
+    }
+
+    /// The transition's name, that of its file.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The file as written, header included.
+    #[must_use]
+    pub fn source(&self) -> &'static str {
+        self.source
+    }
+
+    /// What the server runs: shebang, includes and body.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The SHA-1 by which the server knows it.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+macro_rules! libraries {
+    ($($name:literal),+ $(,)?) => {
+        /// The names of the shared pieces.
+        pub const LIBRARIES: &[&str] = &[$($name),+];
+
+        fn library(name: &str) -> &'static str {
+            match name {
+                $($name => include_str!(concat!("lua/lib/", $name, ".lua")),)+
+                // Reached only by a script of ours that names a piece which is not there; a test assembles them all.
+                _ => "error('unknown include')",
+            }
+        }
+    };
+}
+
+libraries!("keys", "time", "bell", "placing", "holding", "closing", "counting", "claiming", "releasing");
+
+macro_rules! scripts {
+    ($($constant:ident = $name:literal),+ $(,)?) => {
+        $(
+            #[doc = concat!("`lua/", $name, ".lua`")]
+            pub static $constant: LazyLock<Script> =
+                LazyLock::new(|| Script::assemble($name, include_str!(concat!("lua/", $name, ".lua"))));
+        )+
+
+        /// Every transition.
+        #[must_use]
+        pub fn all() -> Vec<&'static Script> {
+            vec![$(&$constant),+]
+        }
+    };
+}
+
+scripts! {
+    CREATE = "create",
+    STAGE = "stage",
+    ACTIVATE = "activate",
+    REGISTER = "register",
+    HEARTBEAT = "heartbeat",
+    DEREGISTER = "deregister",
+    CLAIM = "claim",
+    COMPLETE = "complete",
+    RETRY = "retry",
+    HAND_BACK = "hand_back",
+    RECONCILE = "reconcile",
+    EXTEND = "extend",
+    REAP = "reap",
+    SWEEP = "sweep",
+    CANCEL = "cancel",
+    FILL = "fill",
+    COLLECT = "collect",
+    SETTLE_NOTIFICATION = "settle_notification",
+    PUT_CONFIG = "put_config",
+    REMOVE_CONFIG = "remove_config",
+}

@@ -1,0 +1,191 @@
+//! From a configuration and its tests to a run that can be claimed from: `create`, `stage`, `activate`.
+
+use std::time::Duration;
+
+use testfleet_model::{ExecutionMode, RunId, RunState};
+
+use crate::STAGE_LIMIT;
+use crate::error::StoreError;
+use crate::link::Store;
+use crate::script;
+
+/// How long an idempotency key is remembered.
+const SUBMISSION_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// What `create` is told about a run.
+#[derive(Clone, Debug)]
+pub struct NewRun<'a> {
+    /// Its id.
+    pub id: RunId,
+    /// The canonical configuration that workers execute, tests left out.
+    pub configuration: &'a str,
+    /// Its name, for operators.
+    pub name: &'a str,
+    /// The stored configuration it comes from, and its version.
+    pub configuration_id: Option<(&'a str, u64)>,
+    /// How tests are released.
+    pub mode: ExecutionMode,
+    /// The endpoint whose limits it shares.
+    pub endpoint: &'a str,
+    /// Tests in flight at any instant; at least 1. A Sequential run has one.
+    pub cap: u32,
+    /// The hard deadline of one attempt: longer than any attempt may take.
+    pub lease: Duration,
+    /// How long it may stay `preparing` without a new chunk.
+    pub staging_timeout: Duration,
+    /// The same key and digest give the same run.
+    pub idempotency: Option<Idempotency<'a>>,
+}
+
+/// An idempotency key, and the digest of what was submitted with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Idempotency<'a> {
+    /// The caller's key.
+    pub key: &'a str,
+    /// Digest of everything that makes the run what it is.
+    pub digest: &'a str,
+}
+
+/// What came of `create`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The run is there, in state `preparing`.
+    Created,
+    /// The key (or id) already made this run; `None`: it was made, and is no longer kept.
+    Exists {
+        /// The run.
+        run: RunId,
+        /// Its state.
+        state: Option<RunState>,
+    },
+    /// The key was used with another body.
+    Conflict {
+        /// The run it made.
+        run: RunId,
+    },
+}
+
+/// What came of `stage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staged {
+    /// Stored; so many tests are staged by now.
+    Staged(u32),
+    /// There is no such run.
+    Unknown,
+    /// The run is no longer `preparing`.
+    Closed(RunState),
+}
+
+/// What came of `activate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activated {
+    /// The run can be claimed from.
+    Activated,
+    /// It had been activated before.
+    Already(RunState),
+    /// Fewer or more tests are staged than were named.
+    Incomplete {
+        /// Tests staged.
+        staged: u32,
+    },
+    /// A run without tests.
+    Empty,
+    /// There is no such run.
+    Unknown,
+}
+
+impl Store {
+    /// Begins a run, private until it is activated.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn create(&self, run: &NewRun<'_>) -> Result<Created, StoreError> {
+        let (key, digest) = run.idempotency.map_or(("", ""), |idempotency| (idempotency.key, idempotency.digest));
+        let mut answer = self
+            .run(&script::CREATE, |command| {
+                command.arg(run.id.to_string()).arg(run.configuration).arg(key).arg(digest);
+                command.arg(millis(run.staging_timeout)).arg(millis(SUBMISSION_LIFE));
+                command.arg("name").arg(run.name).arg("mode").arg(run.mode.name());
+                command.arg("endpoint").arg(run.endpoint);
+                let cap = if run.mode == ExecutionMode::Sequential { 1 } else { run.cap.max(1) };
+                command.arg("cap").arg(cap).arg("weight").arg(1);
+                command.arg("lease_ms").arg(millis(run.lease));
+                if let Some((id, version)) = run.configuration_id {
+                    command.arg("config_id").arg(id).arg("config_version").arg(version);
+                }
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "created" => Ok(Created::Created),
+            "exists" => {
+                let run = answer.run()?;
+                Ok(Created::Exists { run, state: RunState::from_word(&answer.text()?) })
+            }
+            "conflict" => Ok(Created::Conflict { run: answer.run()? }),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+
+    /// Stores a chunk of tests, from the given index on. The same chunk twice changes nothing.
+    ///
+    /// # Errors
+    /// When the server does not answer (also: has no memory left); repeating is safe. More than
+    /// [`STAGE_LIMIT`] payloads are refused.
+    pub async fn stage<P: AsRef<[u8]>>(
+        &self,
+        run: RunId,
+        first: u32,
+        payloads: &[P],
+        staging_timeout: Duration,
+    ) -> Result<Staged, StoreError> {
+        if payloads.len() > STAGE_LIMIT {
+            return Err(StoreError::Answer { call: "stage", detail: format!("more than {STAGE_LIMIT} tests at once") });
+        }
+        let mut answer = self
+            .run(&script::STAGE, |command| {
+                command.arg(run.to_string()).arg(millis(staging_timeout));
+                for (index, payload) in (first..).zip(payloads) {
+                    command.arg(index).arg(payload.as_ref());
+                }
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "staged" => Ok(Staged::Staged(answer.number()?)),
+            "unknown" => Ok(Staged::Unknown),
+            "closed" => Ok(Staged::Closed(answer.state()?)),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+
+    /// Makes a staged run claimable. `max_concurrency` becomes the limit of its endpoint, `None` removes it.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe and answers `Already` if it had happened.
+    pub async fn activate(
+        &self,
+        run: RunId,
+        total: u32,
+        deadline: Duration,
+        max_concurrency: Option<u32>,
+    ) -> Result<Activated, StoreError> {
+        let limit = max_concurrency.map(|limit| limit.to_string()).unwrap_or_default();
+        let mut answer = self
+            .run(&script::ACTIVATE, |command| {
+                command.arg(run.to_string()).arg(total).arg(millis(deadline)).arg(&limit);
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "activated" => Ok(Activated::Activated),
+            "already" => Ok(Activated::Already(answer.state()?)),
+            "incomplete" => Ok(Activated::Incomplete { staged: answer.number()? }),
+            "empty" => Ok(Activated::Empty),
+            "unknown" => Ok(Activated::Unknown),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+}
+
+/// Milliseconds as scripts take them, at least 0 and never beyond what a double holds exactly.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(1 << 50)
+}

@@ -1,0 +1,531 @@
+//! A worker's calls: `register`, `heartbeat`, `claim`, `complete`, `retry`, `hand_back`, `extend`, `reconcile`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use testfleet_model::{RunId, Status};
+
+use crate::BATCH_LIMIT;
+use crate::answer::Answer;
+use crate::error::StoreError;
+use crate::link::Store;
+use crate::script;
+use crate::submission::millis;
+
+/// A registered worker: its incarnation, and the epoch its claims belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// The incarnation id, new at every start of a process.
+    pub worker: String,
+    /// Rises when the worker registers or reconciles; claims of an older one are refused.
+    pub epoch: u64,
+}
+
+/// What operators see of a worker.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerInfo {
+    /// The name people gave it, or host and process id.
+    pub name: String,
+    /// The host.
+    pub host: String,
+    /// The process id.
+    pub pid: u32,
+    /// The program's version.
+    pub version: String,
+    /// Tests it takes at once.
+    pub concurrency: u32,
+}
+
+/// What came of a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Renewed.
+    Ok {
+        /// The server's clock, in milliseconds since 1970.
+        now_ms: i64,
+        /// Runs among those named that are closed: their tests must stop.
+        closed: Vec<RunId>,
+    },
+    /// The worker was taken for lost; what it held belongs to others.
+    Unregistered,
+}
+
+/// How much to claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Tests; at most [`BATCH_LIMIT`] are given.
+    pub tests: usize,
+    /// Control jobs.
+    pub control: usize,
+}
+
+/// What came of a claim.
+#[derive(Clone, Debug)]
+pub enum ClaimAnswer {
+    /// Jobs, possibly none.
+    Claimed(Claimed),
+    /// The worker is not registered.
+    Unregistered,
+    /// The worker has since begun a new epoch.
+    Stale,
+}
+
+/// Jobs, and what to know about the next ones.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    /// The server's clock, in milliseconds since 1970.
+    pub now_ms: i64,
+    /// When something becomes claimable by itself; only when nothing was claimed, `None` when nothing will.
+    pub next_due: Option<Duration>,
+    /// Tests.
+    pub tests: Vec<ClaimedTest>,
+    /// Control jobs.
+    pub control: Vec<ClaimedControl>,
+}
+
+/// A test, and the right to work on it.
+#[derive(Clone, Debug)]
+pub struct ClaimedTest {
+    /// Its run.
+    pub run: RunId,
+    /// Its place in the submitted order.
+    pub index: u32,
+    /// The right to it.
+    pub fence: u64,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Workers that were lost while they held it.
+    pub lost: u32,
+    /// Since when it could be claimed, by the server's clock, in milliseconds since 1970.
+    pub released_ms: i64,
+    /// The test as staged; empty when it is gone.
+    pub payload: Vec<u8>,
+    /// Values captured so far, as JSON; empty when there are none.
+    pub captured: Arc<str>,
+}
+
+/// A job of the reserved lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlJob {
+    /// Compute and store the summary of a run.
+    Collect(RunId),
+    /// Deliver the notification of a run.
+    Notify(RunId),
+}
+
+impl fmt::Display for ControlJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Collect(run) => write!(f, "collect:{run}"),
+            Self::Notify(run) => write!(f, "notify:{run}"),
+        }
+    }
+}
+
+impl ControlJob {
+    /// The job of an id; `None` when it is none we know.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        let (kind, run) = id.split_once(':')?;
+        let run = run.parse().ok()?;
+        match kind {
+            "collect" => Some(Self::Collect(run)),
+            "notify" => Some(Self::Notify(run)),
+            _ => None,
+        }
+    }
+}
+
+/// A control job, and the right to work on it.
+#[derive(Clone, Debug)]
+pub struct ClaimedControl {
+    /// The job.
+    pub job: ControlJob,
+    /// The right to it.
+    pub fence: u64,
+    /// How often it has been claimed, this time included.
+    pub attempt: u32,
+}
+
+/// A result to store.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// The run.
+    pub run: RunId,
+    /// The test.
+    pub index: u32,
+    /// The right to it.
+    pub fence: u64,
+    /// Its status, for the counts.
+    pub status: Status,
+    /// The result as stored.
+    pub result: Vec<u8>,
+    /// Sequential: all values captured so far, as JSON; empty to leave them as they are.
+    pub captured: String,
+    /// Keep the test among the dead, with this reason; empty for an ordinary result.
+    pub give_up: String,
+}
+
+/// What came of one result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is the test's result.
+    Stored,
+    /// It was stored by an earlier call whose answer was lost.
+    Already,
+    /// The right had moved on; counted as discarded.
+    Lost,
+    /// The run was closed meanwhile; counted as discarded.
+    Closed,
+    /// The run is not there any more.
+    Unknown,
+}
+
+/// A job by its id and the right to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRef {
+    /// `<run>/<index>`, `collect:<run>` or `notify:<run>`.
+    pub id: String,
+    /// The right to it.
+    pub fence: u64,
+}
+
+impl JobRef {
+    /// A test.
+    #[must_use]
+    pub fn test(run: RunId, index: u32, fence: u64) -> Self {
+        Self { id: format!("{run}/{index}"), fence }
+    }
+
+    /// A control job.
+    #[must_use]
+    pub fn control(job: ControlJob, fence: u64) -> Self {
+        Self { id: job.to_string(), fence }
+    }
+}
+
+/// An attempt that ended without a result.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// The run.
+    pub run: RunId,
+    /// The test.
+    pub index: u32,
+    /// The right to it.
+    pub fence: u64,
+    /// How long until it may be claimed again.
+    pub delay: Duration,
+}
+
+/// What came of giving a job up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It can be claimed again, now or when its delay is over.
+    Released,
+    /// The right had moved on.
+    Lost,
+    /// The run is closed; nothing of it is claimed again.
+    Closed,
+    /// The run is not there any more.
+    Unknown,
+}
+
+/// What came of `extend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// The deadline has moved.
+    Extended,
+    /// The right had moved on.
+    Lost,
+}
+
+/// What came of `reconcile`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reconciled {
+    /// A new epoch has begun.
+    Ok {
+        /// The new seat.
+        seat: Seat,
+        /// Jobs handed back that the worker did not know of.
+        returned: u32,
+        /// Whether there are more; call again.
+        more: bool,
+    },
+    /// The worker is not registered.
+    Unregistered,
+}
+
+impl Store {
+    /// Makes a worker known, or begins a new epoch of it. Answers the seat and the server's clock (ms since 1970).
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn register(&self, worker: &str, lease: Duration, info: &WorkerInfo) -> Result<(Seat, i64), StoreError> {
+        let mut answer = self
+            .run(&script::REGISTER, |command| {
+                command.arg(worker).arg(millis(lease));
+                command.arg("name").arg(&info.name).arg("host").arg(&info.host).arg("pid").arg(info.pid);
+                command.arg("version").arg(&info.version).arg("concurrency").arg(info.concurrency);
+                command.arg("state").arg("running");
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "registered" => Ok((Seat { worker: worker.to_owned(), epoch: answer.number()? }, answer.number()?)),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+
+    /// Renews everything the worker holds. `state` is shown to operators (`running`, `draining`).
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn heartbeat(
+        &self,
+        worker: &str,
+        lease: Duration,
+        state: &str,
+        in_flight: usize,
+        runs: &[RunId],
+    ) -> Result<Heartbeat, StoreError> {
+        let mut answer = self
+            .run(&script::HEARTBEAT, |command| {
+                command.arg(worker).arg(millis(lease)).arg(state).arg(in_flight);
+                for run in runs {
+                    command.arg(run.to_string());
+                }
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "ok" => {
+                let now_ms = answer.number()?;
+                let mut closed = Vec::with_capacity(answer.len());
+                while !answer.is_empty() {
+                    closed.push(answer.run()?);
+                }
+                Ok(Heartbeat::Ok { now_ms, closed })
+            }
+            "unregistered" => Ok(Heartbeat::Unregistered),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+
+    /// Forgets a worker that holds nothing. Answers how many jobs it still holds; 0 means it is gone.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn deregister(&self, worker: &str) -> Result<u32, StoreError> {
+        let mut answer = self.run(&script::DEREGISTER, |command| { command.arg(worker)); }).await?;
+        match answer.text()?.as_str() {
+            "gone" => Ok(0),
+            "holding" => answer.number(),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+
+    /// Takes jobs and the leases on them.
+    ///
+    /// # Errors
+    /// When the server does not answer. The jobs may have been given nevertheless: call
+    /// [`reconcile`](Self::reconcile) before claiming again.
+    pub async fn claim(&self, seat: &Seat, want: Want) -> Result<ClaimAnswer, StoreError> {
+        let answer = self
+            .run(&script::CLAIM, |command| {
+                command.arg(&seat.worker).arg(seat.epoch).arg(want.tests.min(BATCH_LIMIT)).arg(want.control);
+            })
+            .await?;
+        read_claim(answer)
+    }
+
+    /// Stores results and claims, in one step. Answers one word per result, in the order given. At most
+    /// [`BATCH_LIMIT`] results.
+    ///
+    /// # Errors
+    /// When the server does not answer. Completing again is safe (`Already`), but jobs may have been claimed
+    /// nevertheless: call [`reconcile`](Self::reconcile) before claiming again.
+    pub async fn complete(
+        &self,
+        seat: &Seat,
+        completions: &[Completion],
+        want: Want,
+    ) -> Result<(Vec<Settled>, ClaimAnswer), StoreError> {
+        if completions.len() > BATCH_LIMIT {
+            return Err(StoreError::Answer { call: "complete", detail: format!("more than {BATCH_LIMIT} at once") });
+        }
+        let groups = by_run(completions);
+        let mut answer = self
+            .run(&script::COMPLETE, |command| {
+                command.arg(&seat.worker).arg(seat.epoch).arg(want.tests.min(BATCH_LIMIT)).arg(want.control);
+                command.arg(groups.len());
+                for (run, members) in &groups {
+                    let captured = members.last().map_or("", |at| completions[*at].captured.as_str());
+                    command.arg(run.to_string()).arg(captured).arg(members.len());
+                    for completion in members.iter().map(|at| &completions[*at]) {
+                        command.arg(completion.index).arg(completion.fence).arg(completion.status.word());
+                        command.arg(&completion.give_up).arg(&completion.result);
+                    }
+                }
+            })
+            .await?;
+        let mut words = answer.array()?;
+        let mut settled = vec![Settled::Unknown; completions.len()];
+        for at in groups.iter().flat_map(|(_, members)| members) {
+            settled[*at] = match words.text()?.as_str() {
+                "stored" => Settled::Stored,
+                "already" => Settled::Already,
+                "lost" => Settled::Lost,
+                "closed" => Settled::Closed,
+                "unknown" => Settled::Unknown,
+                other => return Err(words.unknown_word(other)),
+            };
+        }
+        Ok((settled, read_claim(answer.array()?)?))
+    }
+
+    /// Ends attempts without a result; at most [`BATCH_LIMIT`]. Answers one word per test, in the order given.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn retry(&self, seat: &Seat, retries: &[Retry]) -> Result<Vec<Released>, StoreError> {
+        let answer = self
+            .run(&script::RETRY, |command| {
+                command.arg(&seat.worker);
+                for retry in retries {
+                    command.arg(retry.run.to_string()).arg(retry.index).arg(retry.fence).arg(millis(retry.delay));
+                }
+            })
+            .await?;
+        read_released(answer)
+    }
+
+    /// Gives jobs back unspent; at most [`BATCH_LIMIT`]. Answers one word per job, in the order given.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn hand_back(&self, seat: &Seat, jobs: &[JobRef], delay: Duration) -> Result<Vec<Released>, StoreError> {
+        let answer = self
+            .run(&script::HAND_BACK, |command| {
+                command.arg(&seat.worker);
+                for job in jobs {
+                    command.arg(&job.id).arg(job.fence).arg(millis(delay));
+                }
+            })
+            .await?;
+        read_released(answer)
+    }
+
+    /// Moves the hard deadline of one job.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn extend(&self, seat: &Seat, job: &JobRef, by: Duration) -> Result<Extended, StoreError> {
+        let mut answer = self
+            .run(&script::EXTEND, |command| {
+                command.arg(&seat.worker).arg(&job.id).arg(job.fence).arg(millis(by));
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "extended" => Ok(Extended::Extended),
+            "lost" => Ok(Extended::Lost),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+
+    /// Begins a new epoch and hands back what the worker is recorded to hold but does not know of. To be called
+    /// after a claim whose answer was lost.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn reconcile(&self, worker: &str, known: &[JobRef]) -> Result<Reconciled, StoreError> {
+        let mut answer = self
+            .run(&script::RECONCILE, |command| {
+                command.arg(worker);
+                for job in known {
+                    command.arg(&job.id);
+                }
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "ok" => Ok(Reconciled::Ok {
+                seat: Seat { worker: worker.to_owned(), epoch: answer.number()? },
+                returned: answer.number()?,
+                more: answer.number::<u32>()? == 1,
+            }),
+            "unregistered" => Ok(Reconciled::Unregistered),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+}
+
+/// The positions of the completions of each run, runs in order of first appearance.
+fn by_run(completions: &[Completion]) -> Vec<(RunId, Vec<usize>)> {
+    let mut groups: Vec<(RunId, Vec<usize>)> = Vec::new();
+    for (at, completion) in completions.iter().enumerate() {
+        match groups.iter_mut().find(|(run, _)| *run == completion.run) {
+            Some((_, members)) => members.push(at),
+            None => groups.push((completion.run, vec![at])),
+        }
+    }
+    groups
+}
+
+fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> {
+    match answer.text()?.as_str() {
+        "ok" => {}
+        "unregistered" => return Ok(ClaimAnswer::Unregistered),
+        "stale" => return Ok(ClaimAnswer::Stale),
+        other => return Err(answer.unknown_word(other)),
+    }
+    let now_ms = answer.number()?;
+    let next_due = answer.number::<i64>()?;
+    let mut claimed = Claimed {
+        now_ms,
+        next_due: u64::try_from(next_due).ok().map(Duration::from_millis),
+        ..Claimed::default()
+    };
+    let mut control = answer.array()?;
+    while !control.is_empty() {
+        let id = control.text()?;
+        let job = ControlJob::parse(&id).ok_or_else(|| control.unknown_word(&id))?;
+        claimed.control.push(ClaimedControl { job, fence: control.number()?, attempt: control.number()? });
+    }
+    while !answer.is_empty() {
+        read_group(answer.array()?, &mut claimed.tests)?;
+    }
+    Ok(ClaimAnswer::Claimed(claimed))
+}
+
+fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), StoreError> {
+    let run = group.run()?;
+    let fence = group.number()?;
+    let captured: Arc<str> = group.text()?.into();
+    let mut members = group.array()?;
+    tests.reserve(members.len() / 5);
+    while !members.is_empty() {
+        tests.push(ClaimedTest {
+            run,
+            fence,
+            captured: Arc::clone(&captured),
+            index: members.number()?,
+            attempt: members.number()?,
+            lost: members.number()?,
+            released_ms: members.number()?,
+            payload: members.bytes()?,
+        });
+    }
+    Ok(())
+}
+
+fn read_released(mut answer: Answer) -> Result<Vec<Released>, StoreError> {
+    let mut words = Vec::with_capacity(answer.len());
+    while !answer.is_empty() {
+        words.push(match answer.text()?.as_str() {
+            "released" => Released::Released,
+            "lost" => Released::Lost,
+            "closed" => Released::Closed,
+            "unknown" => Released::Unknown,
+            other => return Err(answer.unknown_word(other)),
+        });
+    }
+    Ok(words)
+}

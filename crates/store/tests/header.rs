@@ -1,0 +1,212 @@
+//! Every script's header is a contract. These tests hold it against what the script does.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeSet;
+
+use testfleet_store::script::{self, Script};
+
+/// The value of a header line, continuation lines included.
+fn header(script: &Script, name: &str) -> String {
+    let mut lines = script
+        .source()
+        .lines()
+        .take_while(|line| line.starts_with("--"))
+        .peekable();
+    let start = format!("-- {name}: ");
+    let mut found = String::new();
+    while let Some(line) = lines.next() {
+        if let Some(value) = line.strip_prefix(&start) {
+            found.push_str(value);
+            while let Some(more) = lines.next_if(|line| line.starts_with("--   ")) {
+                found.push(' ');
+                found.push_str(more.trim_start_matches("--").trim());
+            }
+        }
+    }
+    found
+}
+
+/// The code without comments.
+fn body(script: &Script) -> String {
+    script
+        .code()
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Every text between `open` and the closing quote.
+fn quoted_after<'a>(code: &'a str, open: &str) -> Vec<&'a str> {
+    code.match_indices(open)
+        .filter_map(|(at, _)| code[at + open.len()..].split('\'').next())
+        .collect()
+}
+
+/// The keys that a script can touch, by the names that headers use.
+fn keys_in(code: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for name in quoted_after(code, "key('") {
+        keys.insert(name.trim_end_matches(':').to_owned());
+    }
+    for (function, word) in [
+        ("run_key(", "run"),
+        ("endpoint_key(", "endpoint"),
+        ("worker_key(", "worker"),
+    ] {
+        for (at, _) in code.match_indices(function) {
+            if code[..at].ends_with("local function ") {
+                continue;
+            }
+            let arguments = balanced(&code[at + function.len()..]);
+            match arguments
+                .rsplit_once(", '")
+                .map(|(_, part)| part.trim_end_matches('\''))
+            {
+                Some(part) => keys.insert(format!("{word}:{part}")),
+                None if arguments.ends_with(", part") => ["config", "results", "countdown", "summary"]
+                    .iter()
+                    .fold(false, |_, part| keys.insert(format!("{word}:{part}"))),
+                None => keys.insert(word.to_owned()),
+            };
+        }
+    }
+    keys
+}
+
+/// The text up to the parenthesis that closes the one before it.
+fn balanced(text: &str) -> &str {
+    let mut depth = 1;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &text[..at];
+        }
+    }
+    text
+}
+
+#[test]
+fn every_key_a_script_touches_is_in_its_header_and_no_other() {
+    for script in script::all() {
+        let stated: BTreeSet<String> = header(script, "Keys")
+            .split_whitespace()
+            .map(ToOwned::to_owned)
+            .collect();
+        // `next_due` names its two keys in a loop.
+        let mut touched = keys_in(&body(script).replace("local function key(", ""));
+        touched.remove("name");
+        assert_eq!(
+            stated,
+            touched,
+            "{}: header (left) and body (right) differ",
+            script.name()
+        );
+    }
+}
+
+#[test]
+fn every_script_names_the_promises_it_keeps() {
+    let promises = include_str!("../../../docs/promises.md");
+    for script in script::all() {
+        let named = header(script, "Promises");
+        assert!(!named.is_empty(), "{} names no promise", script.name());
+        for promise in named.split(',').map(str::trim) {
+            assert!(
+                promises.contains(promise),
+                "{}: {promise} is not in docs/promises.md",
+                script.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_answer_a_script_gives_is_in_its_header() {
+    for script in script::all() {
+        let stated = header(script, "Answers");
+        let own = script.source();
+        for word in quoted_after(own, "return { '") {
+            assert!(
+                stated.contains(word),
+                "{}: the answer {word} is not in its header",
+                script.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn only_staging_and_submission_stop_when_memory_is_full() {
+    for script in script::all() {
+        let refuses = ["create", "stage", "activate", "register", "put_config"].contains(&script.name());
+        let stated = header(script, "Flags");
+        if refuses && script.name() != "register" {
+            assert_eq!(stated, "none", "{}", script.name());
+        } else {
+            assert_eq!(stated, "allow-oom", "{}", script.name());
+        }
+        assert_eq!(
+            script.code().starts_with("#!lua flags=allow-oom\n"),
+            stated == "allow-oom"
+        );
+    }
+}
+
+#[test]
+fn no_argument_beyond_those_stated_is_read() {
+    for script in script::all() {
+        let stated = header(script, "ARGV");
+        for number in quoted_numbers(&body(script)) {
+            let named = stated.contains(&format!("{number} ")) || stated.contains(&format!("{number}… "));
+            assert!(named, "{}: ARGV[{number}] is not in its header", script.name());
+        }
+    }
+}
+
+fn quoted_numbers(code: &str) -> Vec<u32> {
+    code.match_indices("ARGV[")
+        .filter_map(|(at, open)| code[at + open.len()..].split(']').next()?.parse().ok())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_script_compiles_on_a_real_server() {
+    let server = testfleet_testkit::TestRedis::start();
+    let mut connection = server.connection().await;
+    for script in script::all() {
+        let hash: String = deadpool_redis::redis::cmd("SCRIPT")
+            .arg("LOAD")
+            .arg(script.code())
+            .query_async(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", script.name()));
+        assert_eq!(hash, script.hash());
+    }
+}
+
+#[test]
+fn scripts_use_no_command_that_grows_with_the_database() {
+    for script in script::all() {
+        for forbidden in [
+            "'KEYS'",
+            "'HGETALL'",
+            "'HKEYS'",
+            "'LRANGE'",
+            "'SCAN'",
+            "'HVALS'",
+            "'FLUSH",
+        ] {
+            assert!(
+                !script.code().contains(forbidden),
+                "{} calls {forbidden}",
+                script.name()
+            );
+        }
+    }
+}
