@@ -8,6 +8,7 @@
 mod attributes;
 mod endpoint;
 mod metric;
+pub mod reading;
 mod test_case;
 
 use std::collections::BTreeMap;

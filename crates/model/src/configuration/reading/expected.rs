@@ -1,0 +1,279 @@
+//! `__expected` columns of promptfoo: a metric in one cell, such as `icontains: refund` or `levenshtein(3):yes`.
+//!
+//! A cell without such a prefix is a plain text that the output must equal. A cell that looks like an assertion
+//! and is none we know is an error, since comparing with its text would silently test something else; write
+//! `equals:` before a text that only looks like one.
+
+use serde_json::Number;
+
+use crate::configuration::MetricKind;
+
+use super::metric;
+use super::node::{Entry, Node, NodeValue, quote};
+use super::problem::Position;
+use super::section::{Findings, nearest, unsupported};
+
+/// Prefixes of promptfoo that run code or read files.
+const CODE: [&str; 6] = ["javascript", "fn", "eval", "python", "ruby", "file"];
+
+/// What the special columns of one record say.
+#[derive(Default)]
+pub(super) struct Expectations {
+    /// (number of the column, metric)
+    pub(super) metrics: Vec<(u32, Node)>,
+    /// (number of the column, threshold)
+    pub(super) thresholds: Vec<(u32, f64)>,
+    /// The name of all of them.
+    pub(super) name: Option<String>,
+}
+
+impl Expectations {
+    pub(super) fn into_metrics(mut self, position: Position, findings: &mut Findings) -> Vec<Node> {
+        self.metrics.sort_by_key(|(index, _)| *index);
+        for (index, threshold) in self.thresholds {
+            let column = self.metrics.iter_mut().find(|(column, _)| *column == index);
+            match (column.map(|(_, node)| &mut node.value), Number::from_f64(threshold)) {
+                (Some(NodeValue::Map(entries)), Some(number)) => {
+                    entries.retain(|entry| entry.key != "threshold");
+                    entries.push(entry("threshold", Node::new(position, NodeValue::Number(number))));
+                }
+                _ => findings.problem(
+                    position,
+                    &format!("__config:__expected{index}"),
+                    "there is no such assertion here",
+                ),
+            }
+        }
+        if let Some(name) = self.name {
+            for (_, node) in &mut self.metrics {
+                if let NodeValue::Map(entries) = &mut node.value {
+                    entries.push(entry("name", Node::text(position, name.clone())));
+                }
+            }
+        }
+        self.metrics.into_iter().map(|(_, node)| node).collect()
+    }
+}
+
+/// The metric of one cell, as it would be written in a configuration.
+pub(super) fn expectation(cell: &str, position: Position) -> Result<Node, String> {
+    let plain = || {
+        Ok(metric_node(
+            "equals",
+            position,
+            vec![entry("value", Node::text(position, cell))],
+        ))
+    };
+    let Some(Prefix { word, threshold, rest }) = split_prefix(cell.trim()) else {
+        return plain();
+    };
+    let bare = word.strip_prefix("not-").unwrap_or(word);
+    let kind = MetricKind::from_word(bare);
+    let Some(value) = rest.map(str::trim) else {
+        // Without a colon only a few words can be assertions; the others are texts.
+        let stands_alone = kind == Some(MetricKind::IsJson) || threshold.is_some() && kind.is_some();
+        return match kind {
+            Some(_) if stands_alone => Ok(metric_node(word, position, threshold_entry(threshold, position))),
+            None if metric::LATER.contains(&bare) && bare.contains('-') => Err(unsupported(bare)),
+            _ => plain(),
+        };
+    };
+    let Some(kind) = kind else {
+        return Err(refusal(word, bare, cell));
+    };
+    let mut entries = threshold_entry(threshold, position);
+    match kind {
+        MetricKind::IsJson => {
+            let schema =
+                super::json::parse(value, "").map_err(|_| "expected a JSON Schema behind is-json:".to_owned())?;
+            entries.push(entry("schema", Node::new(position, schema.value)));
+        }
+        MetricKind::ContainsAny
+        | MetricKind::ContainsAll
+        | MetricKind::IcontainsAny
+        | MetricKind::IcontainsAll
+        | MetricKind::OneOf => {
+            let items = split_list(value)?.into_iter().map(|item| Node::text(position, item));
+            entries.push(entry("value", Node::new(position, NodeValue::List(items.collect()))));
+        }
+        MetricKind::StatusCode => {
+            let code = value
+                .parse::<u16>()
+                .map_err(|_| format!("expected a status such as 200, found {value:?}"))?;
+            entries.push(entry("value", Node::new(position, NodeValue::Number(code.into()))));
+        }
+        _ => entries.push(entry("value", Node::text(position, value))),
+    }
+    Ok(metric_node(word, position, entries))
+}
+
+struct Prefix<'c> {
+    word: &'c str,
+    threshold: Option<f64>,
+    /// Behind the colon; `None` when the cell ends with the word.
+    rest: Option<&'c str>,
+}
+
+/// `word`, `word:rest`, `word(N)` or `word(N):rest`, with a word of lower-case letters, digits and dashes.
+fn split_prefix(cell: &str) -> Option<Prefix<'_>> {
+    let end = cell
+        .find(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'))
+        .unwrap_or(cell.len());
+    let (word, mut rest) = cell.split_at(end);
+    if !word.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return None;
+    }
+    let mut threshold = None;
+    if let Some(inner) = rest.strip_prefix('(') {
+        let (number, behind) = inner.split_once(')')?;
+        threshold = Some(number.trim().parse::<f64>().ok().filter(|number| number.is_finite())?);
+        rest = behind;
+    }
+    if rest.is_empty() {
+        return Some(Prefix {
+            word,
+            threshold,
+            rest: None,
+        });
+    }
+    let rest = rest.strip_prefix(':')?;
+    // A URL is a text; `file://…` is promptfoo's way of running a script.
+    if rest.starts_with("//") && word != "file" {
+        return None;
+    }
+    Some(Prefix {
+        word,
+        threshold,
+        rest: Some(rest),
+    })
+}
+
+fn refusal(word: &str, bare: &str, cell: &str) -> String {
+    if metric::LATER.contains(&bare) {
+        return unsupported(bare);
+    }
+    if CODE.contains(&bare) {
+        return format!("`{word}:` runs code, which tests of testfleet cannot do");
+    }
+    let hint = match nearest(bare, MetricKind::ALL.iter().map(|kind| kind.word())) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!(
+            "write {} if the output should equal this text",
+            quote(&format!("equals:{cell}"))
+        ),
+    };
+    format!("unknown assertion `{word}`; {hint}")
+}
+
+/// A list as in one line of CSV: commas separate, double quotes keep them.
+fn split_list(text: &str) -> Result<Vec<String>, String> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let mut items = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|_| format!("expected values with commas between them, found {}", quote(text)))?;
+        items.extend(record.iter().filter(|item| !item.is_empty()).map(str::to_owned));
+    }
+    Ok(items)
+}
+
+fn threshold_entry(threshold: Option<f64>, position: Position) -> Vec<Entry> {
+    let number = threshold.and_then(Number::from_f64);
+    number
+        .map(|number| entry("threshold", Node::new(position, NodeValue::Number(number))))
+        .into_iter()
+        .collect()
+}
+
+fn metric_node(kind: &str, position: Position, mut entries: Vec<Entry>) -> Node {
+    entries.insert(0, entry("type", Node::text(position, kind)));
+    Node::new(position, NodeValue::Map(entries))
+}
+
+fn entry(key: &str, node: Node) -> Entry {
+    Entry {
+        key: key.to_owned(),
+        position: node.position,
+        node,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(cell: &str) -> Value {
+        expectation(cell, Position::START).unwrap().into_json()
+    }
+
+    #[test]
+    fn a_cell_becomes_the_metric_it_names() {
+        let cases = [
+            ("Paris", json!({"type": "equals", "value": "Paris"})),
+            (
+                "https://example.com/x",
+                json!({"type": "equals", "value": "https://example.com/x"}),
+            ),
+            ("12:30", json!({"type": "equals", "value": "12:30"})),
+            ("Answer: 42", json!({"type": "equals", "value": "Answer: 42"})),
+            ("contains", json!({"type": "equals", "value": "contains"})),
+            ("f(x): y", json!({"type": "equals", "value": "f(x): y"})),
+            ("equals:note: x", json!({"type": "equals", "value": "note: x"})),
+            ("contains: a: b", json!({"type": "contains", "value": "a: b"})),
+            ("not-icontains:x", json!({"type": "not-icontains", "value": "x"})),
+            ("is-json", json!({"type": "is-json"})),
+            (
+                "is-json:{\"type\":\"array\"}",
+                json!({"type": "is-json", "schema": {"type": "array"}}),
+            ),
+            (
+                "contains-any:\"a, b\", c",
+                json!({"type": "contains-any", "value": ["a, b", "c"]}),
+            ),
+            (
+                "levenshtein(3):yes",
+                json!({"type": "levenshtein", "threshold": 3.0, "value": "yes"}),
+            ),
+            ("latency(500)", json!({"type": "latency", "threshold": 500.0})),
+            ("status-code:201", json!({"type": "status-code", "value": 201})),
+        ];
+        for (cell, metric) in cases {
+            assert_eq!(read(cell), metric, "{cell}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_an_assertion_is_never_compared_as_a_text() {
+        let cases = [
+            (
+                "llm-rubric: is kind",
+                "`llm-rubric` is part of the format but not supported by this version",
+            ),
+            (
+                "similar(0.8):x",
+                "`similar` is part of the format but not supported by this version",
+            ),
+            (
+                "is-xml",
+                "`is-xml` is part of the format but not supported by this version",
+            ),
+            ("fn:output == 1", "`fn:` runs code, which tests of testfleet cannot do"),
+            (
+                "file://check.py",
+                "`file:` runs code, which tests of testfleet cannot do",
+            ),
+            ("contain:x", "unknown assertion `contain`; did you mean \"contains\"?"),
+            (
+                "grade:x",
+                "unknown assertion `grade`; write \"equals:grade:x\" if the output should equal this text",
+            ),
+        ];
+        for (cell, message) in cases {
+            assert_eq!(expectation(cell, Position::START).unwrap_err(), message, "{cell}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What people write becomes the canonical document.
+//!
+//! YAML, JSON and TOML are parsed into one tree of values that know their line and column; then every key is
+//! taken by name. A key that nobody takes is an error, so no key is silently ignored, and all problems of a
+//! document are reported at once. Aliases, omissions and defaults are resolved here and nowhere else.
+//!
+//! Nothing here does I/O: callers read the files and pass their text (or, for sources, a reader).
+//! The *syntax* of templates, JSONPath, regular expressions and JSON Schema is checked by the crates that run
+//! them; [`Positions`] tells them where a key stands.
+
+mod attribute;
+mod canonical;
+mod check;
+mod csv_source;
+mod document;
+mod endpoint;
+mod expected;
+mod field;
+mod foreign;
+mod identity;
+mod json;
+mod metric;
+mod node;
+mod position;
+mod problem;
+mod retry;
+mod section;
+mod source;
+mod test;
+mod test_set;
+mod toml_text;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use crate::configuration::TestConfiguration;
+
+pub use canonical::{CanonicalError, from_canonical_json};
+pub use check::check_test;
+pub use identity::{DuplicateCheck, generated_id};
+pub use position::Positions;
+pub use problem::{Position, Problem, Problems};
+pub use retry::Defaults;
+pub use source::{SourceTest, SourceTests, read_source};
+pub use test_set::format_of;
+
+/// The text formats of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentFormat {
+    /// YAML 1.2.
+    Yaml,
+    /// JSON.
+    Json,
+    /// TOML 1.
+    Toml,
+}
+
+impl DocumentFormat {
+    /// The format of a file by its extension; `None` when it is none of ours.
+    #[must_use]
+    pub fn of_file(file: &str) -> Option<Self> {
+        let (_, extension) = file.rsplit_once('.')?;
+        match extension.to_ascii_lowercase().as_str() {
+            "yaml" | "yml" => Some(Self::Yaml),
+            "json" => Some(Self::Json),
+            "toml" => Some(Self::Toml),
+            _ => None,
+        }
+    }
+}
+
+/// A document that was read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The canonical document. Tests of sources are not in it: [`read_source`] reads those.
+    pub configuration: TestConfiguration,
+    /// What looks like a mistake and is none for sure, in the order of the text.
+    pub warnings: Vec<Problem>,
+    /// Where each key stands.
+    pub positions: Positions,
+}
+
+/// Reads a configuration. `file` is only used to name the file in problems.
+///
+/// # Errors
+/// Every problem of the document, in the order of the text. A document that cannot be parsed at all has one.
+pub fn read_configuration(
+    text: &str,
+    file: &str,
+    format: DocumentFormat,
+    defaults: &Defaults,
+) -> Result<Reading, Problems> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let root = match format {
+        DocumentFormat::Yaml => yaml::parse(text, file)?,
+        DocumentFormat::Json => json::parse(text, file)?,
+        DocumentFormat::Toml => toml_text::parse(text, file)?,
+    };
+    let mut findings = section::Findings::new(file);
+    let configuration = document::read_document(root, *defaults, &mut findings);
+    match configuration {
+        Some(configuration) if findings.problems.is_empty() => Ok(Reading {
+            configuration,
+            warnings: Problems::sorted(findings.warnings).0,
+            positions: findings.positions,
+        }),
+        _ => Err(Problems::sorted(findings.problems)),
+    }
+}

@@ -1,0 +1,395 @@
+//! Bad documents, and the exact words for them.
+
+use super::*;
+
+/// A whole document with one line of `endpoint`, from line 5.
+fn endpoint(line: &str) -> String {
+    refused(&format!(
+        "version: 1\nname: n\nendpoint:\n  url: https://x.test/\n  {line}\ntest_set: {{tests: [{{input: a}}]}}"
+    ))
+}
+
+/// A whole document with one test, in line 4.
+fn test(test: &str) -> String {
+    refused(&format!("{HEAD}test_set: {{tests: [{test}]}}"))
+}
+
+/// A whole document with one metric, in line 5.
+fn metric(metric: &str) -> String {
+    refused(&format!(
+        "{HEAD}test_set: {{tests: [{{input: a, expected_output: b}}]}}\nmetrics: [{metric}]"
+    ))
+}
+
+/// A whole document with another section behind it, in line 5.
+fn section(line: &str) -> String {
+    refused(&format!("{HEAD}test_set: {{tests: [{{input: a}}]}}\n{line}"))
+}
+
+fn check(read: fn(&str) -> String, cases: &[(&str, &str)]) {
+    for (text, message) in cases {
+        assert_eq!(read(text), *message, "{text}");
+    }
+}
+
+#[test]
+fn an_empty_document_says_so() {
+    assert_eq!(refused(""), "suite.yaml:1:1: the document is empty");
+    assert_eq!(refused("[]"), "suite.yaml:1:1: expected a mapping, found a list");
+}
+
+#[test]
+fn all_problems_are_reported_at_once_in_the_order_of_the_text() {
+    let text = "version: 2\nendpoint:\n  retry:\n    max_atempts: 3\ntest_set: {}\ngates: []\n";
+    assert_eq!(
+        refused(text),
+        "suite.yaml:1:1: name: missing; write what people call this configuration\n\
+         suite.yaml:1:10: version: version 2 is not supported; this version reads 1\n\
+         suite.yaml:3:3: endpoint.url: missing; write the address to call, https://…\n\
+         suite.yaml:4:5: endpoint.retry.max_atempts: unknown key; did you mean \"max_attempts\"?\n\
+         suite.yaml:5:11: test_set: there is nothing to run; give `tests`, or `sources` with files of tests\n\
+         suite.yaml:6:1: gates: `gates` is part of the format but not supported by this version"
+    );
+}
+
+#[test]
+fn problems_of_endpoints() {
+    check(
+        endpoint,
+        &[
+            (
+                "type: websocket",
+                "suite.yaml:5:9: endpoint.type: `websocket` is part of the format but not supported by this version",
+            ),
+            (
+                "type: htp",
+                "suite.yaml:5:9: endpoint.type: unknown value \"htp\"; did you mean \"http\"?",
+            ),
+            (
+                "method: 'GE T'",
+                "suite.yaml:5:11: endpoint.method: expected an HTTP method such as GET or POST, found \"GE T\"",
+            ),
+            (
+                "headers: {X-A: 1}",
+                "suite.yaml:5:18: endpoint.headers.X-A: expected a text, found the number 1; put quotes around it",
+            ),
+            (
+                "headers: {'X A': b}",
+                "suite.yaml:5:13: endpoint.headers.X A: \"X A\" is no name for a header",
+            ),
+            (
+                "headers: {a: b, A: c}",
+                "suite.yaml:5:19: endpoint.headers.A: this header is written twice; case makes no difference in header names",
+            ),
+            (
+                "headers: {a: \"b\\r\\nc\"}",
+                "suite.yaml:5:16: endpoint.headers.a: a header must not contain line breaks",
+            ),
+            (
+                "{body: 1, body_text: x}",
+                "suite.yaml:6:1: not valid YAML: did not find expected key",
+            ),
+            (
+                "body: 1\n  body_text: x",
+                "suite.yaml:6:3: endpoint.body_text: give either `body` or `body_text`, not both",
+            ),
+            (
+                "body: 1\n  request_mapping: 2",
+                "suite.yaml:6:3: endpoint.request_mapping: says something else than endpoint.body, which is the same setting; give one of them",
+            ),
+            (
+                "auth: bearer",
+                "suite.yaml:5:9: endpoint.auth: expected a mapping with `type` and what that type needs",
+            ),
+            (
+                "auth: {type: bearer}",
+                "suite.yaml:5:9: endpoint.auth.token: missing; this type of authentication needs it",
+            ),
+            (
+                "auth: {type: oauth2_client_credentials}",
+                "suite.yaml:5:16: endpoint.auth.type: `oauth2_client_credentials` is part of the format but not supported by this version",
+            ),
+            (
+                "auth: {type: none, token: x}",
+                "suite.yaml:5:22: endpoint.auth.token: unknown key",
+            ),
+            (
+                "response: {format: sse}",
+                "suite.yaml:5:22: endpoint.response.format: `sse` is part of the format but not supported by this version",
+            ),
+            (
+                "response: {map: {output: text}}",
+                "suite.yaml:5:28: endpoint.response.map.output: expected a JSONPath that starts with $, or a template with {{ … }}",
+            ),
+            (
+                "response: {map: {outptu: $.a}}",
+                "suite.yaml:5:20: endpoint.response.map.outptu: unknown key; did you mean \"output\"?",
+            ),
+            (
+                "response: {success: {status: 2xx}}",
+                "suite.yaml:5:32: endpoint.response.success.status: expected a status such as 200 or a range such as \"200-299\", found the text \"2xx\"",
+            ),
+            (
+                "timeouts: {attempt: 30}",
+                "suite.yaml:5:23: endpoint.timeouts.attempt: expected a duration with a unit such as 250ms, 30s or 5m, found the number 30",
+            ),
+            (
+                "timeouts: {attempt: 0s}",
+                "suite.yaml:5:23: endpoint.timeouts.attempt: must be longer than 0s",
+            ),
+            (
+                "timeouts: {idle: 1s}",
+                "suite.yaml:5:14: endpoint.timeouts.idle: `idle` is part of the format but not supported by this version",
+            ),
+            (
+                "retry: {max_attempts: 0}",
+                "suite.yaml:5:25: endpoint.retry.max_attempts: expected a whole number of at least 1, found the number 0",
+            ),
+            (
+                "retry: {backoff: {initial: 1m}}",
+                "suite.yaml:5:30: endpoint.retry.backoff.initial: the first wait (1m) must not be longer than the longest (30s)",
+            ),
+            (
+                "retry: {retry_on: [conect]}",
+                "suite.yaml:5:22: endpoint.retry.retry_on[0]: unknown value \"conect\"; did you mean \"connect\"?",
+            ),
+            (
+                "retry: {retry_on: [42]}",
+                "suite.yaml:5:22: endpoint.retry.retry_on[0]: expected a status such as 503 or a class such as connect or timeout, found the number 42",
+            ),
+            (
+                "limits: {rate: 300/m}",
+                "suite.yaml:5:12: endpoint.limits.rate: `rate` is part of the format but not supported by this version",
+            ),
+            (
+                "conversation: {}",
+                "suite.yaml:5:3: endpoint.conversation: `conversation` is part of the format but not supported by this version",
+            ),
+            ("id: ''", "suite.yaml:5:7: endpoint.id: must not be empty"),
+        ],
+    );
+    for url in ["ftp://x", "https://", "x.test", "http:///a", "'https://x y'"] {
+        let said = refused(&format!(
+            "version: 1\nname: n\nendpoint: {{url: {url}}}\ntest_set: {{tests: [{{input: a}}]}}"
+        ));
+        assert!(
+            said.contains("endpoint.url: expected a URL that starts with http:// or https://"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn problems_of_tests() {
+    check(
+        test,
+        &[
+            (
+                "{}",
+                "suite.yaml:4:19: test_set.tests[0]: a test needs an `input`, `messages` or `vars`",
+            ),
+            (
+                "{input: 42}",
+                "suite.yaml:4:27: test_set.tests[0].input: expected a text, found the number 42; put quotes around it",
+            ),
+            (
+                "{id: a, input: b}, {id: a, input: c}",
+                "suite.yaml:4:43: test_set.tests[1].id: the id \"a\" is already used in line 4",
+            ),
+            (
+                "{input: a, threshold: 2}",
+                "suite.yaml:4:41: test_set.tests[0].threshold: must lie between 0 and 1, as the mean of the scores does",
+            ),
+            (
+                "{input: a, timeout: 1h}",
+                "suite.yaml:4:39: test_set.tests[0].timeout: 1h is longer than attributes.per_test_timeout (30m)",
+            ),
+            (
+                "{input: a, capture: {x: $.x}}",
+                "suite.yaml:4:39: test_set.tests[0].capture: captured values need attributes.execution_mode: Sequential; in Parallel no test is later than another",
+            ),
+            (
+                "{input: a, depends_on: b}",
+                "suite.yaml:4:30: test_set.tests[0].depends_on: `depends_on` is part of the format but not supported by this version",
+            ),
+            (
+                "{messages: []}",
+                "suite.yaml:4:30: test_set.tests[0].messages: must be a list with at least one message",
+            ),
+            (
+                "{messages: [{role: usr, content: a}]}",
+                "suite.yaml:4:38: test_set.tests[0].messages[0].role: unknown value \"usr\"; did you mean \"user\"?",
+            ),
+            (
+                "{input: a, skip: yes}",
+                "suite.yaml:4:36: test_set.tests[0].skip: expected true or false, found the text \"yes\"",
+            ),
+            (
+                "{input: a, metrics: [{type: equals}]}",
+                "suite.yaml:4:40: test_set.tests[0].metrics[0]: `equals` has nothing to compare with; give it a `value`, or the test an `expected_output`",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn problems_of_metrics() {
+    check(
+        metric,
+        &[
+            (
+                "{}",
+                "suite.yaml:5:11: metrics[0].type: missing; write what to check, for example contains or status-code",
+            ),
+            (
+                "{type: llm-rubric, value: x, model: m}",
+                "suite.yaml:5:18: metrics[0].type: `llm-rubric` is part of the format but not supported by this version",
+            ),
+            (
+                "{type: contians}",
+                "suite.yaml:5:18: metrics[0].type: unknown metric \"contians\"; did you mean \"contains\"?",
+            ),
+            (
+                "{type: not-equals, negate: true}",
+                "suite.yaml:5:30: metrics[0].negate: give either the prefix not- or `negate`, not both",
+            ),
+            (
+                "{type: contains, value: 30}",
+                "suite.yaml:5:35: metrics[0].value: expected a text, found the number 30; put quotes around it",
+            ),
+            (
+                "{type: contains-any, value: a}",
+                "suite.yaml:5:39: metrics[0].value: expected a list, found the text \"a\"\nsuite.yaml:5:39: metrics[0].value: must be a list with at least one value",
+            ),
+            (
+                "{type: contains, schema: {}}",
+                "suite.yaml:5:28: metrics[0].schema: does nothing for `contains`",
+            ),
+            (
+                "{type: is-json, value: {}}",
+                "suite.yaml:5:27: metrics[0].value: does nothing for `is-json`; write a JSON Schema under `schema`",
+            ),
+            (
+                "{type: is-json, schema: x}",
+                "suite.yaml:5:35: metrics[0].schema: expected a JSON Schema (a mapping), found the text \"x\"",
+            ),
+            (
+                "{type: jsonpath}",
+                "suite.yaml:5:11: metrics[0].path: missing; write a JSONPath such as $.answer",
+            ),
+            (
+                "{type: jsonpath, path: $.a, operator: '>'}",
+                "suite.yaml:5:49: metrics[0].operator: an operator needs a `value` to compare with",
+            ),
+            (
+                "{type: levenshtein}",
+                "suite.yaml:5:11: metrics[0].threshold: missing; write how many characters may differ",
+            ),
+            (
+                "{type: f1, threshold: 80}",
+                "suite.yaml:5:33: metrics[0].threshold: must lie between 0 and 1",
+            ),
+            (
+                "{type: latency, threshold: fast}",
+                "suite.yaml:5:38: metrics[0].threshold: expected a number, found the text \"fast\"",
+            ),
+            (
+                "{type: status-code}",
+                "suite.yaml:5:11: metrics[0].value: missing; write a status such as 200, or a list of them",
+            ),
+            (
+                "{type: status-code, value: [200, ok]}",
+                "suite.yaml:5:44: metrics[0].value[1]: expected a status such as 200, found the text \"ok\"",
+            ),
+            (
+                "{type: is-json, weight: 0}",
+                "suite.yaml:5:35: metrics[0].weight: must be more than 0; leave the metric out if it should not count",
+            ),
+            (
+                "{type: is-json, severity: warn, required: true}",
+                "suite.yaml:5:53: metrics[0].required: a metric with `severity: warn` counts for nothing, so it cannot be required",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_common_metric_without_a_value_needs_an_expected_output_in_every_test() {
+    assert_eq!(
+        section("metrics: [{type: equals}]"),
+        "suite.yaml:4:19: test_set.tests[0].expected_output: missing; the metric `equals` (metrics[0]) compares every test with it"
+    );
+}
+
+#[test]
+fn problems_of_other_sections() {
+    check(
+        section,
+        &[
+            (
+                "attributes: {execution_mode: batch}",
+                "suite.yaml:5:30: attributes.execution_mode: unknown execution mode \"batch\": expected Parallel or Sequential",
+            ),
+            (
+                "attributes: {batch_concurrency: 0}",
+                "suite.yaml:5:33: attributes.batch_concurrency: expected a whole number of at least 1, found the number 0",
+            ),
+            (
+                "attributes: {batch_concurrency: 2, max_concurrency: 3}",
+                "suite.yaml:5:36: attributes.max_concurrency: says something else than attributes.batch_concurrency, which is the same setting; give one of them",
+            ),
+            (
+                "attributes: {fail_fast: true}",
+                "suite.yaml:5:14: attributes.fail_fast: `fail_fast` is part of the format but not supported by this version",
+            ),
+            (
+                "attributes: {per_test_timout: 1s}",
+                "suite.yaml:5:14: attributes.per_test_timout: unknown key; did you mean \"per_test_timeout\"?",
+            ),
+            (
+                "owner: nobody",
+                "suite.yaml:5:8: owner: expected an e-mail address such as qa@example.com, found \"nobody\"",
+            ),
+            (
+                "notifications: [{type: email, to: ['a@b', 'c@d@e']}]",
+                "suite.yaml:5:43: notifications[0].to[1]: expected an e-mail address such as qa@example.com, found \"c@d@e\"",
+            ),
+            (
+                "notifications: [{type: webhook, url: x}]",
+                "suite.yaml:5:24: notifications[0].type: `webhook` is part of the format but not supported by this version",
+            ),
+            (
+                "reports: [{format: html, path: a}]",
+                "suite.yaml:5:20: reports[0].format: `html` is part of the format but not supported by this version",
+            ),
+            (
+                "reports: [{format: json, path: a}, {format: text, path: a}]",
+                "suite.yaml:5:57: reports[1].path: two reports would be written to this file",
+            ),
+            (
+                "secrets: {A: {from: hunter2}}",
+                "suite.yaml:5:21: secrets.A.from: expected env:NAME or file:PATH; secrets themselves are never written here",
+            ),
+            (
+                "secrets: {a-b: }",
+                "suite.yaml:5:11: secrets.a-b: a secret is named like an environment variable: letters, digits and _",
+            ),
+            (
+                "models: {judge: {}}",
+                "suite.yaml:5:1: models: `models` is part of the format but not supported by this version",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn two_ways_to_say_one_retry_setting_must_agree() {
+    let text = "version: 1\nname: n\nendpoint: {url: 'https://x.test', retry: {max_attempts: 3}}\n\
+                test_set: {tests: [{input: a}]}\nattributes: {invoke_max_attempts: 4}";
+    assert_eq!(
+        refused(text),
+        "suite.yaml:5:14: attributes.invoke_max_attempts: says something else than endpoint.retry.max_attempts, \
+         which is the same setting; give one of them"
+    );
+    assert!(read(&text.replace("attempts: 4", "attempts: 3")).is_ok());
+}

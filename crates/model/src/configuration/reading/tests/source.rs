@@ -1,0 +1,304 @@
+//! Tests from files.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::configuration::reading::{SourceTest, read_source};
+use crate::configuration::{Columns, Source, TestCase, TestDefaults};
+
+fn source(file: &str, columns: &[(&str, &str)]) -> Source {
+    let columns = columns
+        .iter()
+        .map(|(ours, theirs)| ((*ours).to_owned(), (*theirs).to_owned()));
+    Source {
+        file: file.to_owned(),
+        format: None,
+        columns: Columns(columns.collect()),
+        render: false,
+    }
+}
+
+/// The tests of a file, and what is said about records that are none.
+fn read(file: &str, bytes: &[u8], columns: &[(&str, &str)]) -> (Vec<SourceTest>, Vec<String>) {
+    let source = source(file, columns);
+    let mut said = Vec::new();
+    let mut tests = Vec::new();
+    match read_source(bytes, file, &source, &TestDefaults::default()) {
+        Err(problems) => said.extend(problems.into_iter().map(|problem| problem.to_string())),
+        Ok(read) => {
+            for test in read {
+                match test {
+                    Ok(test) => tests.push(test),
+                    Err(problems) => said.extend(problems.into_iter().map(|problem| problem.to_string())),
+                }
+            }
+        }
+    }
+    (tests, said)
+}
+
+fn one(file: &str, text: &str) -> TestCase {
+    let (mut tests, said) = read(file, text.as_bytes(), &[]);
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(tests.len(), 1);
+    tests.remove(0).test
+}
+
+fn said(file: &str, text: &str, columns: &[(&str, &str)]) -> Vec<String> {
+    read(file, text.as_bytes(), columns).1
+}
+
+#[test]
+fn json_lines_take_a_bom_crlf_and_empty_lines() {
+    let (tests, said) = read(
+        "a.jsonl",
+        b"\xef\xbb\xbf{\"id\": 7, \"input\": \"a\"}\r\n\r\n  \n{\"input\": 42}",
+        &[],
+    );
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(tests[0].test.id, "7");
+    assert_eq!(tests[1].test.input.as_deref(), Some("42"));
+    assert_eq!((tests[0].position.line, tests[1].position.line), (1, 4));
+    assert!(!tests[0].test.render);
+}
+
+#[test]
+fn a_bad_record_does_not_hide_the_others() {
+    let text = "{\"input\": \"a\"}\n{\"input\": }\n[1]\n{\"x\": 1, \"threshold\": 3}\n{\"input\": \"b\"}\n";
+    let (tests, said) = read("a.jsonl", text.as_bytes(), &[]);
+    assert_eq!(tests.len(), 2);
+    assert_eq!(
+        said,
+        [
+            "a.jsonl:2:11: not valid JSON: expected a value, found '}'",
+            "a.jsonl:3:1: expected a test (a mapping), found a list",
+            "a.jsonl:4:23: threshold: must lie between 0 and 1, as the mean of the scores does",
+        ]
+    );
+}
+
+#[test]
+fn unknown_fields_become_vars() {
+    let test = one(
+        "a.jsonl",
+        "{\"input\": \"a\", \"level\": 3, \"vars\": {\"x\": 1}, \"actual_output\": \"o\", \"gone\": null}",
+    );
+    assert_eq!(
+        Value::from(test.vars),
+        json!({"level": 3, "x": 1, "actual_output": "o"})
+    );
+}
+
+#[test]
+fn names_of_other_tools_are_taken_as_they_are() {
+    let expected = |text: &str| {
+        let test = one("a.jsonl", text);
+        (test.input.unwrap_or_default(), test.expected_output.unwrap_or_default())
+    };
+    let both = ("q".to_owned(), json!("a"));
+    assert_eq!(expected("{\"input\": \"q\", \"expected_output\": \"a\"}"), both);
+    assert_eq!(expected("{\"input\": \"q\", \"target\": \"a\"}"), both);
+    assert_eq!(expected("{\"user_input\": \"q\", \"reference\": \"a\"}"), both);
+    assert_eq!(
+        expected("{\"prompt_content\": \"q\", \"expected_response\": \"a\"}"),
+        both
+    );
+    let ragas = one(
+        "a.jsonl",
+        "{\"user_input\": \"q\", \"retrieved_contexts\": [\"c\", \"d\"]}",
+    );
+    assert_eq!(ragas.context, ["c", "d"]);
+}
+
+#[test]
+fn a_list_of_messages_as_input_is_a_conversation() {
+    let test = one(
+        "a.jsonl",
+        "{\"input\": [{\"role\": \"system\", \"content\": \"s\"}, {\"role\": \"user\", \"content\": \"u\"}], \"target\": [\"x\", \"y\"]}",
+    );
+    assert_eq!(test.messages.unwrap().len(), 2);
+    assert_eq!(test.input.as_deref(), Some("u"));
+    assert_eq!(test.expected_output, Some(json!(["x", "y"])));
+}
+
+#[test]
+fn columns_overrule_names() {
+    let text = "{\"input\": \"system text\", \"q\": \"the question\", \"group\": \"g\"}";
+    let (tests, said) = read(
+        "a.jsonl",
+        text.as_bytes(),
+        &[("input", "q"), ("vars.group", "group"), ("tags.of", "group")],
+    );
+    assert!(said.is_empty(), "{said:?}");
+    let test = &tests[0].test;
+    assert_eq!(test.input.as_deref(), Some("the question"));
+    assert_eq!(
+        Value::from(test.vars.clone()),
+        json!({"input": "system text", "group": "g"})
+    );
+    assert_eq!(test.tags["of"], "g");
+}
+
+#[test]
+fn a_column_that_is_not_there_is_an_error() {
+    let columns = [("input", "qestion")];
+    assert_eq!(
+        said("a.csv", "question,answer\na,b\n", &columns),
+        ["a.csv:1:1: there is no column \"qestion\" for `input`; the file has question, answer"]
+    );
+    assert_eq!(
+        said("a.jsonl", "{\"question\": \"a\"}\n", &columns),
+        ["a.jsonl:1:1: columns.input: no record has a field \"qestion\""]
+    );
+}
+
+#[test]
+fn fields_of_the_format_that_are_not_supported_are_never_ignored() {
+    assert_eq!(
+        said("a.jsonl", "{\"input\": \"a\", \"repeat\": 3}", &[]),
+        [
+            "a.jsonl:1:16: repeat: `repeat` is part of the format but not supported by this version; \
+          if this is data of yours, say so with `columns: { vars.repeat: repeat }`"
+        ]
+    );
+    assert_eq!(
+        said("a.jsonl", "{\"input\": \"a\", \"user_input\": \"b\"}", &[]),
+        ["a.jsonl:1:16: user_input: `input` is given by another field of this record already; choose with `columns`"]
+    );
+    assert_eq!(
+        said("a.csv", "x,__provider\na,b\n", &[]),
+        [
+            "a.csv:2:1: __provider: this column of promptfoo is not supported; remove it, or rename it to make it one of the `vars`"
+        ]
+    );
+}
+
+#[test]
+fn csv_of_promptfoo_becomes_tests() {
+    let text = "topic,__expected1,__expected2,__description,__metadata:area,__metadata:all[],__threshold,__metric,__config:__expected2:threshold\r\n\
+                \"a, b\",contains: x,levenshtein(9):y,what,tech,\"p,q\\,r\",0.5,name,2\r\n\r\n";
+    let test = one("a.csv", text);
+    assert_eq!(Value::from(test.vars), json!({"topic": "a, b"}));
+    assert_eq!(test.description.as_deref(), Some("what"));
+    assert_eq!(Value::from(test.metadata), json!({"area": "tech", "all": ["p", "q,r"]}));
+    assert_eq!(test.threshold, Some(0.5));
+    assert_eq!(
+        serde_json::to_value(test.metrics).unwrap(),
+        json!([
+            {"type": "contains", "value": "x", "name": "name"},
+            {"type": "levenshtein", "value": "y", "threshold": 2.0, "name": "name"}
+        ])
+    );
+}
+
+#[test]
+fn csv_cells_are_texts_except_where_a_field_is_something_else() {
+    let test = one(
+        "a.csv",
+        "id,input,expected_output,context,tags,skip,empty,timeout\n007,42,true,\"[\"\"c\"\"]\",\"{\"\"n\"\": 1}\",TRUE,,5s\n",
+    );
+    assert_eq!((test.id.as_str(), test.input.as_deref()), ("007", Some("42")));
+    assert_eq!(test.expected_output, Some(json!("true")));
+    assert_eq!(
+        (test.context, test.tags["n"].as_str(), test.skip),
+        (vec!["c".to_owned()], "1", true)
+    );
+    assert_eq!(Value::from(test.vars), json!({"empty": ""}));
+}
+
+#[test]
+fn problems_of_csv_name_the_line() {
+    let text = "input,threshold\n\"two\nlines\",0.1\nb\nc,high\n";
+    assert_eq!(
+        said("a.csv", text, &[]),
+        [
+            "a.csv:4:1: 1 cells where the header has 2",
+            "a.csv:5:1: threshold: expected a number, found the text \"high\"",
+        ]
+    );
+    assert_eq!(
+        said("a.csv", "", &[]),
+        ["a.csv:1:1: the file is empty; its first line must name the columns"]
+    );
+    assert_eq!(
+        said("a.csv", "a;b\n1;2\n", &[]),
+        ["a.csv:1:1: the columns are separated by semicolons; write commas"]
+    );
+    assert_eq!(
+        said("a.csv", "a,a\n1,2\n", &[]),
+        ["a.csv:1:1: there are two columns called \"a\""]
+    );
+}
+
+#[test]
+fn lists_of_json_and_yaml_are_read_whole() {
+    let (tests, _) = read("a.json", b"[{\"input\": \"a\"},\n {\"input\": \"b\"}]", &[]);
+    assert_eq!(
+        (tests.len(), tests[1].position.line, tests[1].position.column),
+        (2, 2, 2)
+    );
+    let yaml = "- description: d\n  vars: {x: 1}\n  assert:\n    - {type: contains, value: y}\n- input: z\n";
+    let (tests, complaints) = read("a.yaml", yaml.as_bytes(), &[]);
+    assert!(complaints.is_empty(), "{complaints:?}");
+    assert_eq!(tests[0].test.metrics.len(), 1);
+    assert_eq!(
+        said("a.json", "{}", &[]),
+        ["a.json:1:1: expected a list of tests, found a mapping"]
+    );
+}
+
+#[test]
+fn defaults_of_the_set_are_merged_and_data_is_not_rendered_unless_the_source_says_so() {
+    let defaults: TestDefaults =
+        serde_json::from_value(json!({"vars": {"m": 1, "x": 1}, "tags": {"t": "d"}, "timeout": "5s"})).unwrap();
+    let mut source = source("a.jsonl", &[]);
+    source.render = true;
+    let text: &[u8] = b"{\"input\": \"a\", \"x\": 2}";
+    let test = read_source(text, "a.jsonl", &source, &defaults)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .test;
+    assert_eq!(Value::from(test.vars), json!({"m": 1, "x": 2}));
+    assert!(test.render && test.tags["t"] == "d" && test.timeout.is_some());
+}
+
+/// The directory with public test sets, which is not part of the project.
+fn shared_data() -> Option<PathBuf> {
+    let directory = std::env::var_os("TESTFLEET_SHARED_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
+        PathBuf::from,
+    );
+    directory.is_dir().then_some(directory)
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn public_test_sets_load_with_no_more_than_a_columns_mapping() {
+    let Some(directory) = shared_data() else {
+        return eprintln!("skipped: no directory with public test sets; name one in TESTFLEET_SHARED_DATA");
+    };
+    let qa = [("input", "question"), ("expected_output", "answer")];
+    let popularity = [("input", "question"), ("expected_output", "answer_matching_behavior")];
+    let sets: [(&str, usize, &[(&str, &str)]); 5] = [
+        ("biology_qa.jsonl", 20, &qa),
+        ("popularity.jsonl", 100, &popularity),
+        ("theory_of_mind.jsonl", 100, &[]),
+        ("security_guide.jsonl", 16, &[]),
+        ("bias_detection.jsonl", 100, &[]),
+    ];
+    for (file, count, columns) in sets {
+        let bytes = std::fs::read(directory.join(file)).unwrap();
+        let (tests, said) = read(file, &bytes, columns);
+        assert!(said.is_empty(), "{said:?}");
+        assert_eq!(tests.len(), count, "{file}");
+        for SourceTest { test, .. } in tests {
+            assert!(
+                test.input.is_some() && test.expected_output.is_some(),
+                "{file}: {test:?}"
+            );
+        }
+    }
+}
