@@ -92,11 +92,13 @@ pub(crate) fn read(mut stream: TcpStream) -> Answer {
 }
 
 /// Asks a question that is in the knowledge.
+#[allow(dead_code, reason = "not every test program calls this way")]
 pub(crate) fn ask(stub: &StubHandle, headers: &[(&str, &str)]) -> Answer {
     call(stub, "POST", "/chat", headers, r#"{"message":"Hello"}"#)
 }
 
 /// The headers by which testfleet names a call.
+#[allow(dead_code, reason = "not every test program calls this way")]
 pub(crate) fn named<'a>(run: &'a str, test: &'a str, attempt: &'a str) -> [(&'a str, &'a str); 3] {
     [
         ("X-Testfleet-Run", run),
