@@ -1,0 +1,33 @@
+//! Mail as files: for machines without a mail server, and to look at.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use testfleet_model::RunId;
+use tokio::fs;
+use tokio::io::AsyncWriteExt as _;
+
+/// Writes `<run id>.eml`, whole or not at all; a second mail about the run replaces the first.
+pub(crate) async fn write(directory: &Path, run_id: RunId, mail: &[u8]) -> io::Result<PathBuf> {
+    fs::create_dir_all(directory).await?;
+    let path = directory.join(format!("{run_id}.eml"));
+    // Hidden and with the process's id, so that readers and other processes leave it alone.
+    let partial = directory.join(format!(".{run_id}.{}.partial", std::process::id()));
+    let written = write_whole(&partial, mail).await;
+    let renamed = match written {
+        Ok(()) => fs::rename(&partial, &path).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = renamed {
+        // Best effort; the error that matters is the first one.
+        let _ = fs::remove_file(&partial).await;
+        return Err(error);
+    }
+    Ok(path)
+}
+
+async fn write_whole(path: &Path, mail: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path).await?;
+    file.write_all(mail).await?;
+    file.sync_all().await
+}

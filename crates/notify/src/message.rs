@@ -1,0 +1,103 @@
+//! One mail, and its form on the wire.
+
+use chrono::{DateTime, Utc};
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use testfleet_model::RunId;
+
+use crate::error::SendError;
+
+/// Characters of a subject; mail clients show fewer.
+const MAX_SUBJECT: usize = 250;
+
+/// A mail about a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The run it is about; the Message-ID and the name of the file derive from it.
+    pub run_id: RunId,
+    /// When it was decided to send it; passed in so that every attempt has the same.
+    pub date: DateTime<Utc>,
+    /// Addresses, all of them named in the one mail.
+    pub to: Vec<String>,
+    /// The subject. Control characters are taken out, and it is cut to 250 characters.
+    pub subject: String,
+    /// The part for those who read text.
+    pub text: String,
+    /// The part for those who read HTML.
+    pub html: String,
+}
+
+/// `<run-id>.testfleet@<domain of the sender>` in angle brackets.
+pub(crate) fn message_id(run_id: RunId, from: &Mailbox) -> String {
+    format!("<{run_id}.testfleet@{}>", from.email.domain())
+}
+
+/// The mail with its headers, to those recipients.
+pub(crate) fn compose(message: &Message, from: &Mailbox, to: &[Mailbox]) -> Result<lettre::Message, SendError> {
+    let mut builder = lettre::Message::builder()
+        .from(from.clone())
+        .message_id(Some(message_id(message.run_id, from)))
+        .date(message.date.into())
+        .subject(subject(&message.subject))
+        .raw_header(HeaderValue::new(
+            // Keeps out-of-office replies away (RFC 3834).
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ));
+    for mailbox in to {
+        builder = builder.to(mailbox.clone());
+    }
+    builder
+        .multipart(MultiPart::alternative_plain_html(
+            message.text.clone(),
+            message.html.clone(),
+        ))
+        .map_err(|error| SendError::permanent(format!("the mail could not be composed: {error}")))
+}
+
+/// Reads an address; what could end a header is never one.
+pub(crate) fn mailbox(text: &str) -> Option<Mailbox> {
+    if text.chars().any(ends_a_line) {
+        return None;
+    }
+    text.trim().parse().ok()
+}
+
+fn subject(text: &str) -> String {
+    let line = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    let mut kept = line.filter(|c| !ends_a_line(*c));
+    let mut subject: String = kept.by_ref().take(MAX_SUBJECT).collect();
+    if kept.next().is_some() {
+        subject.push('…');
+    }
+    subject
+}
+
+fn ends_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_one_bounded_line() {
+        assert_eq!(subject("a\r\nBcc: x@example.org\0"), "a  Bcc: x@example.org");
+        assert_eq!(subject(&"ä".repeat(1_000)).chars().count(), MAX_SUBJECT + 1);
+    }
+
+    #[test]
+    fn an_address_with_a_line_break_is_none() {
+        for text in [
+            "a@example.org\r\nBcc: b@example.org",
+            "a@example.org\nX: y",
+            "",
+            "nobody",
+            "a@b@c",
+        ] {
+            assert!(mailbox(text).is_none(), "{text:?}");
+        }
+        assert!(mailbox(" Änne <a@example.org> ").is_some());
+    }
+}
