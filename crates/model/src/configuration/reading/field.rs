@@ -205,6 +205,14 @@ impl Field {
         }
     }
 
+    /// The items of a list that must not be empty.
+    pub(super) fn filled_items(self, what: &str, findings: &mut Findings) -> Vec<Self> {
+        if matches!(&self.node.value, NodeValue::List(items) if items.is_empty()) {
+            self.problem(format!("must be a list with at least one {what}"), findings);
+        }
+        self.items(findings)
+    }
+
     /// The items of a list; anything else is a list of one.
     pub(super) fn items_or_one(self, findings: &mut Findings) -> Vec<Self> {
         match self.node.value {

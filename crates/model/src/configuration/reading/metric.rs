@@ -230,18 +230,16 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
         }
         return;
     };
-    let at = field.clone_place();
     metric.value = match shape {
         Compared::Text => field.text(findings).map(Value::String),
         Compared::Texts | Compared::List => {
-            let items = field.items(findings);
-            if items.is_empty() {
-                at.problem("must be a list with at least one value", findings);
-            }
-            let values = items.into_iter().filter_map(|item| match shape {
-                Compared::Texts => item.text(findings).map(Value::String),
-                _ => Some(item.json()),
-            });
+            let values = field
+                .filled_items("value", findings)
+                .into_iter()
+                .filter_map(|item| match shape {
+                    Compared::Texts => item.text(findings).map(Value::String),
+                    _ => Some(item.json()),
+                });
             Some(Value::Array(values.collect()))
         }
         Compared::Status => read_statuses(field, findings),
@@ -251,16 +249,17 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
 
 fn read_statuses(field: Field, findings: &mut Findings) -> Option<Value> {
     let is_list = matches!(field.node.value, NodeValue::List(_));
-    let at = field.clone_place();
     let mut codes = Vec::new();
-    for item in field.items_or_one(findings) {
+    let items = if is_list {
+        field.filled_items("status", findings)
+    } else {
+        vec![field]
+    };
+    for item in items {
         match &item.node.value {
             NodeValue::Number(number) if number.as_u64().and_then(status).is_some() => codes.push(item.json()),
             _ => item.expected("a status such as 200", findings),
         }
-    }
-    if is_list && codes.is_empty() {
-        at.problem("must name at least one status", findings);
     }
     if is_list {
         Some(Value::Array(codes))

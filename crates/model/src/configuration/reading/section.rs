@@ -59,10 +59,6 @@ impl Section {
         })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.iter().all(Option::is_none)
-    }
-
     pub(super) fn path_of(&self, key: &str) -> String {
         join(&self.path, key)
     }
@@ -129,11 +125,6 @@ impl Section {
             }
             findings.problem(entry.position, &join(&self.path, &entry.key), message);
         }
-    }
-
-    /// The keys nobody asked for, for mappings whose other keys are data.
-    pub(super) fn into_rest(self) -> Vec<Entry> {
-        self.entries.into_iter().flatten().collect()
     }
 
     /// A mapping made of fields instead of read from a text.

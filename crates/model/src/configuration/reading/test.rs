@@ -65,18 +65,19 @@ pub(super) fn read_test(
             at.problem(format!("an id is one line of at most {MAX_ID} bytes"), findings);
         }
     }
-    if let Some(field) = section.take("messages") {
-        test.messages = Some(read_messages(field, findings));
-    }
-    if let Some(field) = section.take("input") {
-        read_input(field, from_source, &mut test, findings);
-    }
-    if let Some(field) = section.take("vars") {
-        test.vars = field.object(findings).unwrap_or_default();
-    }
-    if test.input.is_none() && test.messages.is_none() && test.vars.is_empty() {
+    let (messages, input, vars) = (section.take("messages"), section.take("input"), section.take("vars"));
+    if messages.is_none() && input.is_none() && vars.as_ref().is_none_or(|vars| vars.node.value_len() == 0) {
         let message = "a test needs an `input`, `messages` or `vars`";
         findings.problem(section.position, &section.path, message);
+    }
+    if let Some(field) = messages {
+        test.messages = Some(read_messages(field, findings));
+    }
+    if let Some(field) = input {
+        read_input(field, from_source, &mut test, findings);
+    }
+    if let Some(field) = vars {
+        test.vars = field.object(findings).unwrap_or_default();
     }
     test.expected_output = section.take("expected_output").map(Field::json);
     if let Some(field) = section.take("context") {
@@ -143,12 +144,8 @@ fn read_input(field: Field, from_source: bool, test: &mut TestCase, findings: &m
 }
 
 fn read_messages(field: Field, findings: &mut Findings) -> Vec<Message> {
-    let at = field.clone_place();
-    let items = field.items(findings);
-    if items.is_empty() {
-        at.problem("must be a list with at least one message", findings);
-    }
-    items
+    field
+        .filled_items("message", findings)
         .into_iter()
         .filter_map(|item| read_message(item, findings))
         .collect()

@@ -159,7 +159,7 @@ fn toml_and_json_give_the_same_configuration() {
     assert_eq!(one.configuration, two.configuration);
     assert_eq!(
         one.positions.problem("endpoint.body.d", "x").to_string(),
-        "a.toml:5:31: endpoint.body.d: x"
+        "a.toml:5:33: endpoint.body.d: x"
     );
     assert_eq!(one.positions.get("test_set.tests[1].input").line, 9);
 }
@@ -169,7 +169,7 @@ fn positions_are_found_under_both_names_and_for_what_was_not_written() {
     let positions = read(FULL).unwrap().positions;
     let at = |path: &str| (positions.get(path).line, positions.get(path).column);
     assert_eq!(at("endpoint.body.model"), at("endpoint.request_mapping.model"));
-    assert_eq!(at("endpoint.response.map.output"), (27, 30));
+    assert_eq!(at("endpoint.response.map.output"), (25, 30));
     assert_eq!(at("endpoint.timeouts.idle"), at("endpoint.timeouts"));
     assert_eq!(at("nothing"), (2, 1));
 }
@@ -179,7 +179,7 @@ fn a_test_that_nothing_decides_is_a_warning() {
     let reading = read(&format!("{HEAD}test_set: {{tests: [{{input: a}}]}}")).unwrap();
     assert_eq!(
         reading.warnings[0].to_string(),
-        "suite.yaml:4:19: test_set.tests[0]: no metric applies to this test, so it will end in error; add one under `metrics`"
+        "suite.yaml:4:20: test_set.tests[0]: no metric applies to this test, so it will end in error; add one under `metrics`"
     );
 }
 
