@@ -16,7 +16,10 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(call: &'static str, value: Value) -> Result<Self, StoreError> {
         match value {
-            Value::Array(items) => Ok(Self { call, items: items.into() }),
+            Value::Array(items) => Ok(Self {
+                call,
+                items: items.into(),
+            }),
             other => Err(unexpected(call, "an array", &other)),
         }
     }
@@ -30,9 +33,10 @@ impl Answer {
     }
 
     fn take(&mut self) -> Result<Value, StoreError> {
-        self.items
-            .pop_front()
-            .ok_or_else(|| StoreError::Answer { call: self.call, detail: "it ended too early".to_owned() })
+        self.items.pop_front().ok_or_else(|| StoreError::Answer {
+            call: self.call,
+            detail: "it ended too early".to_owned(),
+        })
     }
 
     pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
@@ -46,19 +50,26 @@ impl Answer {
 
     pub(crate) fn text(&mut self) -> Result<String, StoreError> {
         let call = self.call;
-        String::from_utf8(self.bytes()?)
-            .map_err(|error| StoreError::Answer { call, detail: format!("not UTF-8: {error}") })
+        String::from_utf8(self.bytes()?).map_err(|error| StoreError::Answer {
+            call,
+            detail: format!("not UTF-8: {error}"),
+        })
     }
 
     pub(crate) fn number<T: TryFrom<i64> + std::str::FromStr>(&mut self) -> Result<T, StoreError> {
         let call = self.call;
         match self.take()? {
-            Value::Int(number) => T::try_from(number)
-                .map_err(|_| StoreError::Answer { call, detail: format!("{number} is out of range") }),
+            Value::Int(number) => T::try_from(number).map_err(|_| StoreError::Answer {
+                call,
+                detail: format!("{number} is out of range"),
+            }),
             Value::BulkString(bytes) => std::str::from_utf8(&bytes)
                 .ok()
                 .and_then(|text| text.parse().ok())
-                .ok_or_else(|| StoreError::Answer { call, detail: "a number was expected".to_owned() }),
+                .ok_or_else(|| StoreError::Answer {
+                    call,
+                    detail: "a number was expected".to_owned(),
+                }),
             other => Err(unexpected(call, "a number", &other)),
         }
     }
@@ -70,7 +81,10 @@ impl Answer {
 
     pub(crate) fn run(&mut self) -> Result<RunId, StoreError> {
         let call = self.call;
-        self.text()?.parse().map_err(|error| StoreError::Answer { call, detail: format!("{error}") })
+        self.text()?.parse().map_err(|error| StoreError::Answer {
+            call,
+            detail: format!("{error}"),
+        })
     }
 
     pub(crate) fn state(&mut self) -> Result<RunState, StoreError> {
@@ -79,7 +93,10 @@ impl Answer {
     }
 
     pub(crate) fn unknown_word(&self, word: &str) -> StoreError {
-        StoreError::Answer { call: self.call, detail: format!("unknown word {word:?}") }
+        StoreError::Answer {
+            call: self.call,
+            detail: format!("unknown word {word:?}"),
+        }
     }
 }
 
@@ -91,5 +108,8 @@ fn unexpected(call: &'static str, expected: &str, found: &Value) -> StoreError {
         Value::BulkString(_) | Value::SimpleString(_) => "a text",
         _ => "another type",
     };
-    StoreError::Answer { call, detail: format!("{expected} was expected, {kind} was found") }
+    StoreError::Answer {
+        call,
+        detail: format!("{expected} was expected, {kind} was found"),
+    }
 }

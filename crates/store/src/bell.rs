@@ -18,7 +18,10 @@ impl Bell {
     /// A bell of a store. It connects at the first wait.
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        Self { store: store.clone(), connection: None }
+        Self {
+            store: store.clone(),
+            connection: None,
+        }
     }
 
     /// Waits until the bell rings, at most `patience` (rounded to milliseconds, at least 10). Answers whether it rang.
@@ -32,7 +35,9 @@ impl Bell {
         if self.connection.is_none() {
             self.connection = Some(self.store.pool().get().await.map_err(|error| no_connection(&error))?);
         }
-        let Some(connection) = self.connection.as_mut() else { return Ok(false) };
+        let Some(connection) = self.connection.as_mut() else {
+            return Ok(false);
+        };
         let mut command = cmd("BLPOP");
         command.arg(self.store.keys().shard("bell")).arg(patience.as_secs_f64());
         let waiting = command.query_async::<Option<(String, String)>>(connection);
@@ -46,7 +51,10 @@ impl Bell {
             }
             Err(_) => {
                 self.discard();
-                Err(StoreError::ConnectTimeout { call: "bell", waited_ms: limit.as_millis() })
+                Err(StoreError::ConnectTimeout {
+                    call: "bell",
+                    waited_ms: limit.as_millis(),
+                })
             }
         }
     }
@@ -61,7 +69,10 @@ impl Bell {
 
 fn no_connection(error: &deadpool_redis::PoolError) -> StoreError {
     match error {
-        deadpool_redis::PoolError::Backend(source) => StoreError::Server { call: "bell", source: source.clone() },
+        deadpool_redis::PoolError::Backend(source) => StoreError::Server {
+            call: "bell",
+            source: source.clone(),
+        },
         other => StoreError::Server {
             call: "bell",
             source: RedisError::from(std::io::Error::new(std::io::ErrorKind::TimedOut, other.to_string())),

@@ -59,8 +59,12 @@ impl Store {
             })
             .await?;
         match answer.text()?.as_str() {
-            "stored" => Ok(Put::Stored { version: answer.number()? }),
-            "changed" => Ok(Put::Changed { version: answer.number()? }),
+            "stored" => Ok(Put::Stored {
+                version: answer.number()?,
+            }),
+            "changed" => Ok(Put::Changed {
+                version: answer.number()?,
+            }),
             other => Err(answer.unknown_word(other)),
         }
     }
@@ -70,7 +74,11 @@ impl Store {
     /// # Errors
     /// When the server does not answer.
     pub async fn remove_config(&self, id: &str) -> Result<bool, StoreError> {
-        let mut answer = self.run(&script::REMOVE_CONFIG, |command| { command.arg(id)); }).await?;
+        let mut answer = self
+            .run(&script::REMOVE_CONFIG, |command| {
+                command.arg(id);
+            })
+            .await?;
         match answer.text()?.as_str() {
             "removed" => Ok(true),
             "unknown" => Ok(false),
@@ -102,7 +110,11 @@ impl Store {
         }
         let mut pipeline = pipe();
         for id in &ids {
-            pipeline.cmd("HMGET").arg(self.keys().configuration(id)).arg(FIELDS).arg("no document in listings");
+            pipeline
+                .cmd("HMGET")
+                .arg(self.keys().configuration(id))
+                .arg(FIELDS)
+                .arg("no document in listings");
         }
         let rows: Vec<Row> = self.query_all("HMGET", &pipeline).await?;
         Ok(ids.iter().zip(rows).filter_map(|(id, row)| stored(id, row)).collect())

@@ -91,7 +91,11 @@ impl Store {
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn cancel(&self, run: RunId) -> Result<Cancelled, StoreError> {
-        let mut answer = self.run(&script::CANCEL, |command| { command.arg(run.to_string())); }).await?;
+        let mut answer = self
+            .run(&script::CANCEL, |command| {
+                command.arg(run.to_string());
+            })
+            .await?;
         match answer.text()?.as_str() {
             "cancelled" => Ok(Cancelled::Cancelled),
             "already" => Ok(Cancelled::Already(answer.state()?)),
@@ -109,7 +113,10 @@ impl Store {
             .run(&script::FILL, |command| {
                 command.arg(&seat.worker).arg(run.to_string()).arg(fence);
                 for filling in fillings {
-                    command.arg(filling.index).arg(filling.status.word()).arg(&filling.result);
+                    command
+                        .arg(filling.index)
+                        .arg(filling.status.word())
+                        .arg(&filling.result);
                 }
             })
             .await?;
@@ -126,7 +133,10 @@ impl Store {
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe and answers `Closed` if it had happened.
-    #[expect(clippy::too_many_arguments, reason = "they are the one record that the transition commits")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the one record that the transition commits"
+    )]
     pub async fn collect(
         &self,
         seat: &Seat,
@@ -139,7 +149,12 @@ impl Store {
     ) -> Result<Collected, StoreError> {
         let mut answer = self
             .run(&script::COLLECT, |command| {
-                command.arg(&seat.worker).arg(run.to_string()).arg(fence).arg(state.word()).arg(summary);
+                command
+                    .arg(&seat.worker)
+                    .arg(run.to_string())
+                    .arg(fence)
+                    .arg(state.word())
+                    .arg(summary);
                 command.arg(outbox.unwrap_or_default()).arg(millis(retention));
             })
             .await?;
@@ -171,7 +186,13 @@ impl Store {
         };
         let mut answer = self
             .run(&script::SETTLE_NOTIFICATION, |command| {
-                command.arg(&seat.worker).arg(run.to_string()).arg(fence).arg(word).arg(millis(delay)).arg(reason);
+                command
+                    .arg(&seat.worker)
+                    .arg(run.to_string())
+                    .arg(fence)
+                    .arg(word)
+                    .arg(millis(delay))
+                    .arg(reason);
             })
             .await?;
         match answer.text()?.as_str() {

@@ -46,8 +46,18 @@ pub enum StoreErrorKind {
 }
 
 /// Error codes that mean "not now". The library has no kinds of its own for most of them.
-const NOT_NOW: &[&str] =
-    &["LOADING", "BUSY", "TRYAGAIN", "OOM", "MISCONF", "READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "NOSCRIPT"];
+const NOT_NOW: &[&str] = &[
+    "LOADING",
+    "BUSY",
+    "TRYAGAIN",
+    "OOM",
+    "MISCONF",
+    "READONLY",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "CLUSTERDOWN",
+    "NOSCRIPT",
+];
 
 impl StoreError {
     /// What to do about it.
@@ -86,7 +96,10 @@ fn classify(error: &RedisError) -> StoreErrorKind {
         return StoreErrorKind::Unavailable;
     }
     // A script that hits the memory limit in the middle reports it inside a general error.
-    if NOT_NOW.iter().any(|word| detail.starts_with(word) || detail.contains(&format!("-{word}"))) {
+    if NOT_NOW
+        .iter()
+        .any(|word| detail.starts_with(word) || detail.contains(&format!("-{word}")))
+    {
         return StoreErrorKind::Unavailable;
     }
     match error.kind() {

@@ -15,7 +15,9 @@ impl Keys {
     /// The keys under `prefix`.
     #[must_use]
     pub fn new(prefix: &str) -> Self {
-        Self { root: format!("{prefix}:{{0}}") }
+        Self {
+            root: format!("{prefix}:{{0}}"),
+        }
     }
 
     /// What scripts get as `KEYS[1]`.

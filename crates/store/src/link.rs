@@ -93,7 +93,10 @@ impl Store {
             .recycle_timeout(Some(options.connect_timeout))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| StoreError::Answer { call: "pool", detail: error.to_string() })?;
+            .map_err(|error| StoreError::Answer {
+                call: "pool",
+                detail: error.to_string(),
+            })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 client,
@@ -123,8 +126,15 @@ impl Store {
     }
 
     fn current(&self) -> Option<(MultiplexedConnection, u64)> {
-        let current = self.inner.current.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        current.connection.clone().map(|connection| (connection, current.generation))
+        let current = self
+            .inner
+            .current
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        current
+            .connection
+            .clone()
+            .map(|connection| (connection, current.generation))
     }
 
     async fn connection(&self, call: &'static str) -> Result<(MultiplexedConnection, u64), StoreError> {
@@ -135,12 +145,22 @@ impl Store {
         if let Some(found) = self.current() {
             return Ok(found);
         }
-        let connecting = self.inner.client.get_multiplexed_async_connection_with_config(&self.inner.config);
+        let connecting = self
+            .inner
+            .client
+            .get_multiplexed_async_connection_with_config(&self.inner.config);
         let connection = tokio::time::timeout(self.inner.connect_timeout, connecting)
             .await
-            .map_err(|_| StoreError::ConnectTimeout { call, waited_ms: self.inner.connect_timeout.as_millis() })?
+            .map_err(|_| StoreError::ConnectTimeout {
+                call,
+                waited_ms: self.inner.connect_timeout.as_millis(),
+            })?
             .map_err(|source| StoreError::Server { call, source })?;
-        let mut current = self.inner.current.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut current = self
+            .inner
+            .current
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         current.generation += 1;
         current.connection = Some(connection.clone());
         Ok((connection, current.generation))
@@ -148,7 +168,11 @@ impl Store {
 
     /// Drops the connection of that generation, so that the next call makes a new one.
     fn give_up(&self, generation: u64) {
-        let mut current = self.inner.current.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut current = self
+            .inner
+            .current
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if current.generation == generation {
             current.connection = None;
         }
@@ -191,7 +215,10 @@ impl Store {
         T: deadpool_redis::redis::FromRedisValue,
     {
         let (mut connection, generation) = self.connection(call).await?;
-        command.query_async(&mut connection).await.map_err(|source| self.judge(call, generation, source))
+        command
+            .query_async(&mut connection)
+            .await
+            .map_err(|source| self.judge(call, generation, source))
     }
 
     /// Runs read-only commands in one round trip.
@@ -200,7 +227,10 @@ impl Store {
         T: deadpool_redis::redis::FromRedisValue,
     {
         let (mut connection, generation) = self.connection(call).await?;
-        pipeline.query_async(&mut connection).await.map_err(|source| self.judge(call, generation, source))
+        pipeline
+            .query_async(&mut connection)
+            .await
+            .map_err(|source| self.judge(call, generation, source))
     }
 
     /// The server's clock, in milliseconds since 1970.

@@ -45,14 +45,20 @@ impl Store {
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn reap(&self, lease: Duration) -> Result<Reaped, StoreError> {
-        let mut answer = self.run(&script::REAP, |command| { command.arg(millis(lease))); }).await?;
+        let mut answer = self
+            .run(&script::REAP, |command| {
+                command.arg(millis(lease));
+            })
+            .await?;
         match answer.text()?.as_str() {
             "reaped" => Ok(Reaped::Reaped {
                 workers: answer.number()?,
                 jobs: answer.number()?,
                 more: answer.number::<u32>()? == 1,
             }),
-            "waiting" => Ok(Reaped::Waiting { left: Duration::from_millis(answer.number()?) }),
+            "waiting" => Ok(Reaped::Waiting {
+                left: Duration::from_millis(answer.number()?),
+            }),
             other => Err(answer.unknown_word(other)),
         }
     }
@@ -63,7 +69,11 @@ impl Store {
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn sweep(&self, retention: Duration) -> Result<Swept, StoreError> {
-        let mut answer = self.run(&script::SWEEP, |command| { command.arg(millis(retention))); }).await?;
+        let mut answer = self
+            .run(&script::SWEEP, |command| {
+                command.arg(millis(retention));
+            })
+            .await?;
         match answer.text()?.as_str() {
             "swept" => Ok(Swept {
                 late: answer.number()?,

@@ -19,7 +19,11 @@ pub struct Script {
 impl Script {
     fn assemble(name: &'static str, source: &'static str) -> Self {
         let allow_oom = source.lines().any(|line| line == "-- Flags: allow-oom");
-        let mut code = String::from(if allow_oom { "#!lua flags=allow-oom\n" } else { "#!lua\n" });
+        let mut code = String::from(if allow_oom {
+            "#!lua flags=allow-oom\n"
+        } else {
+            "#!lua\n"
+        });
         for line in source.lines() {
             match line.strip_prefix("--@include ") {
                 Some(include) => code.push_str(library(include.trim())),
@@ -28,7 +32,12 @@ impl Script {
             code.push('\n');
         }
         let hash = redis::Script::new(&code).get_hash().to_owned();
-        Self { name, source, code, hash }
+        Self {
+            name,
+            source,
+            code,
+            hash,
+        }
     }
 
     /// The transition's name, that of its file.
@@ -71,7 +80,18 @@ macro_rules! libraries {
     };
 }
 
-libraries!("keys", "time", "bell", "placing", "holding", "closing", "counting", "claiming", "releasing");
+libraries!(
+    "keys",
+    "time",
+    "bell",
+    "placing",
+    "holding",
+    "closing",
+    "counting",
+    "claiming",
+    "releasing",
+    "releasing_control"
+);
 
 macro_rules! scripts {
     ($($constant:ident = $name:literal),+ $(,)?) => {

@@ -100,14 +100,24 @@ impl Store {
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn create(&self, run: &NewRun<'_>) -> Result<Created, StoreError> {
-        let (key, digest) = run.idempotency.map_or(("", ""), |idempotency| (idempotency.key, idempotency.digest));
+        let (key, digest) = run
+            .idempotency
+            .map_or(("", ""), |idempotency| (idempotency.key, idempotency.digest));
         let mut answer = self
             .run(&script::CREATE, |command| {
-                command.arg(run.id.to_string()).arg(run.configuration).arg(key).arg(digest);
+                command
+                    .arg(run.id.to_string())
+                    .arg(run.configuration)
+                    .arg(key)
+                    .arg(digest);
                 command.arg(millis(run.staging_timeout)).arg(millis(SUBMISSION_LIFE));
                 command.arg("name").arg(run.name).arg("mode").arg(run.mode.name());
                 command.arg("endpoint").arg(run.endpoint);
-                let cap = if run.mode == ExecutionMode::Sequential { 1 } else { run.cap.max(1) };
+                let cap = if run.mode == ExecutionMode::Sequential {
+                    1
+                } else {
+                    run.cap.max(1)
+                };
                 command.arg("cap").arg(cap).arg("weight").arg(1);
                 command.arg("lease_ms").arg(millis(run.lease));
                 if let Some((id, version)) = run.configuration_id {
@@ -119,7 +129,10 @@ impl Store {
             "created" => Ok(Created::Created),
             "exists" => {
                 let run = answer.run()?;
-                Ok(Created::Exists { run, state: RunState::from_word(&answer.text()?) })
+                Ok(Created::Exists {
+                    run,
+                    state: RunState::from_word(&answer.text()?),
+                })
             }
             "conflict" => Ok(Created::Conflict { run: answer.run()? }),
             other => Err(answer.unknown_word(other)),
@@ -139,7 +152,10 @@ impl Store {
         staging_timeout: Duration,
     ) -> Result<Staged, StoreError> {
         if payloads.len() > STAGE_LIMIT {
-            return Err(StoreError::Answer { call: "stage", detail: format!("more than {STAGE_LIMIT} tests at once") });
+            return Err(StoreError::Answer {
+                call: "stage",
+                detail: format!("more than {STAGE_LIMIT} tests at once"),
+            });
         }
         let mut answer = self
             .run(&script::STAGE, |command| {
@@ -171,13 +187,19 @@ impl Store {
         let limit = max_concurrency.map(|limit| limit.to_string()).unwrap_or_default();
         let mut answer = self
             .run(&script::ACTIVATE, |command| {
-                command.arg(run.to_string()).arg(total).arg(millis(deadline)).arg(&limit);
+                command
+                    .arg(run.to_string())
+                    .arg(total)
+                    .arg(millis(deadline))
+                    .arg(&limit);
             })
             .await?;
         match answer.text()?.as_str() {
             "activated" => Ok(Activated::Activated),
             "already" => Ok(Activated::Already(answer.state()?)),
-            "incomplete" => Ok(Activated::Incomplete { staged: answer.number()? }),
+            "incomplete" => Ok(Activated::Incomplete {
+                staged: answer.number()?,
+            }),
             "empty" => Ok(Activated::Empty),
             "unknown" => Ok(Activated::Unknown),
             other => Err(answer.unknown_word(other)),

@@ -186,7 +186,10 @@ impl Store {
             pipeline.cmd("HLEN").arg(self.keys().run_part(*run, "results"));
             pipeline.cmd("HLEN").arg(self.keys().run_part(*run, "owners"));
         }
-        let mut rows = self.query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline).await?.into_iter();
+        let mut rows = self
+            .query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline)
+            .await?
+            .into_iter();
         let mut views = Vec::with_capacity(runs.len());
         for run in runs {
             let hash: Hash = read("HGETALL", rows.next())?;
@@ -203,7 +206,11 @@ impl Store {
     /// When the server does not answer.
     pub async fn runs(&self, limit: usize) -> Result<Vec<RunView>, StoreError> {
         let mut command = cmd("ZRANGE");
-        command.arg(self.keys().shard("runs")).arg(0).arg(limit as i64 - 1).arg("REV");
+        command
+            .arg(self.keys().shard("runs"))
+            .arg(0)
+            .arg(limit as i64 - 1)
+            .arg("REV");
         let ids: Vec<String> = self.query("ZRANGE", &command).await?;
         let runs: Vec<RunId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         Ok(self.run_views(&runs).await?.into_iter().flatten().collect())
@@ -252,7 +259,11 @@ impl Store {
     pub async fn attempts(&self, run: RunId, indices: &[u32]) -> Result<Vec<u32>, StoreError> {
         let owners = self.fields(run, "owners", indices.iter().copied()).await?;
         let tries = self.fields(run, "tries", indices.iter().copied()).await?;
-        Ok(owners.iter().zip(&tries).map(|(owner, spent)| part(owner, 2).or_else(|| part(spent, 0)).unwrap_or(0)).collect())
+        Ok(owners
+            .iter()
+            .zip(&tries)
+            .map(|(owner, spent)| part(owner, 2).or_else(|| part(spent, 0)).unwrap_or(0))
+            .collect())
     }
 
     async fn fields(
@@ -293,13 +304,27 @@ impl Store {
             pipeline.cmd("ZCARD").arg(keys.shard(name));
         }
         type Scored = Vec<(String, f64)>;
-        let (ready, ready_count, leases, in_flight_count, delayed, delayed_count, control, control_count, dead, dead_count): (
-            Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64,
-        ) = self.query_all("ZRANGE", &pipeline).await?;
+        let (
+            ready,
+            ready_count,
+            leases,
+            in_flight_count,
+            delayed,
+            delayed_count,
+            control,
+            control_count,
+            dead,
+            dead_count,
+        ): (Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64) =
+            self.query_all("ZRANGE", &pipeline).await?;
         let mut parked = Vec::new();
         for endpoint in self.endpoint_names().await? {
             let mut command = cmd("ZRANGE");
-            command.arg(keys.endpoint_part(&endpoint, "parked")).arg(0).arg(last).arg("WITHSCORES");
+            command
+                .arg(keys.endpoint_part(&endpoint, "parked"))
+                .arg(0)
+                .arg(last)
+                .arg("WITHSCORES");
             let runs: Scored = self.query("ZRANGE", &command).await?;
             parked.extend(runs);
         }
@@ -328,7 +353,10 @@ impl Store {
             pipeline.cmd("HMGET").arg(&hash).arg(&["endpoint", "total", "next"]);
             pipeline.cmd("LLEN").arg(format!("{hash}:again"));
         }
-        let mut rows = self.query_all::<Vec<deadpool_redis::redis::Value>>("HMGET", &pipeline).await?.into_iter();
+        let mut rows = self
+            .query_all::<Vec<deadpool_redis::redis::Value>>("HMGET", &pipeline)
+            .await?
+            .into_iter();
         let mut waiting = Vec::with_capacity(runs.len());
         for (run, virtual_time) in runs {
             let (endpoint, total, next): (Option<String>, Option<u32>, Option<u32>) = read("HMGET", rows.next())?;
@@ -350,9 +378,10 @@ impl Store {
         let mut pipeline = pipe();
         for (job, _) in &leases {
             match job.split_once('/') {
-                Some((run, index)) => {
-                    pipeline.cmd("HGET").arg(format!("{}:run:{run}:owners", self.keys().root())).arg(index)
-                }
+                Some((run, index)) => pipeline
+                    .cmd("HGET")
+                    .arg(format!("{}:run:{run}:owners", self.keys().root()))
+                    .arg(index),
                 None => pipeline.cmd("HGET").arg(self.keys().shard("control:owners")).arg(job),
             };
         }
@@ -401,7 +430,11 @@ impl Store {
     pub async fn worker_views(&self) -> Result<Vec<WorkerView>, StoreError> {
         let now = self.now_ms().await?;
         let mut command = cmd("ZRANGE");
-        command.arg(self.keys().shard("workers")).arg(0).arg(-1).arg("WITHSCORES");
+        command
+            .arg(self.keys().shard("workers"))
+            .arg(0)
+            .arg(-1)
+            .arg("WITHSCORES");
         let workers: Vec<(String, f64)> = self.query("ZRANGE", &command).await?;
         if workers.is_empty() {
             return Ok(Vec::new());
@@ -409,9 +442,14 @@ impl Store {
         let mut pipeline = pipe();
         for (worker, _) in &workers {
             pipeline.cmd("HGETALL").arg(self.keys().worker(worker));
-            pipeline.cmd("SCARD").arg(format!("{}:jobs", self.keys().worker(worker)));
+            pipeline
+                .cmd("SCARD")
+                .arg(format!("{}:jobs", self.keys().worker(worker)));
         }
-        let mut rows = self.query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline).await?.into_iter();
+        let mut rows = self
+            .query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline)
+            .await?
+            .into_iter();
         let mut views = Vec::with_capacity(workers.len());
         for (worker, lease_until) in workers {
             let hash: Hash = read("HGETALL", rows.next())?;
@@ -424,7 +462,11 @@ impl Store {
                 host: text("host"),
                 pid: text("pid"),
                 version: text("version"),
-                state: if lease_until_ms < now { "lost".to_owned() } else { text("state") },
+                state: if lease_until_ms < now {
+                    "lost".to_owned()
+                } else {
+                    text("state")
+                },
                 concurrency: text("concurrency").parse().unwrap_or(0),
                 in_flight,
                 seen_at_ms: text("seen_at").parse().unwrap_or(0),
@@ -452,11 +494,17 @@ impl Store {
         }
         let mut pipeline = pipe();
         for name in &names {
-            pipeline.cmd("HGET").arg(self.keys().endpoint(name)).arg("max_concurrency");
+            pipeline
+                .cmd("HGET")
+                .arg(self.keys().endpoint(name))
+                .arg("max_concurrency");
             pipeline.cmd("SCARD").arg(self.keys().endpoint_part(name, "slots"));
             pipeline.cmd("ZCARD").arg(self.keys().endpoint_part(name, "parked"));
         }
-        let mut rows = self.query_all::<Vec<deadpool_redis::redis::Value>>("HGET", &pipeline).await?.into_iter();
+        let mut rows = self
+            .query_all::<Vec<deadpool_redis::redis::Value>>("HGET", &pipeline)
+            .await?
+            .into_iter();
         let mut views = Vec::with_capacity(names.len());
         for endpoint in names {
             views.push(EndpointView {
@@ -505,19 +553,34 @@ fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32) -> Option<RunVie
 }
 
 fn timed(jobs: Vec<(String, f64)>) -> Vec<TimedJob> {
-    jobs.into_iter().map(|(job, due)| TimedJob { job, due_ms: due as i64 }).collect()
+    jobs.into_iter()
+        .map(|(job, due)| TimedJob {
+            job,
+            due_ms: due as i64,
+        })
+        .collect()
 }
 
 /// One part of an entry such as `worker|fence|attempt|lost|claimed_ms`.
 fn part<T: std::str::FromStr>(entry: &Option<Vec<u8>>, at: usize) -> Option<T> {
-    std::str::from_utf8(entry.as_deref()?).ok()?.split('|').nth(at)?.parse().ok()
+    std::str::from_utf8(entry.as_deref()?)
+        .ok()?
+        .split('|')
+        .nth(at)?
+        .parse()
+        .ok()
 }
 
 fn read<T: deadpool_redis::redis::FromRedisValue>(
     call: &'static str,
     value: Option<deadpool_redis::redis::Value>,
 ) -> Result<T, StoreError> {
-    let value = value.ok_or_else(|| StoreError::Answer { call, detail: "it ended too early".to_owned() })?;
-    deadpool_redis::redis::from_redis_value(value)
-        .map_err(|error| StoreError::Answer { call, detail: error.to_string() })
+    let value = value.ok_or_else(|| StoreError::Answer {
+        call,
+        detail: "it ended too early".to_owned(),
+    })?;
+    deadpool_redis::redis::from_redis_value(value).map_err(|error| StoreError::Answer {
+        call,
+        detail: error.to_string(),
+    })
 }

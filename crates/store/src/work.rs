@@ -195,13 +195,19 @@ impl JobRef {
     /// A test.
     #[must_use]
     pub fn test(run: RunId, index: u32, fence: u64) -> Self {
-        Self { id: format!("{run}/{index}"), fence }
+        Self {
+            id: format!("{run}/{index}"),
+            fence,
+        }
     }
 
     /// A control job.
     #[must_use]
     pub fn control(job: ControlJob, fence: u64) -> Self {
-        Self { id: job.to_string(), fence }
+        Self {
+            id: job.to_string(),
+            fence,
+        }
     }
 }
 
@@ -265,13 +271,29 @@ impl Store {
         let mut answer = self
             .run(&script::REGISTER, |command| {
                 command.arg(worker).arg(millis(lease));
-                command.arg("name").arg(&info.name).arg("host").arg(&info.host).arg("pid").arg(info.pid);
-                command.arg("version").arg(&info.version).arg("concurrency").arg(info.concurrency);
+                command
+                    .arg("name")
+                    .arg(&info.name)
+                    .arg("host")
+                    .arg(&info.host)
+                    .arg("pid")
+                    .arg(info.pid);
+                command
+                    .arg("version")
+                    .arg(&info.version)
+                    .arg("concurrency")
+                    .arg(info.concurrency);
                 command.arg("state").arg("running");
             })
             .await?;
         match answer.text()?.as_str() {
-            "registered" => Ok((Seat { worker: worker.to_owned(), epoch: answer.number()? }, answer.number()?)),
+            "registered" => Ok((
+                Seat {
+                    worker: worker.to_owned(),
+                    epoch: answer.number()?,
+                },
+                answer.number()?,
+            )),
             other => Err(answer.unknown_word(other)),
         }
     }
@@ -315,7 +337,11 @@ impl Store {
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn deregister(&self, worker: &str) -> Result<u32, StoreError> {
-        let mut answer = self.run(&script::DEREGISTER, |command| { command.arg(worker)); }).await?;
+        let mut answer = self
+            .run(&script::DEREGISTER, |command| {
+                command.arg(worker);
+            })
+            .await?;
         match answer.text()?.as_str() {
             "gone" => Ok(0),
             "holding" => answer.number(),
@@ -331,7 +357,11 @@ impl Store {
     pub async fn claim(&self, seat: &Seat, want: Want) -> Result<ClaimAnswer, StoreError> {
         let answer = self
             .run(&script::CLAIM, |command| {
-                command.arg(&seat.worker).arg(seat.epoch).arg(want.tests.min(BATCH_LIMIT)).arg(want.control);
+                command
+                    .arg(&seat.worker)
+                    .arg(seat.epoch)
+                    .arg(want.tests.min(BATCH_LIMIT))
+                    .arg(want.control);
             })
             .await?;
         read_claim(answer)
@@ -350,18 +380,28 @@ impl Store {
         want: Want,
     ) -> Result<(Vec<Settled>, ClaimAnswer), StoreError> {
         if completions.len() > BATCH_LIMIT {
-            return Err(StoreError::Answer { call: "complete", detail: format!("more than {BATCH_LIMIT} at once") });
+            return Err(StoreError::Answer {
+                call: "complete",
+                detail: format!("more than {BATCH_LIMIT} at once"),
+            });
         }
         let groups = by_run(completions);
         let mut answer = self
             .run(&script::COMPLETE, |command| {
-                command.arg(&seat.worker).arg(seat.epoch).arg(want.tests.min(BATCH_LIMIT)).arg(want.control);
+                command
+                    .arg(&seat.worker)
+                    .arg(seat.epoch)
+                    .arg(want.tests.min(BATCH_LIMIT))
+                    .arg(want.control);
                 command.arg(groups.len());
                 for (run, members) in &groups {
                     let captured = members.last().map_or("", |at| completions[*at].captured.as_str());
                     command.arg(run.to_string()).arg(captured).arg(members.len());
                     for completion in members.iter().map(|at| &completions[*at]) {
-                        command.arg(completion.index).arg(completion.fence).arg(completion.status.word());
+                        command
+                            .arg(completion.index)
+                            .arg(completion.fence)
+                            .arg(completion.status.word());
                         command.arg(&completion.give_up).arg(&completion.result);
                     }
                 }
@@ -391,7 +431,11 @@ impl Store {
             .run(&script::RETRY, |command| {
                 command.arg(&seat.worker);
                 for retry in retries {
-                    command.arg(retry.run.to_string()).arg(retry.index).arg(retry.fence).arg(millis(retry.delay));
+                    command
+                        .arg(retry.run.to_string())
+                        .arg(retry.index)
+                        .arg(retry.fence)
+                        .arg(millis(retry.delay));
                 }
             })
             .await?;
@@ -447,7 +491,10 @@ impl Store {
             .await?;
         match answer.text()?.as_str() {
             "ok" => Ok(Reconciled::Ok {
-                seat: Seat { worker: worker.to_owned(), epoch: answer.number()? },
+                seat: Seat {
+                    worker: worker.to_owned(),
+                    epoch: answer.number()?,
+                },
                 returned: answer.number()?,
                 more: answer.number::<u32>()? == 1,
             }),
@@ -487,7 +534,11 @@ fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> {
     while !control.is_empty() {
         let id = control.text()?;
         let job = ControlJob::parse(&id).ok_or_else(|| control.unknown_word(&id))?;
-        claimed.control.push(ClaimedControl { job, fence: control.number()?, attempt: control.number()? });
+        claimed.control.push(ClaimedControl {
+            job,
+            fence: control.number()?,
+            attempt: control.number()?,
+        });
     }
     while !answer.is_empty() {
         read_group(answer.array()?, &mut claimed.tests)?;

@@ -93,6 +93,7 @@ fn balanced(text: &str) -> &str {
 
 #[test]
 fn every_key_a_script_touches_is_in_its_header_and_no_other() {
+    let mut wrong = Vec::new();
     for script in script::all() {
         let stated: BTreeSet<String> = header(script, "Keys")
             .split_whitespace()

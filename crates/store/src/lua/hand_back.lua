@@ -11,6 +11,7 @@
 --@include placing
 --@include holding
 --@include releasing
+--@include releasing_control
 local worker, words = ARGV[1], {}
 for at = 2, #ARGV, 3 do
   local job, fence, due = ARGV[at], ARGV[at + 1], now + tonumber(ARGV[at + 2])

@@ -13,6 +13,7 @@
 --@include placing
 --@include holding
 --@include releasing
+--@include releasing_control
 local JOBS_AT_MOST, WORKERS_AT_MOST = 300, 16
 local lease = tonumber(ARGV[1])
 local tick, grace = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until'))

@@ -13,6 +13,7 @@
 --@include placing
 --@include holding
 --@include releasing
+--@include releasing_control
 local HAND_BACK_AT_MOST = 500
 local worker = ARGV[1]
 if not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end

@@ -1,10 +1,4 @@
 -- Back to the queue: what a holder gives up, or what is taken from one that was lost.
-local function release_control(job, worker, due)
-  redis.call('HDEL', key('control:owners'), job)
-  redis.call('ZREM', key('leases'), job)
-  redis.call('SREM', worker_key(worker, 'jobs'), job)
-  redis.call('ZADD', key('control'), whole(due), job)
-end
 -- Frees a test and lets it be claimed again from `due` on; in front of the others when that is now.
 local function release_test(run, index, owner, attempts, lost, due)
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
