@@ -1,8 +1,8 @@
 //! The facts of a run as labelled lines. Text and mail show the same.
 
-use testfleet_model::Summary;
 use testfleet_model::state::StopReason;
 use testfleet_model::summary::{Gate, Percentiles, elapsed_text};
+use testfleet_model::{FinalStatus, Summary};
 
 use crate::number::grouped;
 use crate::visible::one_line;
@@ -22,6 +22,11 @@ pub(crate) fn headline(summary: &Summary) -> String {
 /// Tests that failed, are in error or inconclusive.
 pub(crate) fn not_well(summary: &Summary) -> usize {
     (summary.failed_tests + summary.tests_inconclusive) as usize
+}
+
+/// Whether there is nothing to look at: everything executed and passed or skipped, and no gate failed.
+pub(crate) fn is_well(summary: &Summary) -> bool {
+    summary.final_status == FinalStatus::Completed && not_well(summary) == 0 && summary.gate != Gate::Failed
 }
 
 /// Label and value, in the order to show them; all values on one line and safe to show. What a run does not

@@ -120,7 +120,7 @@ fn push_story(text: &mut String, story: &Story, style: Style) {
 
 fn coloured(summary: &Summary, style: Style, text: &str) -> String {
     match summary.final_status {
-        FinalStatus::Completed if facts::not_well(summary) == 0 => style.green(text),
+        FinalStatus::Completed if facts::is_well(summary) => style.green(text),
         FinalStatus::Completed | FinalStatus::Failed => style.red(text),
         FinalStatus::Partial | FinalStatus::Cancelled => style.yellow(text),
     }

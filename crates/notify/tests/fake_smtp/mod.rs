@@ -99,11 +99,10 @@ impl Drop for FakeSmtp {
     }
 }
 
-async fn converse(
-    stream: TcpStream,
-    behaviour: &Behaviour,
-    record: &(dyn Fn(&dyn Fn(&mut Session)) + Sync),
-) -> std::io::Result<()> {
+/// Applies a change to the session that is going on.
+type Record<'a> = dyn Fn(&dyn Fn(&mut Session)) + Sync + 'a;
+
+async fn converse(stream: TcpStream, behaviour: &Behaviour, record: &Record<'_>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     let Some(greeting) = behaviour.greeting else {
         return wait_for_end(&mut stream).await;

@@ -149,7 +149,7 @@ fn push_link(html: &mut String, link: Option<&str>) {
 
 fn colour(summary: &Summary) -> &'static str {
     match summary.final_status {
-        FinalStatus::Completed if facts::not_well(summary) == 0 => GREEN,
+        FinalStatus::Completed if facts::is_well(summary) => GREEN,
         FinalStatus::Completed | FinalStatus::Failed => RED,
         FinalStatus::Partial | FinalStatus::Cancelled => AMBER,
     }
