@@ -1,6 +1,8 @@
 //! Rules between a test and the configuration around it: what one of them alone cannot tell.
 
-use crate::configuration::{MetricsMode, TestCase, TestConfiguration};
+use std::time::Duration;
+
+use crate::configuration::{Attributes, MetricsMode, TestCase, TestConfiguration};
 use crate::mode::ExecutionMode;
 
 use super::metric::needs_expected_output;
@@ -13,12 +15,11 @@ use super::section::Findings;
 pub fn check_test(test: &TestCase, configuration: &TestConfiguration) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let attributes = &configuration.attributes;
-    if let Some(timeout) = test.timeout.filter(|timeout| *timeout > attributes.per_test_timeout) {
-        let message = format!(
-            "{} is longer than attributes.per_test_timeout ({})",
-            crate::duration::format(timeout),
-            crate::duration::format(attributes.per_test_timeout)
-        );
+    // The timeout of the set's defaults is judged once, where it was written.
+    let own_timeout = test
+        .timeout
+        .filter(|_| test.timeout != configuration.test_set.defaults.timeout);
+    if let Some(message) = too_long(own_timeout, attributes) {
         wrong.push(("timeout".to_owned(), message));
     }
     if attributes.execution_mode == ExecutionMode::Parallel && !test.capture.is_empty() {
@@ -50,29 +51,33 @@ pub fn check_test(test: &TestCase, configuration: &TestConfiguration) -> Vec<(St
     wrong
 }
 
+/// The sentence for a timeout that the time of a whole attempt would cut short.
+fn too_long(timeout: Option<Duration>, attributes: &Attributes) -> Option<String> {
+    let timeout = timeout.filter(|timeout| *timeout > attributes.per_test_timeout)?;
+    Some(format!(
+        "{} is longer than attributes.per_test_timeout ({})",
+        crate::duration::format(timeout),
+        crate::duration::format(attributes.per_test_timeout)
+    ))
+}
+
 /// Checks the tests of a document, and warns of tests that nothing can decide.
 pub(super) fn check_document(configuration: &TestConfiguration, findings: &mut Findings) {
+    let defaults = &configuration.test_set.defaults;
+    if let Some(message) = too_long(defaults.timeout, &configuration.attributes) {
+        let key = "test_set.defaults.timeout";
+        findings.problem(findings.positions.get(key), key, message);
+    }
     // A test that could not be read has been left out; paths would then name the wrong ones.
-    let complete = findings
-        .problems
-        .iter()
-        .all(|problem| !problem.key.starts_with("test_set.tests"));
-    if !complete {
+    let mut problems = findings.problems.iter();
+    if problems.any(|problem| problem.key.starts_with("test_set.tests")) {
         return;
     }
-    let defaults = &configuration.test_set.defaults;
     for (index, test) in configuration.test_set.tests.iter().enumerate() {
         let path = join_index("test_set.tests", index);
         for (key, message) in check_test(test, configuration) {
-            let mut key = join(&path, &key);
-            if key.ends_with(".timeout") && test.timeout == defaults.timeout {
-                "test_set.defaults.timeout".clone_into(&mut key);
-            }
-            let position = findings.positions.get(&key);
-            let known = findings.problems.iter().any(|problem| problem.key == key);
-            if !known {
-                findings.problem(position, &key, message);
-            }
+            let key = join(&path, &key);
+            findings.problem(findings.positions.get(&key), &key, message);
         }
         let inherits = test.metrics_mode == MetricsMode::Merge && !configuration.metrics.is_empty();
         if test.metrics.is_empty() && !inherits && !test.skip {

@@ -133,7 +133,7 @@ fn read_secrets(field: Field, findings: &mut Findings) -> BTreeMap<String, Secre
 
 fn read_secret_place(field: Field, findings: &mut Findings) -> Option<String> {
     let at = field.clone_place();
-    let from = field.text(findings)?;
+    let from = field.private_text(findings)?;
     let place = from.strip_prefix("env:").or_else(|| from.strip_prefix("file:"));
     if place.is_none_or(str::is_empty) {
         // The text is not repeated: it may be the secret itself.

@@ -205,7 +205,7 @@ fn read_auth(field: Field, findings: &mut Findings) -> Option<Auth> {
     };
     let kind = kind.word(&words, &later, findings)?;
     let needed = |section: &mut Section, key: &'static str, findings: &mut Findings| match section.take(key) {
-        Some(field) => field.filled_text(findings).unwrap_or_default(),
+        Some(field) => field.private_text(findings).unwrap_or_default(),
         None => {
             section.missing(key, "this type of authentication needs it", findings);
             String::new()

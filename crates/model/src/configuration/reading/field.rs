@@ -67,6 +67,15 @@ impl Field {
         Some(text)
     }
 
+    /// A text that messages must not repeat, since it may be a secret.
+    pub(super) fn private_text(self, findings: &mut Findings) -> Option<String> {
+        if !matches!(self.node.value, NodeValue::Text(_)) {
+            self.problem("expected a text; put quotes around it", findings);
+            return None;
+        }
+        self.filled_text(findings)
+    }
+
     /// A text; numbers and booleans become theirs. For sources, where ids are often numbers.
     pub(super) fn loose_text(self, findings: &mut Findings) -> Option<String> {
         match self.node.value {

@@ -35,7 +35,7 @@ pub(super) const OWN: [&str; 15] = [
 const MAPPINGS: [&str; 3] = ["vars", "metadata", "tags"];
 
 /// Name elsewhere → name here.
-const FOREIGN: [(&str, &str); 11] = [
+const FOREIGN: [(&str, &str); 10] = [
     // ragas
     ("user_input", "input"),
     ("reference", "expected_output"),
@@ -51,7 +51,6 @@ const FOREIGN: [(&str, &str); 11] = [
     ("assert", "metrics"),
     ("__description", "description"),
     ("__threshold", "threshold"),
-    ("__metadata", "metadata"),
 ];
 
 /// Whether `columns` may name this field.
@@ -95,6 +94,9 @@ impl<'s> Translation<'s> {
                 if *theirs == entry.key {
                     *seen = true;
                     mapped = true;
+                    if entry.node.is_null() {
+                        continue;
+                    }
                     test.put(ours, entry.clone(), self.cells, findings);
                 }
             }

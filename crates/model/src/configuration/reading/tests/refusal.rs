@@ -115,6 +115,10 @@ fn problems_of_endpoints() {
                 "suite.yaml:5:16: endpoint.auth.type: `oauth2_client_credentials` is part of the format but not supported by this version",
             ),
             (
+                "auth: {type: bearer, token: 1234}",
+                "suite.yaml:5:31: endpoint.auth.token: expected a text; put quotes around it",
+            ),
+            (
                 "auth: {type: none, token: x}",
                 "suite.yaml:5:22: endpoint.auth.token: unknown key",
             ),
@@ -397,4 +401,27 @@ fn two_ways_to_say_one_retry_setting_must_agree() {
          which is the same setting; give one of them"
     );
     assert!(read(&text.replace("attempts: 4", "attempts: 3")).is_ok());
+}
+
+#[test]
+fn a_timeout_of_the_defaults_is_judged_once() {
+    assert_eq!(
+        refused(&format!(
+            "{HEAD}test_set: {{defaults: {{timeout: 1h}}, tests: [{{input: a}}, {{input: b}}]}}"
+        )),
+        "suite.yaml:4:32: test_set.defaults.timeout: 1h is longer than attributes.per_test_timeout (30m)"
+    );
+}
+
+#[test]
+fn toml_that_nests_too_deep_is_refused() {
+    let text = format!("a = {}", "[".repeat(100_000));
+    let problems = read_configuration(&text, "a.toml", DocumentFormat::Toml, &Defaults::default()).unwrap_err();
+    assert!(problems.to_string().starts_with("a.toml:1:"), "{problems}");
+    let text = format!("[{}b]", "a.".repeat(70));
+    let problems = read_configuration(&text, "a.toml", DocumentFormat::Toml, &Defaults::default()).unwrap_err();
+    assert!(
+        problems.to_string().contains("nested deeper than 64 levels"),
+        "{problems}"
+    );
 }

@@ -265,6 +265,48 @@ fn defaults_of_the_set_are_merged_and_data_is_not_rendered_unless_the_source_say
     assert!(test.render && test.tags["t"] == "d" && test.timeout.is_some());
 }
 
+/// Makes lines only as they are read.
+struct Endless {
+    line: Vec<u8>,
+    used: usize,
+    lines: std::rc::Rc<std::cell::Cell<usize>>,
+}
+
+impl std::io::Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.used == self.line.len() {
+            self.lines.set(self.lines.get() + 1);
+            self.used = 0;
+        }
+        let length = buffer.len().min(self.line.len() - self.used);
+        buffer[..length].copy_from_slice(&self.line[self.used..self.used + length]);
+        self.used += length;
+        Ok(length)
+    }
+}
+
+#[test]
+fn lines_and_rows_are_read_one_at_a_time() {
+    for (file, line) in [("a.jsonl", "{\"input\": \"a\"}\n"), ("a.csv", "input\n")] {
+        let lines = std::rc::Rc::default();
+        let endless = Endless {
+            line: line.into(),
+            used: 0,
+            lines: std::rc::Rc::clone(&lines),
+        };
+        let source = source(file, &[]);
+        let defaults = TestDefaults::default();
+        let mut tests = read_source(std::io::BufReader::new(endless), file, &source, &defaults).unwrap();
+        for _ in 0..1000 {
+            assert!(tests.next().unwrap().is_ok());
+        }
+        assert!(lines.get() < 1010, "{file}: {} lines read for 1000 tests", lines.get());
+    }
+}
+
+/// Our name, their name.
+type Mapped<'c> = &'c [(&'c str, &'c str)];
+
 /// The directory with public test sets, which is not part of the project.
 fn shared_data() -> Option<PathBuf> {
     let directory = std::env::var_os("TESTFLEET_SHARED_DATA").map_or_else(
@@ -282,7 +324,7 @@ fn public_test_sets_load_with_no_more_than_a_columns_mapping() {
     };
     let qa = [("input", "question"), ("expected_output", "answer")];
     let popularity = [("input", "question"), ("expected_output", "answer_matching_behavior")];
-    let sets: [(&str, usize, &[(&str, &str)]); 5] = [
+    let sets: [(&str, usize, Mapped<'_>); 5] = [
         ("biology_qa.jsonl", 20, &qa),
         ("popularity.jsonl", 100, &popularity),
         ("theory_of_mind.jsonl", 100, &[]),
