@@ -21,6 +21,8 @@ const CODE: [&str; 6] = ["javascript", "fn", "eval", "python", "ruby", "file"];
 pub(super) struct Expectations {
     /// (number of the column, metric)
     pub(super) metrics: Vec<(u32, Node)>,
+    /// Numbers of columns that were reported already.
+    pub(super) refused: Vec<u32>,
     /// (number of the column, threshold)
     pub(super) thresholds: Vec<(u32, f64)>,
     /// The name of all of them.
@@ -31,6 +33,9 @@ impl Expectations {
     pub(super) fn into_metrics(mut self, position: Position, findings: &mut Findings) -> Vec<Node> {
         self.metrics.sort_by_key(|(index, _)| *index);
         for (index, threshold) in self.thresholds {
+            if self.refused.contains(&index) {
+                continue;
+            }
             let column = self.metrics.iter_mut().find(|(column, _)| *column == index);
             match (column.map(|(_, node)| &mut node.value), Number::from_f64(threshold)) {
                 (Some(NodeValue::Map(entries)), Some(number)) => {

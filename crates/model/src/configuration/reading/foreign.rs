@@ -234,7 +234,16 @@ impl Draft {
             digits => digits.parse::<u32>().ok(),
         };
         let outcome = if let Some(index) = column.strip_prefix("expected").and_then(number) {
-            expectation(&text, entry.node.position).map(|metric| self.expectations.metrics.push((index, metric)))
+            match expectation(&text, entry.node.position) {
+                Ok(metric) => {
+                    self.expectations.metrics.push((index, metric));
+                    Ok(())
+                }
+                Err(message) => {
+                    self.expectations.refused.push(index);
+                    Err(message)
+                }
+            }
         } else if column == "metric" {
             self.expectations.name = Some(text);
             Ok(())

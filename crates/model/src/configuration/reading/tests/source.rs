@@ -344,3 +344,36 @@ fn public_test_sets_load_with_no_more_than_a_columns_mapping() {
         }
     }
 }
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn public_csv_files_of_promptfoo_load_or_say_why_not() {
+    let Some(directory) = shared_data() else {
+        return eprintln!("skipped: no directory with public test sets; name one in TESTFLEET_SHARED_DATA");
+    };
+    let cases = [
+        ("assistant-cli.csv", 10, ""),
+        ("simple-csv.csv", 4, ""),
+        ("simple-test.csv", 1, "__expected: `fn:` runs code"),
+        ("eval-custom-grader-csv.csv", 0, "__expected: `javascript:` runs code"),
+        (
+            "config-csv-metadata.csv",
+            0,
+            "__expected2: `llm-rubric` is part of the format",
+        ),
+    ];
+    for (file, count, reason) in cases {
+        let bytes = std::fs::read(directory.join("suites/promptfoo/examples").join(file)).unwrap();
+        let (tests, said) = read(file, &bytes, &[]);
+        assert_eq!(tests.len(), count, "{file}: {said:?}");
+        assert_eq!(said.is_empty(), reason.is_empty(), "{file}: {said:?}");
+        assert!(
+            said.first().is_none_or(|said| said.contains(reason)),
+            "{file}: {said:?}"
+        );
+        assert!(
+            said.iter().all(|said| !said.contains("no such assertion")),
+            "{file}: {said:?}"
+        );
+    }
+}
