@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use testfleet_model::{RunId, Status};
+use testfleet_model::{ExecutionMode, RunId, Status};
 
 use crate::BATCH_LIMIT;
 use crate::answer::Answer;
@@ -89,6 +89,8 @@ pub struct Claimed {
 pub struct ClaimedTest {
     /// Its run.
     pub run: RunId,
+    /// Whether its run is Sequential: then no other test of it may be in flight.
+    pub sequential: bool,
     /// Its place in the submitted order.
     pub index: u32,
     /// The right to it.
@@ -548,6 +550,7 @@ fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> {
 
 fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), StoreError> {
     let run = group.run()?;
+    let sequential = group.text()? == ExecutionMode::Sequential.name();
     let fence = group.number()?;
     let captured: Arc<str> = group.text()?.into();
     let mut members = group.array()?;
@@ -555,6 +558,7 @@ fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), Sto
     while !members.is_empty() {
         tests.push(ClaimedTest {
             run,
+            sequential,
             fence,
             captured: Arc::clone(&captured),
             index: members.number()?,

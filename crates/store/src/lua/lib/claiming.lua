@@ -109,7 +109,7 @@ local function claim_from(worker, run, count, fields, again, stays)
   end
   local captured = ''
   if mode == 'Sequential' then captured = redis.call('HGET', run_key(run), 'captured') or '' end
-  return { run, fence, captured, group }, #jobs
+  return { run, mode, fence, captured, group }, #jobs
 end
 
 -- How many tests of a run may be claimed now, and how many are waiting to run again.
@@ -187,7 +187,7 @@ local function may_claim(worker, epoch)
   return 'ok'
 end
 
--- { word, now_ms, next_due_ms, {job, fence, attempt, …}, {run, fence, captured, {index, attempt, lost, released_ms, payload, …}}, … }
+-- { word, now_ms, next_due_ms, {job, fence, attempt, …}, {run, mode, fence, captured, {index, attempt, lost, released_ms, payload, …}}, … }
 local function claim(worker, epoch, want_tests, want_control)
   local word = may_claim(worker, epoch)
   if word ~= 'ok' then return { word, now, -1, {} } end
