@@ -1,1 +1,42 @@
-//! placeholder
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+//! Calls what is under test over HTTP.
+//!
+//! A [`Target`] is an endpoint compiled once: its templates ([the language](FILTERS)), credentials, mappings and the
+//! HTTP client. [`Target::invoke`] makes one attempt of one test and gives an [`Invocation`], or an [`InvokeError`]
+//! that says what happened and whether another attempt is worth it. [`check`] and [`check_test`] find what is wrong with
+//! a configuration before it runs.
+//!
+//! Three guards stand around every call: [`Egress`] decides which addresses may be called, [`Redactor`] keeps values
+//! of [`Secrets`] out of everything that is returned, and [`Limits`] bound what is built and read.
+//!
+//! What this crate does not do: it never repeats a call, follows no redirect, uses no proxy, and knows nothing of
+//! queues or metrics.
+
+mod budget;
+mod call;
+mod check;
+mod client;
+mod conversion;
+mod egress;
+mod language;
+mod mapping;
+mod path;
+mod problem;
+mod redaction;
+mod request;
+mod response;
+mod retry;
+mod secret;
+mod target;
+mod template;
+mod tree;
+mod variable;
+
+pub use call::{Call, Invocation, InvokeError, RetryAdvice};
+pub use check::{check, check_test};
+pub use egress::{Egress, EgressDenied, EgressRule, InvalidRule};
+pub use language::{FILTERS, TESTS};
+pub use problem::CompileProblem;
+pub use redaction::{MIN_LENGTH, PLACEHOLDER, Redactor};
+pub use secret::{Lookup, MissingSecret, ProcessLookup, Secrets};
+pub use target::{CompileContext, Limits, Target};

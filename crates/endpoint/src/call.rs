@@ -1,0 +1,96 @@
+//! One call of an endpoint: what goes in, and what comes out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use testfleet_model::RunId;
+use testfleet_model::configuration::TestCase;
+use testfleet_model::result::{ErrorClass, ErrorDetail, RequestRecord};
+
+/// What one attempt of one test sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The run.
+    pub run: &'a RunId,
+    /// The name of the run's configuration: `run.name` of templates.
+    pub run_name: &'a str,
+    /// The test.
+    pub test: &'a TestCase,
+    /// Its place in the submitted order, from 0.
+    pub index: u32,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// What earlier tests of a Sequential run captured.
+    pub captured: &'a Map<String, Value>,
+    /// The time now. Only used for a `Retry-After` that is a date, in a response without a `Date` of its own.
+    pub now: DateTime<Utc>,
+}
+
+/// An answer: a response that counts as success and could be mapped. Secrets are redacted everywhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invocation {
+    /// The mapped answer; never null.
+    pub output: Value,
+    /// The other mapped fields, by name. A field whose path selects nothing is left out.
+    pub fields: Map<String, Value>,
+    /// Mapped token counts.
+    pub usage: BTreeMap<String, f64>,
+    /// The mapped cost.
+    pub cost: Option<f64>,
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers of the response by lower-case name; several of one name are joined by `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body, when the format is JSON.
+    pub body: Option<Value>,
+    /// The body as text.
+    pub text: String,
+    /// From sending to the last byte of the body.
+    pub elapsed: Duration,
+    /// What was sent.
+    pub request: RequestRecord,
+    /// What the test captures for later ones.
+    pub captured: BTreeMap<String, Value>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{}", detail.message)]
+pub struct InvokeError {
+    /// Class, sentence, status and the beginning of the body; secrets are redacted.
+    pub detail: ErrorDetail,
+    /// What was sent, or was about to be; `None` when it could not even be rendered.
+    pub request: Option<RequestRecord>,
+    /// Whether another attempt is worth it. The attempts that are left are for the caller to count.
+    pub retry: RetryAdvice,
+}
+
+/// Whether a failed call is worth another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAdvice {
+    /// It would fail again, or the configuration does not list it.
+    No,
+    /// After the configured back-off.
+    Backoff,
+    /// After this time, which the endpoint asked for; at most `retry_after.cap`.
+    After(Duration),
+}
+
+/// A failure on the way, before the request is attached and the retry is decided.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) detail: ErrorDetail,
+    /// What the endpoint asked to wait.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            detail: ErrorDetail::new(class, message),
+            wait: None,
+        }
+    }
+}

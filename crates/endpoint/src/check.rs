@@ -1,0 +1,44 @@
+//! What can be known to be wrong before a run, without values of secrets and without a connection.
+
+use std::collections::BTreeMap;
+
+use testfleet_model::configuration::{Endpoint, ResponseFormat, SecretSpec, TestCase};
+
+use crate::language::Scope;
+use crate::mapping;
+use crate::problem::CompileProblem;
+use crate::target::{self, Limits};
+use crate::template::Template;
+
+/// All problems of an endpoint's templates, mappings and paths, each with its key (`endpoint.body.model`).
+#[must_use]
+pub fn check(endpoint: &Endpoint, secrets: &BTreeMap<String, SecretSpec>) -> Vec<CompileProblem> {
+    let (_, _, problems) = target::compile(endpoint, secrets.keys().map(String::as_str), Limits::default());
+    problems
+}
+
+/// All problems of a test's own templates (`input` and `messages`, when they are templates) and of its captures. Keys
+/// begin with `key`, for example `test_set.tests[3]`.
+#[must_use]
+pub fn check_test(test: &TestCase, key: &str, format: ResponseFormat) -> Vec<CompileProblem> {
+    let mut problems = Vec::new();
+    let mut template = |name: String, source: &str| {
+        if let Err(message) = Template::compile(source, &Scope::Test) {
+            problems.push(CompileProblem::new(format!("{key}.{name}"), message));
+        }
+    };
+    if test.render {
+        if let Some(input) = &test.input {
+            template("input".into(), input);
+        }
+        for (at, message) in test.messages.iter().flatten().enumerate() {
+            template(format!("messages[{at}].content"), &message.content);
+        }
+    }
+    for (name, capture) in mapping::captures(test, format) {
+        if let Err(message) = capture {
+            problems.push(CompileProblem::new(format!("{key}.capture.{name}"), message));
+        }
+    }
+    problems
+}

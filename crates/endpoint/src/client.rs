@@ -1,0 +1,161 @@
+//! The HTTP client: connections that are reused, no proxy, no redirect, no retry, and a resolver that keeps to the
+//! egress policy.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Certificate, Client, redirect};
+use testfleet_model::result::ErrorClass;
+use tracing::warn;
+
+use crate::call::Failure;
+use crate::egress::{Egress, EgressDenied};
+
+/// How long an idle connection is kept. Short of the 60 seconds after which many servers and load balancers close.
+const POOL_IDLE: Duration = Duration::from_secs(50);
+/// Clients that are kept; only a URL whose port is a template needs more than one.
+const MAX_CLIENTS: usize = 16;
+/// The name our calls go by.
+const USER_AGENT: &str = concat!("testfleet/", env!("CARGO_PKG_VERSION"));
+
+/// Clients by port, since a rule of the policy may name a port and a resolver is told only the name.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    egress: Arc<Egress>,
+    connect_timeout: Duration,
+    roots: Vec<Certificate>,
+    by_port: Mutex<HashMap<u16, Client>>,
+}
+
+impl Clients {
+    pub(crate) fn new(egress: Arc<Egress>, connect_timeout: Duration, roots: Vec<Certificate>) -> Self {
+        Self {
+            egress,
+            connect_timeout,
+            roots,
+            by_port: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The client for calls to this port.
+    pub(crate) fn get(&self, port: u16) -> Result<Client, Failure> {
+        let mut clients = self.by_port.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&port) {
+            return Ok(client.clone());
+        }
+        let client = self.build(port).map_err(|error| {
+            Failure::new(
+                ErrorClass::Internal,
+                format!("the HTTP client could not be built: {}", causes(&error)),
+            )
+        })?;
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(port, client.clone());
+        Ok(client)
+    }
+
+    fn build(&self, port: u16) -> reqwest::Result<Client> {
+        // Does nothing when the program has chosen a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let resolver = Arc::new(GuardedResolver {
+            egress: Arc::clone(&self.egress),
+            port,
+        });
+        let builder = || {
+            Client::builder()
+                .user_agent(USER_AGENT)
+                .dns_resolver(Arc::clone(&resolver))
+                .connect_timeout(self.connect_timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .tcp_nodelay(true)
+                .tcp_keepalive(Duration::from_secs(30))
+                .redirect(redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .no_proxy()
+        };
+        builder().tls_certs_merge(self.roots.clone()).build().or_else(|error| {
+            // A container without any root certificate can still call http endpoints.
+            warn!(
+                error = %causes(&error),
+                "no root certificates could be loaded, so https endpoints will not be trusted: install ca-certificates or set SSL_CERT_FILE"
+            );
+            builder().tls_certs_only(self.roots.clone()).build()
+        })
+    }
+}
+
+/// Resolves names through the system and drops every address the policy denies.
+#[derive(Debug)]
+struct GuardedResolver {
+    egress: Arc<Egress>,
+    port: u16,
+}
+
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let egress = Arc::clone(&self.egress);
+        let port = self.port;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed = egress.filter(name.as_str(), port, found.map(|address| address.ip()))?;
+            let addresses: Addrs = Box::new(allowed.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+/// What an error of the client means.
+pub(crate) fn failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
+    let error = error.without_url();
+    if let Some(denied) = find::<EgressDenied>(&error) {
+        return Failure::new(ErrorClass::Egress, denied.to_string());
+    }
+    let why = causes(&error);
+    if error.is_connect() {
+        if error.is_timeout() {
+            let limit = testfleet_model::duration::format(connect_timeout);
+            return Failure::new(
+                ErrorClass::Connect,
+                format!("no connection within timeouts.connect ({limit})"),
+            );
+        }
+        return Failure::new(ErrorClass::Connect, format!("the connection could not be made: {why}"));
+    }
+    if error.is_builder() {
+        return Failure::new(ErrorClass::Template, format!("the request could not be built: {why}"));
+    }
+    Failure::new(ErrorClass::Protocol, format!("the call broke off: {why}"))
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The error and what caused it, each thing said once.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text
+}

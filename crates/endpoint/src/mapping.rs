@@ -1,0 +1,215 @@
+//! Where the fields of a result are in a response.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use serde_json::{Map, Value as Json};
+use testfleet_model::configuration::{ResponseFormat, ResponseMap, TestCase};
+
+use crate::budget::Budget;
+use crate::conversion::from_json;
+use crate::language::{Scope, is_template};
+use crate::path::Path;
+use crate::problem::CompileProblem;
+use crate::template::Template;
+
+/// The most that the mapped fields of one response may take together, in bytes.
+const MAX_MAPPED: usize = 4 * 1024 * 1024;
+
+/// A response as mappings see it.
+#[derive(Debug)]
+pub(crate) struct Document<'a> {
+    /// The body; a string when it is text.
+    pub(crate) body: &'a Json,
+    pub(crate) text: &'a str,
+    pub(crate) status: u16,
+    pub(crate) headers: &'a BTreeMap<String, String>,
+    /// Made when the first template asks for it, since most configurations have paths only.
+    pub(crate) variables: OnceCell<Value>,
+}
+
+impl Document<'_> {
+    /// `body`, `text`, `status` and `headers`, for templates.
+    pub(crate) fn variables(&self) -> &Value {
+        self.variables.get_or_init(|| {
+            Value::from_pairs([
+                ("body", from_json(self.body)),
+                ("text", Value::from(self.text)),
+                ("status", Value::from(self.status)),
+                ("headers", Value::from_pairs(self.headers)),
+            ])
+        })
+    }
+}
+
+/// One mapping: JSONPath over the body, or a template.
+#[derive(Debug)]
+pub(crate) enum Mapping {
+    Path(Path),
+    Template(Box<Template>),
+}
+
+impl Mapping {
+    /// Compiles a mapping, or says what is wrong with it.
+    pub(crate) fn compile(source: &str, format: ResponseFormat) -> Result<Self, String> {
+        if source.starts_with('$') {
+            if format == ResponseFormat::Text {
+                return Err("a JSONPath needs `response.format: json`; for text use a template over `text`".into());
+            }
+            return Path::compile(source).map(Self::Path);
+        }
+        if is_template(source) {
+            return Template::compile(source, &Scope::Response).map(|template| Self::Template(Box::new(template)));
+        }
+        Err(format!(
+            "{source:?} is neither a JSONPath (`$.field`) nor a template (`{{{{ body.field }}}}`)"
+        ))
+    }
+
+    /// What it gives; `None` when a path selects nothing or a template is undefined.
+    fn apply(&self, document: &Document<'_>, budget: &mut Budget) -> Result<Option<Json>, String> {
+        match self {
+            Self::Path(path) => path.select(document.body, budget),
+            Self::Template(template) => template.value(document.variables(), budget),
+        }
+    }
+}
+
+/// All mappings of a response.
+#[derive(Debug, Default)]
+pub(crate) struct Mappings {
+    output: Option<Mapping>,
+    fields: Vec<(String, Mapping)>,
+    usage: Vec<(String, Mapping)>,
+}
+
+/// What the mappings gave.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    pub(crate) output: Json,
+    pub(crate) fields: Map<String, Json>,
+    pub(crate) usage: BTreeMap<String, f64>,
+    pub(crate) cost: Option<f64>,
+}
+
+impl Mappings {
+    /// Compiles the mappings of a configuration; every problem is reported with its key.
+    pub(crate) fn compile(map: &ResponseMap, format: ResponseFormat, problems: &mut Vec<CompileProblem>) -> Self {
+        let mut compile = |key: String, source: &str| match Mapping::compile(source, format) {
+            Ok(mapping) => Some(mapping),
+            Err(message) => {
+                problems.push(CompileProblem::new(format!("endpoint.response.map.{key}"), message));
+                None
+            }
+        };
+        Self {
+            output: map.output.as_ref().and_then(|source| compile("output".into(), source)),
+            fields: map
+                .fields
+                .iter()
+                .filter_map(|(name, source)| Some((name.clone(), compile(name.clone(), source)?)))
+                .collect(),
+            usage: map
+                .usage
+                .iter()
+                .filter_map(|(name, source)| Some((name.clone(), compile(format!("usage.{name}"), source)?)))
+                .collect(),
+        }
+    }
+
+    /// Maps a response. Without a mapping for it, the output is the whole body.
+    ///
+    /// `usage` and `cost` are numbers, or texts that are numbers; where there is nothing or null they are left out,
+    /// and anything else is an error, since a wrong mapping would otherwise pass for "no tokens".
+    pub(crate) fn apply(&self, document: &Document<'_>) -> Result<Mapped, String> {
+        let mut budget = Budget::new(MAX_MAPPED);
+        let mut apply = |key: &str, mapping: &Mapping| {
+            mapping
+                .apply(document, &mut budget)
+                .map_err(|message| format!("response.map.{key} could not be applied: {message}"))
+        };
+        let output = match &self.output {
+            Some(mapping) => apply("output", mapping)?,
+            None => Some(document.body.clone()),
+        };
+        let output = match output {
+            None => return Err("response.map.output selects nothing in the response".into()),
+            Some(Json::Null) => return Err("the output of the response is null".into()),
+            Some(output) => output,
+        };
+        let mut fields = Map::new();
+        for (name, mapping) in &self.fields {
+            if let Some(value) = apply(name, mapping)? {
+                fields.insert(name.clone(), value);
+            }
+        }
+        let mut usage = BTreeMap::new();
+        for (name, mapping) in &self.usage {
+            let key = format!("usage.{name}");
+            if let Some(number) = apply(&key, mapping)?
+                .as_ref()
+                .map_or(Ok(None), |value| number(&key, value))?
+            {
+                usage.insert(name.clone(), number);
+            }
+        }
+        let cost = fields.get("cost").map_or(Ok(None), |value| number("cost", value))?;
+        Ok(Mapped {
+            output,
+            fields,
+            usage,
+            cost,
+        })
+    }
+
+    /// What the response says about its own error, where a field `error` is mapped. Best effort: used in messages.
+    pub(crate) fn said(&self, document: &Document<'_>) -> Option<String> {
+        let (_, mapping) = self.fields.iter().find(|(name, _)| name == "error")?;
+        match mapping.apply(document, &mut Budget::new(MAX_MAPPED)) {
+            Ok(Some(Json::String(text))) => Some(text),
+            Ok(None | Some(Json::Null)) | Err(_) => None,
+            Ok(Some(value)) => Some(value.to_string()),
+        }
+    }
+}
+
+fn number(key: &str, value: &Json) -> Result<Option<f64>, String> {
+    let number = match value {
+        Json::Null => return Ok(None),
+        Json::Number(number) => number.as_f64(),
+        Json::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    match number.filter(|number: &f64| number.is_finite()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(format!("response.map.{key} gives no number")),
+    }
+}
+
+/// Compiles the captures of a test.
+pub(crate) fn captures(test: &TestCase, format: ResponseFormat) -> Vec<(String, Result<Mapping, String>)> {
+    test.capture
+        .iter()
+        .map(|(name, source)| (name.clone(), Mapping::compile(source, format)))
+        .collect()
+}
+
+/// What a test captures. A capture that selects nothing is an error: the tests after it could only fail obscurely.
+pub(crate) fn capture(
+    test: &TestCase,
+    format: ResponseFormat,
+    document: &Document<'_>,
+) -> Result<BTreeMap<String, Json>, String> {
+    let mut budget = Budget::new(MAX_MAPPED);
+    captures(test, format)
+        .into_iter()
+        .map(
+            |(name, mapping)| match mapping.and_then(|mapping| mapping.apply(document, &mut budget)) {
+                Ok(Some(value)) => Ok((name, value)),
+                Ok(None) => Err(format!("capture.{name} selects nothing in the response")),
+                Err(message) => Err(format!("capture.{name} could not be applied: {message}")),
+            },
+        )
+        .collect()
+}

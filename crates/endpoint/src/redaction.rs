@@ -1,0 +1,267 @@
+//! Keeps the values of secrets out of everything that is stored or shown.
+//!
+//! Redaction is by value: wherever a secret turns up (an echoed header, an error message, the answer itself), it is
+//! replaced by [`PLACEHOLDER`], in the forms it is likely to take: as it is, in JSON strings, percent-encoded, and in
+//! base64, also as part of a longer text such as the `user:password` of basic authentication. Other
+//! transformations (a hash, a reversed text) are not recognised. Values shorter than [`MIN_LENGTH`] are left alone,
+//! since replacing every `42` would spoil results and hide nothing.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use regex::Regex;
+use serde_json::Value;
+
+/// What stands in the place of a secret.
+pub const PLACEHOLDER: &str = "[redacted]";
+
+/// Shorter values are not redacted, in bytes.
+pub const MIN_LENGTH: usize = 4;
+
+/// What browsers and the `url` crate escape in a query; the least that anybody escapes.
+const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\'');
+/// What `encodeURIComponent` escapes.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+/// What RFC 3986 does not call unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Replaces the values of secrets in text and JSON.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    pattern: Option<Regex>,
+    /// Set when the pattern could not be built: then everything is replaced, rather than nothing.
+    opaque: bool,
+}
+
+impl Redactor {
+    /// A redactor for these values.
+    #[must_use]
+    pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut forms = BTreeSet::new();
+        for value in values {
+            forms_of(value, &mut forms);
+        }
+        if forms.is_empty() {
+            return Self::default();
+        }
+        let mut forms: Vec<_> = forms.into_iter().collect();
+        // The first alternative that matches wins, so the longest has to come first.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        let alternatives: Vec<_> = forms.iter().map(|form| regex::escape(form)).collect();
+        let pattern = regex::RegexBuilder::new(&alternatives.join("|"))
+            .size_limit(usize::MAX)
+            .build()
+            .ok();
+        Self {
+            opaque: pattern.is_none(),
+            pattern,
+        }
+    }
+
+    /// The text without secrets.
+    #[must_use]
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match &self.pattern {
+            Some(pattern) => pattern.replace_all(text, regex::NoExpand(PLACEHOLDER)),
+            None if self.opaque => Cow::Borrowed(PLACEHOLDER),
+            None => Cow::Borrowed(text),
+        }
+    }
+
+    /// Takes secrets out of every string and key of the value. A number that is written like a secret becomes the
+    /// placeholder too.
+    pub fn value(&self, value: &mut Value) {
+        if self.pattern.is_none() && !self.opaque {
+            return;
+        }
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(redacted) = self.text(text) {
+                    *text = redacted;
+                }
+            }
+            Value::Number(number) => {
+                let text = number.to_string();
+                if self.text(&text) == PLACEHOLDER {
+                    *value = Value::String(PLACEHOLDER.to_owned());
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
+            Value::Object(members) => {
+                if members.keys().any(|key| matches!(self.text(key), Cow::Owned(_))) {
+                    *members = std::mem::take(members)
+                        .into_iter()
+                        .map(|(key, member)| (self.text(&key).into_owned(), member))
+                        .collect();
+                }
+                members.values_mut().for_each(|member| self.value(member));
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}
+
+fn forms_of(secret: &str, forms: &mut BTreeSet<String>) {
+    if secret.len() < MIN_LENGTH {
+        return;
+    }
+    forms.insert(secret.to_owned());
+    for encoded in [
+        utf8_percent_encode(secret, QUERY).to_string(),
+        utf8_percent_encode(secret, COMPONENT).to_string(),
+        utf8_percent_encode(secret, RESERVED).to_string(),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+    ] {
+        forms.insert(lower_hex(&encoded));
+        forms.insert(encoded);
+    }
+    let json = Value::String(secret.to_owned()).to_string();
+    let json = json.trim_matches('"');
+    // `trim_matches` would also eat an escaped quote's quote at the end of the secret.
+    let json = if secret.ends_with('"') {
+        format!("{json}\"")
+    } else {
+        json.to_owned()
+    };
+    forms.insert(json.replace('/', "\\/"));
+    forms.insert(ascii_json(&json));
+    forms.insert(json);
+    base64_forms(secret.as_bytes(), forms);
+}
+
+/// `%2F` as `%2f`, which some servers write.
+fn lower_hex(encoded: &str) -> String {
+    let mut lower = String::with_capacity(encoded.len());
+    let mut hex = 0;
+    for letter in encoded.chars() {
+        if letter == '%' {
+            hex = 3;
+        }
+        lower.push(if hex > 0 { letter.to_ascii_lowercase() } else { letter });
+        hex = usize::saturating_sub(hex, 1);
+    }
+    lower
+}
+
+/// JSON as Python's `json.dumps` writes it: everything outside ASCII escaped.
+fn ascii_json(json: &str) -> String {
+    let mut ascii = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            ascii.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
+}
+
+/// Base64 works on groups of three bytes, so a secret inside a longer text takes one of three forms, by its place in
+/// the group. Only letters that no neighbouring byte has a share in are taken.
+fn base64_forms(secret: &[u8], forms: &mut BTreeSet<String>) {
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(secret);
+        let first = (before * 8).div_ceil(6);
+        let last = bytes.len() * 8 / 6;
+        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            if let Some(form) = encoded.get(first..last) {
+                forms.insert(form.to_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const SECRET: &str = "p/äss wörd\"+1";
+
+    fn redacted(text: &str) -> String {
+        Redactor::new([SECRET]).text(text).into_owned()
+    }
+
+    #[test]
+    fn a_secret_is_found_in_every_likely_form() {
+        let encoded = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
+        for form in [
+            SECRET.to_owned(),
+            json!(SECRET).to_string(),
+            STANDARD.encode(SECRET),
+            URL_SAFE.encode(SECRET),
+            encoded.to_lowercase(),
+            encoded,
+            url::form_urlencoded::byte_serialize(SECRET.as_bytes()).collect(),
+            ascii_json(&json!(SECRET).to_string()),
+        ] {
+            let text = redacted(&format!("before {form} after"));
+            assert!(text.contains(PLACEHOLDER), "{form} became {text}");
+            assert!(
+                !text.contains("wörd") && !text.contains("rd%22"),
+                "{form} became {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn short_values_are_left_alone() {
+        assert_eq!(Redactor::new(["42", ""]).text("42 is the answer"), "42 is the answer");
+    }
+
+    #[test]
+    fn the_longest_secret_wins_where_two_overlap() {
+        let redactor = Redactor::new(["secret", "secret-extended"]);
+        assert_eq!(redactor.text("a secret-extended b"), "a [redacted] b");
+        assert_eq!(redactor.text("[redacted]"), "[redacted]");
+    }
+
+    #[test]
+    fn keys_and_numbers_of_json_are_redacted_too() {
+        let mut value = json!({"123456": {"token": "x 123456 y", "pin": 123_456, "other": 1_234_567}});
+        Redactor::new(["123456"]).value(&mut value);
+        assert_eq!(
+            value,
+            json!({"[redacted]": {"token": "x [redacted] y", "pin": "[redacted]", "other": 1_234_567}})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_secret_inside_a_base64_pair_is_found(user in "[a-z]{0,9}", secret in "[!-~]{8,24}", tail in "[a-z]{0,3}") {
+            let pair = STANDARD.encode(format!("{user}:{secret}{tail}"));
+            let text = Redactor::new([secret.as_str()]).text(&pair).into_owned();
+            prop_assert!(text.contains(PLACEHOLDER), "{pair} became {text}");
+        }
+
+        #[test]
+        fn text_without_secrets_stays_as_it_is(text in "[a-m ]{0,200}") {
+            let redactor = Redactor::new(["zzzzzzzz"]);
+            prop_assert_eq!(redactor.text(&text), text.as_str());
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Reads responses: bounded, decoded, judged, mapped.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+use testfleet_model::configuration::{Endpoint, ResponseFormat, StatusRange, TestCase};
+use testfleet_model::result::{ErrorClass, ErrorDetail};
+
+use crate::call::Failure;
+use crate::client;
+use crate::mapping::{self, Document, Mapped, Mappings};
+use crate::problem::CompileProblem;
+use crate::redaction::Redactor;
+use crate::retry;
+use crate::template::Template;
+
+/// What is kept of a body in an error, in bytes.
+const EXCERPT: usize = 2 * 1024;
+/// What is read of the body of an unsuccessful response, in bytes: enough to use the connection again in most cases.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// How to read the responses of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    format: ResponseFormat,
+    success: Vec<StatusRange>,
+    error_when: Option<Template>,
+    mappings: Mappings,
+    max_body: usize,
+    connect_timeout: Duration,
+}
+
+/// A response whose body has been read.
+#[derive(Debug)]
+pub(crate) struct Received {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// A response that is an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) mapped: Mapped,
+    pub(crate) captured: BTreeMap<String, Value>,
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Option<Value>,
+    pub(crate) text: String,
+}
+
+impl Reader {
+    /// Compiles how to read responses. What could not be compiled is reported and left out.
+    pub(crate) fn compile(endpoint: &Endpoint, max_body: usize, problems: &mut Vec<CompileProblem>) -> Self {
+        let response = &endpoint.response;
+        let error_when = response.success.error_when.as_ref().and_then(|source| {
+            Template::condition(source)
+                .map_err(|message| problems.push(CompileProblem::new("endpoint.response.success.error_when", message)))
+                .ok()
+        });
+        Self {
+            format: response.format,
+            success: response.success.status.clone(),
+            error_when,
+            mappings: Mappings::compile(&response.map, response.format, problems),
+            max_body,
+            connect_timeout: endpoint.timeouts.connect,
+        }
+    }
+
+    fn succeeded(&self, status: StatusCode) -> bool {
+        self.success.iter().any(|range| range.contains(status.as_u16()))
+    }
+
+    /// Reads the body, decompressed, up to the limit. Of an unsuccessful response only the beginning is wanted, and
+    /// it does not matter whether the rest arrives.
+    pub(crate) async fn receive(&self, mut response: Response) -> Result<Received, Failure> {
+        let mut received = Received {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body: Vec::new(),
+        };
+        let succeeded = self.succeeded(received.status);
+        let limit = if succeeded {
+            self.max_body
+        } else {
+            self.max_body.min(MAX_ERROR_BODY)
+        };
+        loop {
+            match response.chunk().await {
+                Ok(None) => return Ok(received),
+                Ok(Some(chunk)) => {
+                    let room = limit - received.body.len();
+                    received.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        return if succeeded {
+                            Err(self.too_large(&received))
+                        } else {
+                            Ok(received)
+                        };
+                    }
+                }
+                Err(_) if !succeeded => return Ok(received),
+                Err(error) => {
+                    let mut failure = client::failure(error, self.connect_timeout);
+                    failure.detail.http_status = Some(received.status.as_u16());
+                    failure.detail.body = excerpt(&received.text());
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    fn too_large(&self, received: &Received) -> Failure {
+        let message = format!("the response is larger than {} bytes", self.max_body);
+        received.failure(ErrorClass::TooLarge, message, &received.text())
+    }
+
+    /// Judges and maps a response; secrets are taken out before anything looks at it.
+    pub(crate) fn read(
+        &self,
+        received: &Received,
+        test: &TestCase,
+        redactor: &Redactor,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Failure> {
+        let text = redactor.text(&received.text()).into_owned();
+        let headers = received.header_map(redactor);
+        let parsed = match self.format {
+            ResponseFormat::Json => parse(&received.body).map(|mut body| {
+                redactor.value(&mut body);
+                body
+            }),
+            ResponseFormat::Text => Ok(Value::String(text.clone())),
+        };
+        let document = |body| Document {
+            body,
+            text: &text,
+            status: received.status.as_u16(),
+            headers: &headers,
+            variables: OnceCell::new(),
+        };
+        if !self.succeeded(received.status) {
+            let said = parsed
+                .as_ref()
+                .ok()
+                .and_then(|body| self.mappings.said(&document(body)));
+            let message = with_said(format!("the endpoint answered {}", received.status), said);
+            let mut failure = received.failure(ErrorClass::Status, message, &text);
+            failure.wait = retry::requested(&received.headers, now);
+            return Err(failure);
+        }
+        let failure = |class, message| received.failure(class, message, &text);
+        let body = parsed.map_err(|message| failure(ErrorClass::Mapping, message))?;
+        let document = document(&body);
+        if let Some(condition) = &self.error_when {
+            let holds = condition.holds(document.variables()).map_err(|message| {
+                failure(
+                    ErrorClass::Mapping,
+                    format!("error_when could not be evaluated: {message}"),
+                )
+            })?;
+            if holds {
+                let message = "the response is an error by response.success.error_when".to_owned();
+                let mut failure = failure(ErrorClass::ErrorWhen, with_said(message, self.mappings.said(&document)));
+                failure.wait = retry::requested(&received.headers, now);
+                return Err(failure);
+            }
+        }
+        let mapped = self
+            .mappings
+            .apply(&document)
+            .map_err(|message| failure(ErrorClass::Mapping, with_said(message, self.mappings.said(&document))))?;
+        let captured =
+            mapping::capture(test, self.format, &document).map_err(|message| failure(ErrorClass::Mapping, message))?;
+        drop(document);
+        Ok(Answer {
+            mapped,
+            captured,
+            status: received.status.as_u16(),
+            headers,
+            body: (self.format == ResponseFormat::Json).then_some(body),
+            text,
+        })
+    }
+}
+
+impl Received {
+    /// The body as text: UTF-8 with anything invalid replaced, or Latin-1 where the response says so.
+    fn text(&self) -> String {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
+        if content_type.contains("charset=iso-8859-1") || content_type.contains("charset=latin1") {
+            return self.body.iter().map(|byte| char::from(*byte)).collect();
+        }
+        String::from_utf8_lossy(without_mark(&self.body)).into_owned()
+    }
+
+    fn header_map(&self, redactor: &Redactor) -> BTreeMap<String, String> {
+        let mut headers: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in &self.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let value = redactor.text(&value);
+            headers
+                .entry(name.as_str().to_owned())
+                .and_modify(|all| {
+                    all.push_str(", ");
+                    all.push_str(&value);
+                })
+                .or_insert_with(|| value.to_string());
+        }
+        headers
+    }
+
+    fn failure(&self, class: ErrorClass, message: String, text: &str) -> Failure {
+        Failure {
+            detail: ErrorDetail {
+                class,
+                message,
+                http_status: Some(self.status.as_u16()),
+                body: excerpt(text),
+            },
+            wait: None,
+        }
+    }
+}
+
+fn with_said(message: String, said: Option<String>) -> String {
+    match said.as_deref().and_then(excerpt) {
+        Some(said) => format!("{message}: {said}"),
+        None => message,
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Value, String> {
+    let body = without_mark(body);
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err("the response has no body where JSON was expected".into());
+    }
+    serde_json::from_slice(body).map_err(|error| format!("the response is not JSON: {error}"))
+}
+
+/// Without the byte order mark that some servers put before UTF-8.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+/// The beginning of a text, cut between characters; `None` when it is empty.
+pub(crate) fn excerpt(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    Some(text[..text.floor_char_boundary(EXCERPT)].to_owned())
+}

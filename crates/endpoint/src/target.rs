@@ -1,0 +1,237 @@
+//! What is under test, compiled once and shared by all tests of a run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use minijinja::Value;
+use reqwest::Certificate;
+use testfleet_model::configuration::{Endpoint, Retry};
+use testfleet_model::result::{ErrorClass, RequestRecord};
+
+use crate::budget::Budget;
+use crate::call::{Call, Failure, Invocation, InvokeError};
+use crate::client::{self, Clients};
+use crate::egress::Egress;
+use crate::language::Scope;
+use crate::problem::CompileProblem;
+use crate::redaction::Redactor;
+use crate::request::{self, Outgoing, Plan};
+use crate::response::{Reader, Received, excerpt};
+use crate::retry;
+use crate::secret::Secrets;
+use crate::variable;
+
+/// Bounds of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest body of a response, decompressed, in bytes. A larger one is an error of class `too_large`.
+    pub max_body_bytes: usize,
+    /// The largest request that templates may render, in bytes. A larger one is an error of class `template`.
+    pub max_request_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 1024 * 1024,
+            max_request_bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+/// What a worker knows and a configuration does not.
+#[derive(Clone, Debug)]
+pub struct CompileContext<'a> {
+    /// The secrets the configuration declares.
+    pub secrets: &'a Secrets,
+    /// Which addresses may be called.
+    pub egress: Egress,
+    /// Bounds of one call.
+    pub limits: Limits,
+    /// Certificates to trust in addition to the system's, as PEM; may be empty.
+    pub root_certificates: &'a [u8],
+}
+
+/// An endpoint that can be called. Connections are reused between calls; share it in an `Arc`.
+#[derive(Debug)]
+pub struct Target {
+    plan: Plan,
+    reader: Reader,
+    retry: Retry,
+    attempt_timeout: Duration,
+    connect_timeout: Duration,
+    limits: Limits,
+    egress: Arc<Egress>,
+    clients: Clients,
+    redactor: Redactor,
+    /// The variable `secrets` of templates.
+    secrets: Value,
+    /// Why every call is in error: required secrets of the request without a value.
+    missing_secrets: Option<String>,
+}
+
+impl Target {
+    /// Compiles templates, mappings and paths. Makes no connection and resolves no name.
+    ///
+    /// A required secret without a value is no problem here: it fails the calls, with an error that names it.
+    ///
+    /// # Errors
+    /// Every problem, with its key.
+    pub fn compile(endpoint: &Endpoint, context: CompileContext<'_>) -> Result<Self, Vec<CompileProblem>> {
+        let CompileContext {
+            secrets,
+            egress,
+            limits,
+            root_certificates,
+        } = context;
+        let (plan, reader, mut problems) = compile(endpoint, secrets.declared(), limits);
+        let roots = Certificate::from_pem_bundle(root_certificates).unwrap_or_else(|error| {
+            let message = format!("the additional root certificates cannot be read: {error}");
+            problems.push(CompileProblem::new("root_certificates", message));
+            Vec::new()
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let egress = Arc::new(egress);
+        let literal = request::literal_credentials(endpoint);
+        let values = secrets.values().map(|(_, value)| value);
+        Ok(Self {
+            missing_secrets: missing(&plan.secrets(), secrets),
+            plan,
+            reader,
+            retry: endpoint.retry.clone(),
+            attempt_timeout: endpoint.timeouts.attempt,
+            connect_timeout: endpoint.timeouts.connect,
+            limits,
+            clients: Clients::new(Arc::clone(&egress), endpoint.timeouts.connect, roots),
+            egress,
+            redactor: Redactor::new(values.chain(literal.iter().map(String::as_str))),
+            secrets: request::secret_variable(secrets),
+        })
+    }
+
+    /// The redactor for everything else that is stored or shown about this run.
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Makes one attempt. Whether to make another is in the error; nothing is repeated here, so that a test that
+    /// waits for its next attempt holds no slot.
+    ///
+    /// Dropping the future aborts the call.
+    ///
+    /// # Errors
+    /// With the class of what went wrong; `request` says what was sent, where it got that far.
+    pub async fn invoke(&self, call: &Call<'_>) -> Result<Invocation, InvokeError> {
+        let mut outgoing = self.render(call).map_err(|failure| self.error(failure, None))?;
+        self.redact(&mut outgoing.record);
+        let record = outgoing.record.clone();
+        let started = Instant::now();
+        let exchange = Box::pin(self.exchange(outgoing));
+        let received = match tokio::time::timeout(self.attempt_timeout, exchange).await {
+            Ok(received) => received,
+            Err(_) => {
+                let limit = testfleet_model::duration::format(self.attempt_timeout);
+                let message = format!("no complete answer within timeouts.attempt ({limit})");
+                Err(Failure::new(ErrorClass::Timeout, message))
+            }
+        };
+        let elapsed = started.elapsed();
+        let now = call.now + TimeDelta::from_std(elapsed).unwrap_or_default();
+        let answer = received.and_then(|received| self.reader.read(&received, call.test, &self.redactor, now));
+        match answer {
+            Ok(answer) => Ok(Invocation {
+                output: answer.mapped.output,
+                fields: answer.mapped.fields,
+                usage: answer.mapped.usage,
+                cost: answer.mapped.cost,
+                status: answer.status,
+                headers: answer.headers,
+                body: answer.body,
+                text: answer.text,
+                elapsed,
+                request: record,
+                captured: answer.captured,
+            }),
+            Err(failure) => Err(self.error(failure, Some(record))),
+        }
+    }
+
+    fn render(&self, call: &Call<'_>) -> Result<Outgoing, Failure> {
+        if let Some(message) = &self.missing_secrets {
+            return Err(Failure::new(ErrorClass::Secret, message));
+        }
+        let mut budget = Budget::new(self.limits.max_request_bytes);
+        variable::of_call(call, &self.secrets, &mut budget)
+            .and_then(|variables| self.plan.render(call, &variables, &mut budget))
+            .map_err(|message| Failure::new(ErrorClass::Template, message))
+    }
+
+    async fn exchange(&self, outgoing: Outgoing) -> Result<Received, Failure> {
+        self.egress
+            .check_url(&outgoing.url)
+            .map_err(|denied| Failure::new(ErrorClass::Egress, denied.to_string()))?;
+        let client = self
+            .clients
+            .get(outgoing.url.port_or_known_default().unwrap_or_default())?;
+        let mut request = client.request(outgoing.method, outgoing.url).headers(outgoing.headers);
+        if let Some(body) = outgoing.body {
+            request = request.body(body);
+        }
+        match request.send().await {
+            Ok(response) => self.reader.receive(response).await,
+            Err(error) => Err(client::failure(error, self.connect_timeout)),
+        }
+    }
+
+    fn error(&self, failure: Failure, request: Option<RequestRecord>) -> InvokeError {
+        let mut detail = failure.detail;
+        detail.message = self.redactor.text(&detail.message).into_owned();
+        // The placeholder may be longer than what it replaces.
+        detail.body = detail.body.and_then(|body| excerpt(&self.redactor.text(&body)));
+        InvokeError {
+            retry: retry::advice(&self.retry, &detail, failure.wait),
+            detail,
+            request,
+        }
+    }
+
+    fn redact(&self, record: &mut RequestRecord) {
+        record.url = self.redactor.text(&record.url).into_owned();
+        for value in record.headers.values_mut() {
+            *value = self.redactor.text(value).into_owned();
+        }
+        if let Some(body) = &mut record.body {
+            self.redactor.value(body);
+        }
+    }
+}
+
+/// Compiles everything that needs no values of secrets.
+pub(crate) fn compile<'a>(
+    endpoint: &Endpoint,
+    declared: impl Iterator<Item = &'a str>,
+    limits: Limits,
+) -> (Plan, Reader, Vec<CompileProblem>) {
+    let mut problems = Vec::new();
+    let scope = Scope::Request {
+        secrets: declared.map(str::to_owned).collect(),
+    };
+    let plan = Plan::compile(endpoint, &scope, &mut problems);
+    let reader = Reader::compile(endpoint, limits.max_body_bytes, &mut problems);
+    (plan, reader, problems)
+}
+
+fn missing(used: &BTreeSet<String>, secrets: &Secrets) -> Option<String> {
+    let missing: Vec<_> = used
+        .iter()
+        .filter_map(|name| secrets.missing(name))
+        .filter(|missing| missing.required)
+        .map(|missing| format!("{} ({})", missing.name, missing.reason))
+        .collect();
+    (!missing.is_empty()).then(|| format!("secrets without a value on this worker: {}", missing.join("; ")))
+}

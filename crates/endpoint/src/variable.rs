@@ -1,0 +1,89 @@
+//! What the templates of a request see: `input`, `messages`, `vars`, `captured`, `test`, `run` and `secrets`.
+
+use minijinja::Value;
+use serde_json::{Value as Json, json};
+use testfleet_model::configuration::{Message, TestCase};
+
+use crate::budget::Budget;
+use crate::call::Call;
+use crate::conversion::from_json;
+use crate::language::Scope;
+use crate::template::Template;
+
+/// The variables of one call. Fails when `input` or `messages` of the test are templates that cannot be rendered.
+pub(crate) fn of_call(call: &Call<'_>, secrets: &Value, budget: &mut Budget) -> Result<Value, String> {
+    let test = call.test;
+    let mut variables = vec![
+        ("vars", from_object(&test.vars)),
+        ("captured", from_object(call.captured)),
+        ("test", of_test(test, call.index)),
+        (
+            "run",
+            from_json(&json!({"id": call.run.to_string(), "name": call.run_name})),
+        ),
+    ];
+    let (input, messages) = if test.render {
+        let known = Value::from_pairs(variables.clone());
+        rendered(test, &known, budget)?
+    } else {
+        (test.input.clone(), test.messages.clone())
+    };
+    if let Some(messages) = messages.or_else(|| input.clone().map(one_message)) {
+        let messages: Vec<_> = messages
+            .iter()
+            .map(|message| Value::from_pairs([("role", &message.role), ("content", &message.content)]))
+            .collect();
+        variables.push(("messages", Value::from(messages)));
+    }
+    if let Some(input) = input {
+        variables.push(("input", Value::from(input)));
+    }
+    variables.push(("secrets", secrets.clone()));
+    Ok(Value::from_pairs(variables))
+}
+
+fn from_object(members: &serde_json::Map<String, Json>) -> Value {
+    Value::from_pairs(members.iter().map(|(key, member)| (key.as_str(), from_json(member))))
+}
+
+fn of_test(test: &TestCase, index: u32) -> Value {
+    from_json(&json!({
+        "id": test.id,
+        "index": index,
+        "description": test.description,
+        "tags": test.tags,
+        "metadata": test.metadata,
+    }))
+}
+
+fn one_message(content: String) -> Vec<Message> {
+    vec![Message {
+        role: "user".into(),
+        content,
+    }]
+}
+
+type Prompt = (Option<String>, Option<Vec<Message>>);
+
+fn rendered(test: &TestCase, known: &Value, budget: &mut Budget) -> Result<Prompt, String> {
+    let mut render = |key: String, source: &str| {
+        Template::compile(source, &Scope::Test)
+            .and_then(|template| template.text(known, budget))
+            .and_then(|text| text.ok_or_else(|| format!("`{source}` is undefined")))
+            .map_err(|message| format!("{key} of the test could not be rendered: {message}"))
+    };
+    let input = test.input.as_ref().map(|source| render("input".into(), source));
+    let messages = test.messages.as_ref().map(|messages| {
+        messages
+            .iter()
+            .enumerate()
+            .map(|(at, message)| {
+                Ok(Message {
+                    role: message.role.clone(),
+                    content: render(format!("messages[{at}].content"), &message.content)?,
+                })
+            })
+            .collect::<Result<Vec<_>, String>>()
+    });
+    Ok((input.transpose()?, messages.transpose()?))
+}
