@@ -1,1 +1,37 @@
-//! placeholder
+//! The worker: it claims jobs, executes tests, collects runs and delivers their summaries.
+//!
+//! Reading order: [`executor`](crate::TestExecutor) (one test's life on one screen), the pump (claim, run, complete),
+//! one loop (the reaper), then `main.rs` (start and stop).
+//!
+//! A worker never holds more jobs than it has room for: room is counted before a claim. What it holds it keeps by a
+//! heartbeat; when it cannot renew, it lets go of Sequential tests by its own clock before the server gives them away.
+//! A stop finishes or hands back everything within the grace period and costs no attempt.
+//!
+//! It does not: make views for operators (`testfleet-store`'s [`view`](testfleet_store::view)), or decide when a run
+//! is started (`testfleet-dispatcher`).
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod backoff;
+mod capping;
+mod clock;
+mod collection;
+mod delivery;
+mod executor;
+mod heartbeat;
+mod holding;
+mod lookout;
+mod noop;
+mod options;
+mod plan;
+mod pump;
+mod reaper;
+mod sweeper;
+mod worker;
+
+pub use collection::{CollectError, CollectOutcome, collect_now};
+pub use executor::TestExecutor;
+pub use noop::NoOpExecutor;
+pub use options::{MailOptions, OptionsError, WorkerOptions};
+pub use pump::{Execute, Job, Outcome};
+pub use worker::{Stopped, Worker, WorkerHandle};

@@ -1,0 +1,125 @@
+//! Keeping results under their size cap: first the output, then what was sent, then reasons, then everything else.
+
+use serde_json::Value;
+use testfleet_model::TestResult;
+
+/// The longest text of a reason or message that is kept, in bytes.
+const MAX_REASON_BYTES: usize = 2_000;
+
+/// Cuts the output to `max_output` bytes and the whole to `max_result`; says so in `truncated`. Answers the JSON.
+pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: usize) -> Vec<u8> {
+    if let Some(output) = result.output.take() {
+        let (output, cut) = cap_value(output, max_output);
+        result.output = Some(output);
+        result.truncated |= cut;
+    }
+    for reason in result.metrics.iter_mut().flat_map(|metric| std::iter::once(&mut metric.reason).chain(&mut metric.error)) {
+        result.truncated |= cap_text(reason, MAX_REASON_BYTES);
+    }
+    if let Some(error) = &mut result.error {
+        result.truncated |= cap_text(&mut error.message, MAX_REASON_BYTES);
+    }
+    let bytes = serde_json::to_vec(&result).unwrap_or_default();
+    if bytes.len() <= max_result {
+        return bytes;
+    }
+    result.truncated = true;
+    if let Some(request) = &mut result.request {
+        request.body = None;
+        request.headers.clear();
+        cap_text(&mut request.url, MAX_REASON_BYTES);
+    }
+    let bytes = serde_json::to_vec(&result).unwrap_or_default();
+    if bytes.len() <= max_result {
+        return bytes;
+    }
+    let (output, _) = result.output.take().map_or((Value::Null, false), |output| cap_value(output, max_result / 4));
+    result.output = Some(output);
+    result.request = None;
+    result.captured.clear();
+    for metric in &mut result.metrics {
+        cap_text(&mut metric.reason, 200);
+    }
+    let bytes = serde_json::to_vec(&result).unwrap_or_default();
+    if bytes.len() <= max_result {
+        return bytes;
+    }
+    // Some hundreds of metrics: what failed is worth more than what passed.
+    result.metrics.retain(|metric| metric.is_successful != Some(true));
+    result.metrics.truncate(20);
+    result.output = None;
+    serde_json::to_vec(&result).unwrap_or_default()
+}
+
+/// A value of at most `max` bytes of text: texts are cut, anything else becomes the beginning of its JSON.
+fn cap_value(value: Value, max: usize) -> (Value, bool) {
+    match value {
+        Value::String(mut text) => {
+            let cut = cap_text(&mut text, max);
+            (Value::String(text), cut)
+        }
+        other => {
+            let mut text = other.to_string();
+            if text.len() <= max {
+                return (other, false);
+            }
+            cap_text(&mut text, max);
+            (Value::String(text), true)
+        }
+    }
+}
+
+/// Cuts at a character boundary; answers whether it did.
+fn cap_text(text: &mut String, max: usize) -> bool {
+    if text.len() <= max {
+        return false;
+    }
+    let end = (0..=max).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
+    text.push('…');
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use testfleet_model::Status;
+
+    use super::*;
+
+    fn result(output: Value) -> TestResult {
+        let mut result = TestResult::without_execution("t", 0, Status::Pass, None);
+        result.output = Some(output);
+        result
+    }
+
+    #[test]
+    fn a_small_result_stays_as_it_is() {
+        let bytes = to_bytes(result(Value::String("fine".to_owned())), 100, 10_000);
+        let back: TestResult = serde_json::from_slice(&bytes).unwrap();
+        assert!(!back.truncated);
+        assert_eq!(back.output, Some(Value::String("fine".to_owned())));
+    }
+
+    #[test]
+    fn a_long_output_is_cut_at_a_character_and_says_so() {
+        let bytes = to_bytes(result(Value::String("ä".repeat(100))), 11, 10_000);
+        let back: TestResult = serde_json::from_slice(&bytes).unwrap();
+        assert!(back.truncated);
+        assert_eq!(back.output, Some(Value::String(format!("{}…", "ä".repeat(5)))));
+    }
+
+    #[test]
+    fn no_result_is_larger_than_its_cap_whatever_is_in_it() {
+        let mut large = result(Value::Array(vec![Value::from(1); 50_000]));
+        large.request = Some(testfleet_model::result::RequestRecord {
+            method: "POST".to_owned(),
+            url: "http://h/".to_owned() + &"x".repeat(50_000),
+            headers: std::collections::BTreeMap::default(),
+            body: Some(Value::String("b".repeat(50_000))),
+        });
+        let bytes = to_bytes(large, 64_000, 8_000);
+        assert!(bytes.len() <= 8_000, "{} bytes", bytes.len());
+        let back: TestResult = serde_json::from_slice(&bytes).unwrap();
+        assert!(back.truncated);
+    }
+}

@@ -1,0 +1,275 @@
+//! `collect_results`: the job that ends a run. It gives every test without a result one, folds the stored results into
+//! the summary, and commits both under its fence.
+//!
+//! Promises: COLLECT-ONCE, COLLECT-COMPLETE, NO-LOST-TEST, CANCEL-STOPS, TERMINAL-ALWAYS.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use testfleet_model::configuration::TestCase;
+use testfleet_model::result::{ErrorClass, ErrorDetail};
+use testfleet_model::state::StopReason;
+use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
+use testfleet_model::{RunId, RunState, Status, Summary, TestConfiguration, TestResult};
+use testfleet_store::view::RunView;
+use testfleet_store::{
+    ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, Seat, Store, StoreError, Want,
+    WorkerInfo,
+};
+use tracing::{info, warn};
+
+use crate::options::WorkerOptions;
+
+/// Results read at once.
+const PAGE: u32 = 500;
+/// How long the right to collect is extended at each step.
+const EXTENSION: Duration = Duration::from_secs(60);
+/// Pages between extensions.
+const PAGES_PER_EXTENSION: u32 = 40;
+
+/// What came of a collection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CollectOutcome {
+    /// The run has ended, with this summary.
+    Committed(Box<Summary>),
+    /// Somebody else ends it, or it has ended.
+    NotOurs,
+}
+
+/// Why a collection could not be done now. It stays queued.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something of ours could not be written as JSON.
+    #[error("the summary could not be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Results kept disappearing while they were counted.
+    #[error("{left} tests have no result although the run is closed")]
+    Incomplete {
+        /// How many.
+        left: u32,
+    },
+}
+
+/// What is to be mailed. Stored with the summary, so that every delivery of it is the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OutboxRecord {
+    pub(crate) to: Vec<String>,
+    pub(crate) date: DateTime<Utc>,
+}
+
+/// What the collection knows of its run's configuration.
+#[derive(Debug, Default)]
+struct Names {
+    configuration: Option<TestConfiguration>,
+}
+
+pub(crate) struct Collection<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) seat: &'a Seat,
+    pub(crate) run: RunId,
+    pub(crate) fence: u64,
+    pub(crate) retention: Duration,
+    pub(crate) mail_enabled: bool,
+}
+
+impl Collection<'_> {
+    /// Ends the run, or finds that it is not ours to end.
+    pub(crate) async fn run(&self) -> Result<CollectOutcome, CollectError> {
+        let Some(view) = self.store.run_view(self.run).await? else { return Ok(CollectOutcome::NotOurs) };
+        if view.state != RunState::Collecting {
+            return Ok(CollectOutcome::NotOurs);
+        }
+        let names = self.names().await?;
+        let stop_reason = view.stop_reason.as_deref().and_then(StopReason::from_word);
+        let Some(fold) = self.fold(&view, stop_reason).await? else { return Ok(CollectOutcome::NotOurs) };
+        let completed_at = time(self.store.now_ms().await?);
+        // Read again: results that came too late were counted until now.
+        let discarded = self.store.run_view(self.run).await?.map_or(0, |view| view.discarded_results);
+        let summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
+        self.commit(&summary, &names, completed_at).await
+    }
+
+    async fn names(&self) -> Result<Names, CollectError> {
+        let document = self.store.run_configuration(self.run).await?;
+        let configuration = document.and_then(|document| {
+            serde_json::from_str(&document)
+                .inspect_err(|error| warn!(run.id = %self.run, %error, "the run's configuration cannot be read; its summary has no names"))
+                .ok()
+        });
+        Ok(Names { configuration })
+    }
+
+    /// Folds all results, after giving one to every test that has none. `None` when the right has moved on.
+    async fn fold(&self, view: &RunView, stop_reason: Option<StopReason>) -> Result<Option<SummaryBuilder>, CollectError> {
+        let mut fold = SummaryBuilder::new(view.total);
+        let mut first = 0;
+        while first < view.total {
+            let count = PAGE.min(view.total - first);
+            let page = self.store.results(self.run, first, count).await?;
+            let missing: Vec<u32> = (first..).zip(&page).filter(|(_, result)| result.is_none()).map(|(index, _)| index).collect();
+            if !missing.is_empty() && !self.fill(&missing, stop_reason).await? {
+                return Ok(None);
+            }
+            // Somebody else may have filled meanwhile; what counts is what is stored.
+            let page = if missing.is_empty() { page } else { self.store.results(self.run, first, count).await? };
+            for (index, result) in (first..).zip(page) {
+                match result.as_deref().map(serde_json::from_slice::<ResultDigest>) {
+                    Some(Ok(digest)) => drop(fold.add(&digest)),
+                    Some(Err(error)) => {
+                        warn!(run.id = %self.run, test.index = index, %error, "a stored result cannot be read; the test counts as an error");
+                    }
+                    None => {}
+                }
+            }
+            first += count;
+            if (first / PAGE).is_multiple_of(PAGES_PER_EXTENSION) && !self.extend().await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(fold))
+    }
+
+    async fn extend(&self) -> Result<bool, CollectError> {
+        let job = JobRef::control(ControlJob::Collect(self.run), self.fence);
+        Ok(self.store.extend(self.seat, &job, EXTENSION).await? == Extended::Extended)
+    }
+
+    /// Gives tests without a result one. Answers whether the right is still ours.
+    async fn fill(&self, missing: &[u32], stop_reason: Option<StopReason>) -> Result<bool, CollectError> {
+        let payloads = self.store.tests(self.run, missing).await?;
+        let attempts = self.store.attempts(self.run, missing).await?;
+        let now = time(self.store.now_ms().await?);
+        let mut fillings = Vec::with_capacity(missing.len());
+        for ((index, payload), attempts) in missing.iter().zip(payloads).zip(attempts) {
+            let test: TestCase = payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+            let (status, error) = unfinished(&test, attempts, stop_reason);
+            let mut result = TestResult::without_execution(test.id, *index, status, error);
+            result.description = test.description;
+            result.attempts = attempts;
+            result.completed_at = Some(now);
+            fillings.push(Filling { index: *index, status, result: serde_json::to_vec(&result)? });
+        }
+        match self.store.fill(self.seat, self.run, self.fence, &fillings).await? {
+            Filled::Filled { .. } => Ok(true),
+            Filled::Lost | Filled::Closed(_) | Filled::Unknown => Ok(false),
+        }
+    }
+
+    async fn commit(&self, summary: &Summary, names: &Names, date: DateTime<Utc>) -> Result<CollectOutcome, CollectError> {
+        let to = names.configuration.as_ref().map(TestConfiguration::recipients).unwrap_or_default();
+        let outbox = if self.mail_enabled && !to.is_empty() {
+            Some(serde_json::to_string(&OutboxRecord { to, date })?)
+        } else {
+            None
+        };
+        let state = summary.final_status.state();
+        let document = serde_json::to_string(summary)?;
+        let collected = self
+            .store
+            .collect(self.seat, self.run, self.fence, state, &document, outbox.as_deref(), self.retention)
+            .await?;
+        match collected {
+            Collected::Committed => {
+                info!(run.id = %self.run, status = %summary.final_status, details = %summary.status_details, "run has ended");
+                Ok(CollectOutcome::Committed(Box::new(summary.clone())))
+            }
+            Collected::Incomplete { left } => Err(CollectError::Incomplete { left }),
+            Collected::Lost | Collected::Closed(_) | Collected::Unknown => Ok(CollectOutcome::NotOurs),
+        }
+    }
+}
+
+/// The status of a test that got no result before its run was closed.
+fn unfinished(test: &TestCase, attempts: u32, stop_reason: Option<StopReason>) -> (Status, Option<ErrorDetail>) {
+    match stop_reason {
+        _ if test.skip => (Status::Skipped, None),
+        Some(StopReason::Cancelled) => (Status::Cancelled, None),
+        Some(StopReason::Deadline) if attempts == 0 => (Status::NotRun, None),
+        Some(StopReason::Deadline) => {
+            let message = format!("the run's deadline passed after {attempts} attempts without a result");
+            (Status::Error, Some(ErrorDetail::new(ErrorClass::TestTimeout, message)))
+        }
+        Some(StopReason::Abandoned) | None => {
+            let message = "the run was collected but no result of this test is stored".to_owned();
+            (Status::Error, Some(ErrorDetail::new(ErrorClass::Missing, message)))
+        }
+    }
+}
+
+fn context(
+    view: &RunView,
+    names: &Names,
+    stop_reason: Option<StopReason>,
+    completed_at: DateTime<Utc>,
+    discarded_results: u64,
+) -> SummaryContext {
+    let configuration = names.configuration.as_ref();
+    SummaryContext {
+        test_run_id: view.test_run_id,
+        test_configuration_id: view.test_configuration_id.clone(),
+        test_set_id: configuration.and_then(|of| of.test_set.id.clone()),
+        execution_mode: view.execution_mode.parse().unwrap_or_default(),
+        started_at: view.activated_at_ms.map(time),
+        completed_at: Some(completed_at),
+        stop_reason,
+        discarded_results,
+        gate: Gate::NotEvaluated,
+        test_configuration_name: view.name.clone(),
+        test_set_name: configuration.and_then(|of| of.test_set.name.clone()),
+        endpoint_name: configuration.map_or_else(|| view.endpoint.clone(), |of| of.endpoint.display_name()),
+        project_name: configuration.and_then(|of| of.project.clone()),
+    }
+}
+
+fn time(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+/// Runs the collections that wait, under a seat taken for this purpose: so that a process which has just cancelled a
+/// run ends it also where no worker is alive. Answers whether this run was among those ended here.
+///
+/// # Errors
+/// When the store does not answer; the collection stays queued, and a worker or the next call does it.
+pub async fn collect_now(store: &Store, options: &WorkerOptions, run: RunId) -> Result<CollectOutcome, CollectError> {
+    let worker = uuid::Uuid::now_v7().simple().to_string();
+    let info = WorkerInfo { name: "collector".to_owned(), pid: std::process::id(), ..WorkerInfo::default() };
+    let (seat, _) = store.register(&worker, options.lease, &info).await?;
+    let outcome = collect_under(store, &seat, options, run).await;
+    store.deregister(&worker).await?;
+    outcome
+}
+
+async fn collect_under(store: &Store, seat: &Seat, options: &WorkerOptions, run: RunId) -> Result<CollectOutcome, CollectError> {
+    let mut found = CollectOutcome::NotOurs;
+    let mut returned = Vec::new();
+    loop {
+        let ClaimAnswer::Claimed(claimed) = store.claim(seat, Want { tests: 0, control: 1 }).await? else { break };
+        let Some(ClaimedControl { job, fence, .. }) = claimed.control.first().cloned() else { break };
+        match job {
+            ControlJob::Collect(of) => {
+                let collection = Collection {
+                    store,
+                    seat,
+                    run: of,
+                    fence,
+                    retention: options.retention,
+                    mail_enabled: options.mail.enabled(),
+                };
+                let outcome = collection.run().await?;
+                if of == run {
+                    found = outcome;
+                    break;
+                }
+            }
+            ControlJob::Notify(_) => returned.push(JobRef::control(job, fence)),
+        }
+    }
+    if !returned.is_empty() {
+        store.hand_back(seat, &returned, Duration::ZERO).await?;
+    }
+    Ok(found)
+}

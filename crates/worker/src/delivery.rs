@@ -1,0 +1,162 @@
+//! The reserved lane: collections, and the delivery of summaries from the outbox.
+//!
+//! Promises: NOTIFY-ONCE-PLUS (the record is written with the summary; delivery has a retry policy of its own and never
+//! changes a run), FAIR (neither waits for room among the tests).
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use testfleet_model::retry::backoff;
+use testfleet_model::{RunId, Status, Summary, TestResult};
+use testfleet_notify::{Delivery as Sent, Mailer, MailerSettings, Message};
+use testfleet_report::mail::mail;
+use testfleet_store::{ClaimedControl, ControlJob, Delivery, Seat, Store};
+use tracing::{error, info, warn};
+
+use crate::backoff::jitter;
+use crate::collection::{Collection, OutboxRecord};
+use crate::options::{MailOptions, WorkerOptions};
+use crate::pump::{Control, ControlFailure};
+
+/// Failures that are told in a mail.
+const WORST: usize = 10;
+/// Results read at once while looking for them.
+const PAGE: u32 = 500;
+/// The first and the longest wait before a collection is tried again.
+const COLLECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// Does control jobs.
+pub(crate) struct Courier {
+    store: Store,
+    mailer: Mailer,
+    mail: MailOptions,
+    retention: Duration,
+}
+
+impl Courier {
+    pub(crate) fn new(store: Store, options: &WorkerOptions) -> Self {
+        let mail = options.mail.clone();
+        let settings = MailerSettings {
+            smtp_url: mail.smtp_url.as_ref().map(|url| SecretString::from(url.expose().to_owned())),
+            from: mail.from.clone(),
+            timeout: mail.timeout,
+            directory: mail.directory.clone(),
+        };
+        let mailer = Mailer::new(&settings).unwrap_or_else(|error| {
+            error!(%error, "mail cannot be set up; no mail is sent");
+            Mailer::disabled()
+        });
+        Self { store, mailer, mail, retention: options.retention }
+    }
+
+    async fn collect(&self, seat: &Seat, run: RunId, fence: u64, attempt: u32) -> Result<(), ControlFailure> {
+        let collection = Collection {
+            store: &self.store,
+            seat,
+            run,
+            fence,
+            retention: self.retention,
+            mail_enabled: self.mailer.is_enabled(),
+        };
+        collection.run().await.map(drop).map_err(|error| ControlFailure {
+            reason: error.to_string(),
+            delay: backoff(COLLECT_BACKOFF.0, COLLECT_BACKOFF.1, attempt, jitter()),
+        })
+    }
+
+    async fn notify(&self, seat: &Seat, run: RunId, fence: u64, attempt: u32) -> Result<(), ControlFailure> {
+        let later = |reason: String| ControlFailure { reason, delay: self.delay(attempt) };
+        let message = match self.compose(run).await {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                let gone = Delivery::Dead { reason: "the summary is gone, so there is nothing to send".to_owned() };
+                return self.settle(seat, run, fence, &gone).await;
+            }
+            Err(reason) => return Err(later(reason)),
+        };
+        let delivery = match self.mailer.send(&message).await {
+            Ok(sent) => {
+                self.say(run, &sent);
+                Delivery::Sent
+            }
+            Err(error) if error.is_permanent() => Delivery::Dead { reason: error.to_string() },
+            Err(error) if attempt >= self.mail.max_attempts => {
+                Delivery::Dead { reason: format!("given up after {attempt} deliveries: {error}") }
+            }
+            Err(error) => Delivery::Again { delay: self.delay(attempt), reason: error.to_string() },
+        };
+        match &delivery {
+            Delivery::Sent => {}
+            Delivery::Again { reason, delay } => {
+                warn!(run.id = %run, reason, retry_in_ms = delay.as_millis(), "mail could not be delivered; trying again");
+            }
+            Delivery::Dead { reason } => error!(run.id = %run, reason, "mail is given up; see `testfleet queue show`"),
+        }
+        self.settle(seat, run, fence, &delivery).await
+    }
+
+    fn say(&self, run: RunId, sent: &Sent) {
+        match sent {
+            Sent::Sent { refused, .. } => {
+                info!(run.id = %run, "mail is on its way");
+                for refusal in refused {
+                    warn!(run.id = %run, address = %refusal.address, reason = %refusal.reason, "a recipient was refused");
+                }
+            }
+            Sent::Written { path } => info!(run.id = %run, path = %path.display(), "mail is written"),
+            Sent::Disabled => info!(run.id = %run, "mail is not configured on this worker"),
+        }
+    }
+
+    fn delay(&self, attempt: u32) -> Duration {
+        backoff(self.mail.backoff_initial, self.mail.backoff_max, attempt, jitter())
+    }
+
+    async fn settle(&self, seat: &Seat, run: RunId, fence: u64, delivery: &Delivery) -> Result<(), ControlFailure> {
+        let settled = self.store.settle_notification(seat, run, fence, delivery).await;
+        settled.map(drop).map_err(|error| ControlFailure { reason: error.to_string(), delay: self.mail.backoff_initial })
+    }
+
+    /// The message of a run; `None` when its record or summary is gone.
+    async fn compose(&self, run: RunId) -> Result<Option<Message>, String> {
+        let Some(record) = self.store.outbox(run).await.map_err(|error| error.to_string())? else { return Ok(None) };
+        let Some(summary) = self.store.summary(run).await.map_err(|error| error.to_string())? else { return Ok(None) };
+        let record: OutboxRecord = serde_json::from_str(&record).map_err(|error| format!("the outbox record: {error}"))?;
+        let summary: Summary = serde_json::from_str(&summary).map_err(|error| format!("the summary: {error}"))?;
+        let worst = self.worst(run, &summary).await.map_err(|error| error.to_string())?;
+        let mail = mail(&summary, &worst, self.mail.base_url.as_deref());
+        Ok(Some(Message {
+            run_id: run,
+            date: record.date,
+            to: record.to,
+            subject: mail.subject,
+            text: mail.text,
+            html: mail.html,
+        }))
+    }
+
+    /// The first results that did not pass.
+    async fn worst(&self, run: RunId, summary: &Summary) -> Result<Vec<TestResult>, testfleet_store::StoreError> {
+        let mut worst = Vec::new();
+        let mut first = 0;
+        while first < summary.total_tests && worst.len() < WORST && summary.tests_passed < summary.total_tests {
+            for bytes in self.store.results(run, first, PAGE).await?.into_iter().flatten() {
+                match serde_json::from_slice::<TestResult>(&bytes) {
+                    Ok(result) if result.status != Status::Pass && worst.len() < WORST => worst.push(result),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            first += PAGE;
+        }
+        Ok(worst)
+    }
+}
+
+impl Control for Courier {
+    async fn work(&self, seat: Seat, job: ClaimedControl) -> Result<(), ControlFailure> {
+        match job.job {
+            ControlJob::Collect(run) => self.collect(&seat, run, job.fence, job.attempt).await,
+            ControlJob::Notify(run) => self.notify(&seat, run, job.fence, job.attempt).await,
+        }
+    }
+}

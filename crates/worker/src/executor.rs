@@ -1,0 +1,230 @@
+//! One test's life: read it, call the endpoint, evaluate, make the result.
+//!
+//! An attempt *fails* and may be tried again; a test gets a *result*, once. Waiting for another attempt happens in the
+//! queue, so that a waiting test holds neither a slot nor room here.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use testfleet_endpoint::{Call, Invocation, InvokeError, RetryAdvice};
+use testfleet_evaluation::{Assessment, Subject, assess};
+use testfleet_model::configuration::TestCase;
+use testfleet_model::result::{ErrorClass, ErrorDetail};
+use testfleet_model::retry::backoff;
+use testfleet_model::{RunId, Status, TestResult};
+use testfleet_store::{ClaimedTest, Store};
+use tracing::{debug, warn};
+
+use crate::backoff::jitter;
+use crate::capping;
+use crate::clock::ServerClock;
+use crate::options::WorkerOptions;
+use crate::plan::{NoPlan, Plan, Plans};
+use crate::pump::{Execute, Job, Outcome};
+
+/// Before a test is offered again that could not be started here.
+const NOT_NOW: Duration = Duration::from_secs(1);
+/// Outputs from this size on are evaluated on a thread that may block.
+const LARGE_OUTPUT: usize = 64 * 1024;
+
+/// Calls endpoints and evaluates metrics.
+pub struct TestExecutor {
+    plans: Plans,
+    worker: String,
+    max_output: usize,
+    max_result: usize,
+}
+
+impl TestExecutor {
+    /// An executor that reads configurations of runs from the store.
+    #[must_use]
+    pub fn new(store: Store, options: &WorkerOptions) -> Self {
+        Self {
+            plans: Plans::new(store, options.egress.clone(), options.max_response_bytes),
+            worker: options.name.clone(),
+            max_output: options.max_output_bytes,
+            max_result: options.max_result_bytes,
+        }
+    }
+
+    async fn attempt(&self, job: &ClaimedTest, claimed_at: ServerClock) -> Outcome {
+        let test: TestCase = match serde_json::from_slice(&job.payload) {
+            Ok(test) => test,
+            Err(error) => return self.unreadable(job, claimed_at, &error),
+        };
+        let plan = match self.plans.of(job.run).await {
+            Ok(plan) => plan,
+            Err(NoPlan::Gone) => return Outcome::NotNow { delay: NOT_NOW },
+            Err(NoPlan::Store(error)) => {
+                warn!(run.id = %job.run, %error, "the run's configuration could not be loaded; the test is handed back");
+                return Outcome::NotNow { delay: NOT_NOW };
+            }
+            Err(NoPlan::Broken(reason)) => {
+                return self.refuse(job, &test, claimed_at, ErrorDetail::new(ErrorClass::Internal, reason.to_string()), "");
+            }
+        };
+        if test.skip {
+            let skipped = TestResult::without_execution(test.id.clone(), job.index, Status::Skipped, None);
+            return self.done(skipped, job, &test, claimed_at, "");
+        }
+        let allowed = plan.configuration.endpoint.retry.max_attempts;
+        if job.attempt > allowed && job.lost > 0 {
+            let message = format!("{} of {allowed} attempts ended with the loss of the worker that made them", job.lost);
+            let error = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
+            return self.refuse(job, &test, claimed_at, error, &message);
+        }
+        let limit = plan.configuration.attributes.per_test_timeout;
+        let limit = test.timeout.map_or(limit, |own| own.min(limit));
+        match tokio::time::timeout(limit, self.call_and_evaluate(job, &test, &plan, claimed_at)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let message = format!("the attempt took longer than {}", testfleet_model::duration::format(limit));
+                self.refuse(job, &test, claimed_at, ErrorDetail::new(ErrorClass::TestTimeout, message), "")
+            }
+        }
+    }
+
+    async fn call_and_evaluate(&self, job: &ClaimedTest, test: &TestCase, plan: &Plan, claimed_at: ServerClock) -> Outcome {
+        let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
+        let call = Call {
+            run: &job.run,
+            run_name: &plan.configuration.name,
+            test,
+            attempt: job.attempt,
+            captured: &captured,
+        };
+        match plan.target.invoke(&call).await {
+            Ok(invocation) => {
+                let captured = merged(&captured, &invocation);
+                let (result, invocation) = evaluate(job, test, plan, invocation).await;
+                let mut result = self.result_of(result, test, job, invocation);
+                result.started_at = Some(claimed_at.after(Duration::ZERO));
+                self.finish(result, job, test, claimed_at, "", captured)
+            }
+            Err(failure) => self.failed(job, test, plan, claimed_at, failure),
+        }
+    }
+
+    /// Another attempt where the endpoint's policy has one left, else the error is the result.
+    fn failed(&self, job: &ClaimedTest, test: &TestCase, plan: &Plan, claimed_at: ServerClock, failure: InvokeError) -> Outcome {
+        let retry = &plan.configuration.endpoint.retry;
+        let delay = match failure.retry {
+            RetryAdvice::No => None,
+            RetryAdvice::Backoff => Some(backoff(retry.backoff.initial, retry.backoff.max, job.attempt, jitter())),
+            RetryAdvice::After(delay) => Some(delay),
+        };
+        if let Some(delay) = delay.filter(|_| job.attempt < retry.max_attempts) {
+            debug!(
+                run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, error = %failure.detail.message,
+                retry_in_ms = delay.as_millis(), "an attempt failed; the test is tried again"
+            );
+            return Outcome::Retry { delay };
+        }
+        let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(failure.detail));
+        result.request = failure.request;
+        self.done(result, job, test, claimed_at, "")
+    }
+
+    fn result_of(&self, assessment: Assessment, test: &TestCase, job: &ClaimedTest, invocation: Invocation) -> TestResult {
+        let decision = assessment.decision;
+        let mut result = TestResult::without_execution(test.id.clone(), job.index, decision.status, decision.error);
+        result.execution = decision.execution;
+        result.verdict = decision.verdict;
+        result.metrics = assessment.metrics;
+        result.invoke_time_ms = Some(milliseconds(invocation.elapsed));
+        result.output = invocation.output;
+        result.request = Some(invocation.request);
+        result.usage = invocation.usage;
+        result.cost = invocation.cost;
+        result.captured = invocation.captured;
+        result
+    }
+
+    fn unreadable(&self, job: &ClaimedTest, claimed_at: ServerClock, error: &serde_json::Error) -> Outcome {
+        let message = format!("the stored test cannot be read: {error}");
+        let detail = ErrorDetail::new(ErrorClass::Payload, message.clone());
+        self.refuse(job, &TestCase::default(), claimed_at, detail, &message)
+    }
+
+    /// An error before anything could be called.
+    fn refuse(&self, job: &ClaimedTest, test: &TestCase, claimed_at: ServerClock, error: ErrorDetail, give_up: &str) -> Outcome {
+        let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
+        self.done(result, job, test, claimed_at, give_up)
+    }
+
+    fn done(&self, result: TestResult, job: &ClaimedTest, test: &TestCase, claimed_at: ServerClock, give_up: &str) -> Outcome {
+        self.finish(result, job, test, claimed_at, give_up, String::new())
+    }
+
+    fn finish(
+        &self,
+        mut result: TestResult,
+        job: &ClaimedTest,
+        test: &TestCase,
+        claimed_at: ServerClock,
+        give_up: &str,
+        captured: String,
+    ) -> Outcome {
+        let took = claimed_at.elapsed();
+        let status = result.status;
+        result.description.clone_from(&test.description);
+        result.attempts = if status == Status::Skipped { 0 } else { job.attempt };
+        result.started_at = (status != Status::Skipped).then(|| claimed_at.after(Duration::ZERO));
+        result.completed_at = Some(claimed_at.after(took));
+        result.execution_time_ms = milliseconds(took);
+        result.queue_time_ms = Some((claimed_at.read_ms() - job.released_ms).max(0) as f64);
+        result.worker = Some(self.worker.clone());
+        let result = capping::to_bytes(result, self.max_output, self.max_result);
+        Outcome::Done { status, result, captured, give_up: give_up.to_owned() }
+    }
+}
+
+impl Execute for TestExecutor {
+    async fn execute(&self, job: Job) -> Outcome {
+        self.attempt(&job.test, job.claimed_at).await
+    }
+
+    fn forget(&self, run: RunId) {
+        self.plans.forget(run);
+    }
+}
+
+/// Evaluates here, or on a thread that may block when the output is large.
+async fn evaluate(job: &ClaimedTest, test: &TestCase, plan: &Plan, invocation: Invocation) -> (Assessment, Invocation) {
+    let start = Instant::now();
+    let output = invocation.output.clone().unwrap_or(Value::Null);
+    let work = |metrics: &testfleet_evaluation::MetricSet| {
+        let subject = Subject {
+            output: &output,
+            expected: test.expected_output.as_ref(),
+            status: Some(invocation.status),
+            invoke_time: Some(invocation.elapsed),
+        };
+        assess(metrics, test, &subject, || start.elapsed())
+    };
+    let large = output.as_str().map_or_else(|| invocation.body_bytes > LARGE_OUTPUT, |text| text.len() > LARGE_OUTPUT);
+    debug!(run.id = %job.run, test.id = %test.id, large, "evaluating");
+    let assessment = if large && tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
+        tokio::task::block_in_place(|| work(&plan.metrics))
+    } else {
+        work(&plan.metrics)
+    };
+    (assessment, invocation)
+}
+
+/// What was captured so far together with what this call captured, as JSON; empty when there is nothing new.
+fn merged(before: &Map<String, Value>, invocation: &Invocation) -> String {
+    if invocation.captured.is_empty() {
+        return String::new();
+    }
+    let mut all = before.clone();
+    for (name, value) in &invocation.captured {
+        all.insert(name.clone(), value.clone());
+    }
+    Value::Object(all).to_string()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    // Microseconds are as exact as these clocks are, and keep the stored numbers short.
+    duration.as_micros() as f64 / 1_000.0
+}

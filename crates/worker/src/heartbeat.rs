@@ -1,0 +1,107 @@
+//! The heartbeat: renews everything the worker holds with one call, stops tests of closed runs, and lets go of
+//! Sequential tests when it cannot renew.
+//!
+//! Promises: ZOMBIE-HARMLESS, CANCEL-STOPS, NO-OVERLAP (a frozen process excepted), OUTAGE-GRACE.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use testfleet_store::{Heartbeat, Store};
+use tracing::{info, warn};
+
+use crate::holding::{HeldJob, Holdings, Stopped};
+use crate::pump::Execute;
+use crate::worker::Identity;
+
+/// Of the lease, what is kept as a margin when letting go by our own clock.
+const MARGIN_SHARE: f64 = 0.2;
+
+pub(crate) struct Heart<E> {
+    store: Store,
+    identity: Arc<Identity>,
+    holdings: Arc<Holdings>,
+    executor: Arc<E>,
+    /// When the last renewal was sent that was answered: the lease lasts at least until this plus its length.
+    renewed: Instant,
+    let_go: bool,
+}
+
+impl<E: Execute> Heart<E> {
+    pub(crate) fn new(store: Store, identity: Arc<Identity>, holdings: Arc<Holdings>, executor: Arc<E>) -> Self {
+        Self { store, identity, holdings, executor, renewed: Instant::now(), let_go: false }
+    }
+
+    /// Beats until it is dropped.
+    pub(crate) async fn beat(mut self) {
+        let mut interval = tokio::time::interval(self.identity.options.heartbeat);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.beat_once().await;
+        }
+    }
+
+    async fn beat_once(&mut self) {
+        let runs = self.holdings.runs();
+        let sent = Instant::now();
+        let options = &self.identity.options;
+        let call = self.store.heartbeat(
+            &self.identity.worker,
+            options.lease,
+            self.identity.state(),
+            self.holdings.len(),
+            &runs,
+        );
+        // A call that hangs must not keep us from letting go in time.
+        let answer = tokio::time::timeout(self.until_letting_go().max(options.heartbeat), call).await;
+        match answer {
+            Ok(Ok(Heartbeat::Ok { closed, .. })) => {
+                if self.let_go {
+                    info!("the lease is renewed again");
+                }
+                self.renewed = sent;
+                self.let_go = false;
+                for run in closed {
+                    let stopped = self.holdings.stop(
+                        Stopped::Closed,
+                        |job| matches!(job, HeldJob::Test { run: of, .. } if *of == run),
+                    );
+                    if stopped > 0 {
+                        info!(run.id = %run, tests = stopped, "the run is closed; its tests are stopped");
+                    }
+                    self.executor.forget(run);
+                }
+            }
+            // The pump finds out with its next call, and registers anew.
+            Ok(Ok(Heartbeat::Unregistered)) => {
+                self.holdings.stop(Stopped::Taken, |_| true);
+            }
+            Ok(Err(error)) => {
+                warn!(%error, "could not renew the lease");
+                self.let_go_in_time();
+            }
+            Err(_) => {
+                warn!("could not renew the lease in time");
+                self.let_go_in_time();
+            }
+        }
+    }
+
+    fn until_letting_go(&self) -> Duration {
+        let trusted = self.identity.options.lease.mul_f64(1.0 - MARGIN_SHARE);
+        trusted.saturating_sub(self.renewed.elapsed())
+    }
+
+    /// Parallel tests go on: the reaper waits one lease after an outage, so they are usually still ours. A
+    /// Sequential run must never have two calls at once, so its test is stopped before it can be given away.
+    fn let_go_in_time(&mut self) {
+        if self.until_letting_go() > self.identity.options.heartbeat || self.let_go {
+            return;
+        }
+        self.let_go = true;
+        let stopped = self.holdings.stop(Stopped::LetGo, |job| matches!(job, HeldJob::Test { sequential: true, .. }));
+        if stopped > 0 {
+            warn!(tests = stopped, "the lease cannot be renewed; letting go of Sequential tests");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a worker is told, derived from the settings.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use testfleet_bootstrap::settings::{SecretUrl, Settings};
+use testfleet_endpoint::Egress;
+
+/// What a worker is told.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Its name for operators.
+    pub name: String,
+    /// Tests it works on at once.
+    pub concurrency: usize,
+    /// Collections and notifications it works on at once, in addition.
+    pub control_concurrency: usize,
+    /// How long it is trusted without a heartbeat.
+    pub lease: Duration,
+    /// Between heartbeats.
+    pub heartbeat: Duration,
+    /// Between ticks of reaper and sweeper.
+    pub reaper_interval: Duration,
+    /// The longest a stop may take.
+    pub stop_grace: Duration,
+    /// How long a run is kept after its end.
+    pub retention: Duration,
+    /// The largest response body that is read, in bytes.
+    pub max_response_bytes: usize,
+    /// The largest output that is stored, in bytes.
+    pub max_output_bytes: usize,
+    /// The largest result that is stored, in bytes.
+    pub max_result_bytes: usize,
+    /// What tests may call.
+    pub egress: Egress,
+    /// Mail.
+    pub mail: MailOptions,
+}
+
+/// How summaries are mailed.
+#[derive(Clone, Debug)]
+pub struct MailOptions {
+    /// The server; `None`: no mail is sent over SMTP.
+    pub smtp_url: Option<SecretUrl>,
+    /// The sender.
+    pub from: String,
+    /// The longest one delivery may take.
+    pub timeout: Duration,
+    /// Where mails are written as files.
+    pub directory: Option<PathBuf>,
+    /// Where a link in the mail leads.
+    pub base_url: Option<String>,
+    /// After the first failed delivery.
+    pub backoff_initial: Duration,
+    /// Never longer than this.
+    pub backoff_max: Duration,
+    /// Deliveries that are tried before it is given up.
+    pub max_attempts: u32,
+}
+
+/// Settings a worker cannot use.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// Entries of `egress.allow`.
+    #[error("egress.allow: {0}")]
+    Egress(String),
+}
+
+impl WorkerOptions {
+    /// The options of these settings. `allow_loopback` lets tests call this machine: for a local run, where people
+    /// try their own service.
+    ///
+    /// # Errors
+    /// When an entry of `egress.allow` is not understood.
+    pub fn from_settings(settings: &Settings, allow_loopback: bool) -> Result<Self, OptionsError> {
+        let egress = Egress::with_rules(&settings.egress.allow)
+            .map_err(|wrong| {
+                let named: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+                OptionsError::Egress(named.join("; "))
+            })?
+            .allow_loopback(allow_loopback);
+        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        Ok(Self {
+            name: settings.worker.name(),
+            concurrency: settings.worker.concurrency,
+            control_concurrency: settings.worker.control_concurrency,
+            lease: settings.worker.lease,
+            heartbeat: settings.worker.heartbeat,
+            reaper_interval: settings.worker.reaper_interval,
+            stop_grace: settings.worker.stop_grace,
+            retention: settings.run.retention,
+            max_response_bytes: bytes(settings.limits.max_response_bytes),
+            max_output_bytes: bytes(settings.limits.max_output_bytes),
+            max_result_bytes: bytes(settings.limits.max_result_bytes),
+            egress,
+            mail: MailOptions {
+                smtp_url: settings.notify.smtp_url.clone(),
+                from: settings.notify.from.clone(),
+                timeout: settings.notify.timeout,
+                directory: settings.notify.directory.clone(),
+                base_url: settings.notify.base_url.clone(),
+                backoff_initial: settings.notify.backoff_initial,
+                backoff_max: settings.notify.backoff_max,
+                max_attempts: settings.notify.max_attempts,
+            },
+        })
+    }
+}
+
+impl MailOptions {
+    /// Whether any mail is delivered at all.
+    #[must_use]
+    pub fn enabled(&self) -> bool {
+        self.smtp_url.is_some() || self.directory.is_some()
+    }
+}

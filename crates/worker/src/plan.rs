@@ -1,0 +1,95 @@
+//! What a run's tests share, made once per run and worker: configuration, compiled endpoint, compiled metrics.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use testfleet_endpoint::{CompileContext, Egress, ProcessLookup, Secrets, Target};
+use testfleet_evaluation::MetricSet;
+use testfleet_model::configuration::reading::from_canonical_json;
+use testfleet_model::{RunId, TestConfiguration};
+use testfleet_store::{Store, StoreError};
+use tokio::sync::OnceCell;
+
+/// Plans kept at once. A run whose plan was dropped gets it again at its next test.
+const KEPT: usize = 256;
+
+/// What a run's tests share.
+pub(crate) struct Plan {
+    pub(crate) configuration: TestConfiguration,
+    pub(crate) target: Target,
+    pub(crate) metrics: MetricSet,
+}
+
+/// Why there is no plan.
+#[derive(Debug)]
+pub(crate) enum NoPlan {
+    /// The store does not answer; try again.
+    Store(StoreError),
+    /// The run is gone.
+    Gone,
+    /// The configuration cannot be executed by this version; a sentence.
+    Broken(Arc<str>),
+}
+
+type Cell = Arc<OnceCell<Result<Arc<Plan>, Arc<str>>>>;
+
+/// The plans of the runs this worker has tests of.
+pub(crate) struct Plans {
+    store: Store,
+    egress: Egress,
+    max_response_bytes: usize,
+    kept: Mutex<HashMap<RunId, Cell>>,
+}
+
+impl Plans {
+    pub(crate) fn new(store: Store, egress: Egress, max_response_bytes: usize) -> Self {
+        Self { store, egress, max_response_bytes, kept: Mutex::default() }
+    }
+
+    /// The plan of a run. Tests that ask at the same time wait for one load.
+    pub(crate) async fn of(&self, run: RunId) -> Result<Arc<Plan>, NoPlan> {
+        let cell = self.cell(run);
+        let made = cell.get_or_try_init(|| self.load(run)).await?;
+        made.clone().map_err(NoPlan::Broken)
+    }
+
+    pub(crate) fn forget(&self, run: RunId) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+    }
+
+    fn cell(&self, run: RunId) -> Cell {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT && !kept.contains_key(&run) {
+            // Ids sort by creation time: the oldest run is the likeliest to be over.
+            if let Some(oldest) = kept.keys().min().copied() {
+                kept.remove(&oldest);
+            }
+        }
+        Arc::clone(kept.entry(run).or_default())
+    }
+
+    async fn load(&self, run: RunId) -> Result<Result<Arc<Plan>, Arc<str>>, NoPlan> {
+        let document = self.store.run_configuration(run).await.map_err(NoPlan::Store)?.ok_or(NoPlan::Gone)?;
+        Ok(self.compile(&document).map(Arc::new).map_err(Into::into))
+    }
+
+    fn compile(&self, document: &str) -> Result<Plan, String> {
+        let configuration =
+            from_canonical_json(document).map_err(|error| format!("the stored configuration cannot be read: {error}"))?;
+        let secrets = Secrets::resolve(&configuration.secrets, &ProcessLookup);
+        let context = CompileContext {
+            secrets,
+            egress: self.egress.clone(),
+            max_body_bytes: self.max_response_bytes,
+            ..CompileContext::default()
+        };
+        let target = Target::compile(&configuration.endpoint, context).map_err(|problems| listed(&problems))?;
+        let metrics = MetricSet::compile(&configuration.metrics).map_err(|problems| listed(&problems))?;
+        Ok(Plan { configuration, target, metrics })
+    }
+}
+
+fn listed<P: ToString>(problems: &[P]) -> String {
+    let sentences: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    format!("the configuration cannot be executed: {}", sentences.join("; "))
+}

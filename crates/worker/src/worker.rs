@@ -1,0 +1,238 @@
+//! Starting and stopping a worker: its loops, who holds their handles, and which of them ends when.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use testfleet_bootstrap::host::host_name;
+use testfleet_store::{Seat, Store, StoreError, WorkerInfo};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::backoff::Backoff;
+use crate::delivery::Courier;
+use crate::executor::TestExecutor;
+use crate::heartbeat::Heart;
+use crate::holding::Holdings;
+use crate::lookout::Lookout;
+use crate::options::WorkerOptions;
+use crate::pump::{Drained, Execute, Pump};
+use crate::{reaper, sweeper};
+
+/// Who this worker is: the same for as long as its process lives.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// New at every start, so that two workers of one name are never taken for each other.
+    pub(crate) worker: String,
+    pub(crate) options: WorkerOptions,
+    draining: AtomicBool,
+}
+
+impl Identity {
+    fn new(options: WorkerOptions) -> Self {
+        let worker = uuid::Uuid::now_v7().simple().to_string();
+        Self { worker, options, draining: AtomicBool::new(false) }
+    }
+
+    pub(crate) async fn register(&self, store: &Store) -> Result<Seat, StoreError> {
+        let info = WorkerInfo {
+            name: self.options.name.clone(),
+            host: host_name(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            concurrency: u32::try_from(self.options.concurrency).unwrap_or(u32::MAX),
+        };
+        let (seat, _) = store.register(&self.worker, self.options.lease, &info).await?;
+        Ok(seat)
+    }
+
+    /// What operators are shown.
+    pub(crate) fn state(&self) -> &'static str {
+        if self.draining.load(Ordering::Relaxed) { "draining" } else { "running" }
+    }
+}
+
+/// A worker that has not been started.
+pub struct Worker<E> {
+    store: Store,
+    options: WorkerOptions,
+    executor: E,
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Jobs that were not done within the grace period and were handed back.
+    pub handed_back: usize,
+    /// Whether a loop ended that should not have; the log says which.
+    pub failed: bool,
+}
+
+impl Worker<TestExecutor> {
+    /// A worker that calls endpoints and evaluates metrics.
+    #[must_use]
+    pub fn new(store: Store, options: WorkerOptions) -> Self {
+        let executor = TestExecutor::new(store.clone(), &options);
+        Self { store, options, executor }
+    }
+}
+
+impl<E: Execute> Worker<E> {
+    /// A worker with another executor.
+    #[must_use]
+    pub fn with_executor(store: Store, options: WorkerOptions, executor: E) -> Self {
+        Self { store, options, executor }
+    }
+
+    /// Starts it on the current tokio runtime. It reconnects without limit, so it may start before its server does.
+    #[must_use]
+    pub fn start(self) -> WorkerHandle {
+        let drain = CancellationToken::new();
+        let abort = CancellationToken::new();
+        let life = tokio::spawn(live(self, drain.clone(), abort.clone()));
+        WorkerHandle { drain, abort, life }
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    drain: CancellationToken,
+    abort: CancellationToken,
+    life: JoinHandle<Stopped>,
+}
+
+impl WorkerHandle {
+    /// Tells it to stop: no claim from here on; what runs is finished, or handed back at the end of the grace period.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Tells it to stop at once. What it holds is taken back by others when its lease is over.
+    pub fn abort(&self) {
+        self.drain.cancel();
+        self.abort.cancel();
+    }
+
+    /// Waits for its end; it ends only when told to, or when one of its loops failed.
+    pub async fn ended(&mut self) -> Stopped {
+        match (&mut self.life).await {
+            Ok(stopped) => stopped,
+            Err(error) => {
+                error!(%error, "the worker ended unexpectedly");
+                Stopped { handed_back: 0, failed: true }
+            }
+        }
+    }
+
+    /// Tells it to stop, and waits until it has.
+    pub async fn stop(mut self) -> Stopped {
+        self.drain();
+        self.ended().await
+    }
+}
+
+async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: CancellationToken) -> Stopped {
+    let Worker { store, options, executor } = worker;
+    let identity = Arc::new(Identity::new(options));
+    let Some(seat) = first_seat(&identity, &store, &drain).await else {
+        return Stopped::default();
+    };
+    info!(worker.id = %identity.worker, worker.name = %identity.options.name, concurrency = identity.options.concurrency, "worker is ready");
+    let holdings = Arc::new(Holdings::default());
+    let executor = Arc::new(executor);
+    let lookout = Arc::new(Lookout::default());
+    let (idle, idle_receiver) = watch::channel(false);
+
+    // The loops that serve everybody end with the claims; the heartbeat ends last.
+    let mut loops = JoinSet::new();
+    loops.spawn(Arc::clone(&lookout).listen(store.clone(), idle_receiver));
+    loops.spawn(reaper::run(store.clone(), Arc::clone(&identity)));
+    loops.spawn(sweeper::run(store.clone(), Arc::clone(&identity)));
+    let heart = Heart::new(store.clone(), Arc::clone(&identity), Arc::clone(&holdings), Arc::clone(&executor));
+    let mut heartbeat = tokio::spawn(heart.beat());
+    let pump = Pump {
+        store: store.clone(),
+        identity: Arc::clone(&identity),
+        executor,
+        control: Arc::new(Courier::new(store.clone(), &identity.options)),
+        holdings,
+        idle,
+        lookout,
+        drain: drain.clone(),
+        abort: abort.clone(),
+        seat,
+        tests: JoinSet::new(),
+        controls: JoinSet::new(),
+    };
+    let mut pumping = tokio::spawn(pump.run());
+
+    let mut failed = false;
+    let drained = loop {
+        tokio::select! {
+            ended = &mut pumping => break ended,
+            () = drain.cancelled(), if !identity.draining.load(Ordering::Relaxed) => {
+                identity.draining.store(true, Ordering::Relaxed);
+                info!(worker.id = %identity.worker, "draining: no further claims");
+                loops.abort_all();
+            }
+            Some(ended) = loops.join_next() => {
+                if !drain.is_cancelled() {
+                    error!(?ended, "a loop of the worker ended unexpectedly; stopping");
+                    failed = true;
+                    drain.cancel();
+                }
+            }
+            ended = &mut heartbeat => {
+                error!(?ended, "the heartbeat ended unexpectedly; stopping");
+                failed = true;
+                abort.cancel();
+                drain.cancel();
+            }
+        }
+        if failed && heartbeat.is_finished() {
+            break (&mut pumping).await;
+        }
+    };
+    heartbeat.abort();
+    let drained = drained.unwrap_or_else(|error| {
+        error!(%error, "the pump ended unexpectedly");
+        failed = true;
+        Drained::default()
+    });
+    if !abort.is_cancelled() {
+        say_goodbye(&store, &identity).await;
+    }
+    info!(worker.id = %identity.worker, handed_back = drained.handed_back, "worker has stopped");
+    Stopped { handed_back: drained.handed_back, failed }
+}
+
+/// Registers, however long it takes; `None` when the worker is told to stop before.
+async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToken) -> Option<Seat> {
+    let mut backoff = Backoff::default();
+    loop {
+        match identity.register(store).await {
+            Ok(seat) => return Some(seat),
+            Err(error) => {
+                let delay = backoff.next();
+                warn!(%error, failures = backoff.failures(), "could not register; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    () = drain.cancelled() => return None,
+                }
+            }
+        }
+    }
+}
+
+/// Leaves the list of workers, so that nobody waits for a lease that is no longer needed.
+async fn say_goodbye(store: &Store, identity: &Identity) {
+    match tokio::time::timeout(Duration::from_secs(2), store.deregister(&identity.worker)).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(holding)) => warn!(holding, "jobs are still held; they are taken back when the lease is over"),
+        Ok(Err(error)) => warn!(%error, "could not deregister; the lease will run out"),
+        Err(_) => warn!("could not deregister in time; the lease will run out"),
+    }
+}
