@@ -13,7 +13,11 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
         result.output = Some(output);
         result.truncated |= cut;
     }
-    for reason in result.metrics.iter_mut().flat_map(|metric| std::iter::once(&mut metric.reason).chain(&mut metric.error)) {
+    for reason in result
+        .metrics
+        .iter_mut()
+        .flat_map(|metric| std::iter::once(&mut metric.reason).chain(&mut metric.error))
+    {
         result.truncated |= cap_text(reason, MAX_REASON_BYTES);
     }
     if let Some(error) = &mut result.error {
@@ -33,7 +37,10 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     if bytes.len() <= max_result {
         return bytes;
     }
-    let (output, _) = result.output.take().map_or((Value::Null, false), |output| cap_value(output, max_result / 4));
+    let (output, _) = result
+        .output
+        .take()
+        .map_or((Value::Null, false), |output| cap_value(output, max_result / 4));
     result.output = Some(output);
     result.request = None;
     result.captured.clear();

@@ -13,7 +13,10 @@ pub struct ServerClock {
 
 impl ServerClock {
     pub(crate) fn new(at_ms: i64) -> Self {
-        Self { at_ms, seen: Instant::now() }
+        Self {
+            at_ms,
+            seen: Instant::now(),
+        }
     }
 
     /// The server's time when it was read, in milliseconds since 1970.

@@ -14,8 +14,8 @@ use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContex
 use testfleet_model::{RunId, RunState, Status, Summary, TestConfiguration, TestResult};
 use testfleet_store::view::RunView;
 use testfleet_store::{
-    ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, Seat, Store, StoreError, Want,
-    WorkerInfo,
+    ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, Seat, Store, StoreError,
+    Want, WorkerInfo,
 };
 use tracing::{info, warn};
 
@@ -79,16 +79,24 @@ pub(crate) struct Collection<'a> {
 impl Collection<'_> {
     /// Ends the run, or finds that it is not ours to end.
     pub(crate) async fn run(&self) -> Result<CollectOutcome, CollectError> {
-        let Some(view) = self.store.run_view(self.run).await? else { return Ok(CollectOutcome::NotOurs) };
+        let Some(view) = self.store.run_view(self.run).await? else {
+            return Ok(CollectOutcome::NotOurs);
+        };
         if view.state != RunState::Collecting {
             return Ok(CollectOutcome::NotOurs);
         }
         let names = self.names().await?;
         let stop_reason = view.stop_reason.as_deref().and_then(StopReason::from_word);
-        let Some(fold) = self.fold(&view, stop_reason).await? else { return Ok(CollectOutcome::NotOurs) };
+        let Some(fold) = self.fold(&view, stop_reason).await? else {
+            return Ok(CollectOutcome::NotOurs);
+        };
         let completed_at = time(self.store.now_ms().await?);
         // Read again: results that came too late were counted until now.
-        let discarded = self.store.run_view(self.run).await?.map_or(0, |view| view.discarded_results);
+        let discarded = self
+            .store
+            .run_view(self.run)
+            .await?
+            .map_or(0, |view| view.discarded_results);
         let summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
         self.commit(&summary, &names, completed_at).await
     }
@@ -104,18 +112,30 @@ impl Collection<'_> {
     }
 
     /// Folds all results, after giving one to every test that has none. `None` when the right has moved on.
-    async fn fold(&self, view: &RunView, stop_reason: Option<StopReason>) -> Result<Option<SummaryBuilder>, CollectError> {
+    async fn fold(
+        &self,
+        view: &RunView,
+        stop_reason: Option<StopReason>,
+    ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
         let mut first = 0;
         while first < view.total {
             let count = PAGE.min(view.total - first);
             let page = self.store.results(self.run, first, count).await?;
-            let missing: Vec<u32> = (first..).zip(&page).filter(|(_, result)| result.is_none()).map(|(index, _)| index).collect();
+            let missing: Vec<u32> = (first..)
+                .zip(&page)
+                .filter(|(_, result)| result.is_none())
+                .map(|(index, _)| index)
+                .collect();
             if !missing.is_empty() && !self.fill(&missing, stop_reason).await? {
                 return Ok(None);
             }
             // Somebody else may have filled meanwhile; what counts is what is stored.
-            let page = if missing.is_empty() { page } else { self.store.results(self.run, first, count).await? };
+            let page = if missing.is_empty() {
+                page
+            } else {
+                self.store.results(self.run, first, count).await?
+            };
             for (index, result) in (first..).zip(page) {
                 match result.as_deref().map(serde_json::from_slice::<ResultDigest>) {
                     Some(Ok(digest)) => drop(fold.add(&digest)),
@@ -145,13 +165,19 @@ impl Collection<'_> {
         let now = time(self.store.now_ms().await?);
         let mut fillings = Vec::with_capacity(missing.len());
         for ((index, payload), attempts) in missing.iter().zip(payloads).zip(attempts) {
-            let test: TestCase = payload.and_then(|payload| serde_json::from_slice(&payload).ok()).unwrap_or_default();
+            let test: TestCase = payload
+                .and_then(|payload| serde_json::from_slice(&payload).ok())
+                .unwrap_or_default();
             let (status, error) = unfinished(&test, attempts, stop_reason);
             let mut result = TestResult::without_execution(test.id, *index, status, error);
             result.description = test.description;
             result.attempts = attempts;
             result.completed_at = Some(now);
-            fillings.push(Filling { index: *index, status, result: serde_json::to_vec(&result)? });
+            fillings.push(Filling {
+                index: *index,
+                status,
+                result: serde_json::to_vec(&result)?,
+            });
         }
         match self.store.fill(self.seat, self.run, self.fence, &fillings).await? {
             Filled::Filled { .. } => Ok(true),
@@ -159,8 +185,17 @@ impl Collection<'_> {
         }
     }
 
-    async fn commit(&self, summary: &Summary, names: &Names, date: DateTime<Utc>) -> Result<CollectOutcome, CollectError> {
-        let to = names.configuration.as_ref().map(TestConfiguration::recipients).unwrap_or_default();
+    async fn commit(
+        &self,
+        summary: &Summary,
+        names: &Names,
+        date: DateTime<Utc>,
+    ) -> Result<CollectOutcome, CollectError> {
+        let to = names
+            .configuration
+            .as_ref()
+            .map(TestConfiguration::recipients)
+            .unwrap_or_default();
         let outbox = if self.mail_enabled && !to.is_empty() {
             Some(serde_json::to_string(&OutboxRecord { to, date })?)
         } else {
@@ -170,7 +205,15 @@ impl Collection<'_> {
         let document = serde_json::to_string(summary)?;
         let collected = self
             .store
-            .collect(self.seat, self.run, self.fence, state, &document, outbox.as_deref(), self.retention)
+            .collect(
+                self.seat,
+                self.run,
+                self.fence,
+                state,
+                &document,
+                outbox.as_deref(),
+                self.retention,
+            )
             .await?;
         match collected {
             Collected::Committed => {
@@ -236,19 +279,32 @@ fn time(ms: i64) -> DateTime<Utc> {
 /// When the store does not answer; the collection stays queued, and a worker or the next call does it.
 pub async fn collect_now(store: &Store, options: &WorkerOptions, run: RunId) -> Result<CollectOutcome, CollectError> {
     let worker = uuid::Uuid::now_v7().simple().to_string();
-    let info = WorkerInfo { name: "collector".to_owned(), pid: std::process::id(), ..WorkerInfo::default() };
+    let info = WorkerInfo {
+        name: "collector".to_owned(),
+        pid: std::process::id(),
+        ..WorkerInfo::default()
+    };
     let (seat, _) = store.register(&worker, options.lease, &info).await?;
     let outcome = collect_under(store, &seat, options, run).await;
     store.deregister(&worker).await?;
     outcome
 }
 
-async fn collect_under(store: &Store, seat: &Seat, options: &WorkerOptions, run: RunId) -> Result<CollectOutcome, CollectError> {
+async fn collect_under(
+    store: &Store,
+    seat: &Seat,
+    options: &WorkerOptions,
+    run: RunId,
+) -> Result<CollectOutcome, CollectError> {
     let mut found = CollectOutcome::NotOurs;
     let mut returned = Vec::new();
     loop {
-        let ClaimAnswer::Claimed(claimed) = store.claim(seat, Want { tests: 0, control: 1 }).await? else { break };
-        let Some(ClaimedControl { job, fence, .. }) = claimed.control.first().cloned() else { break };
+        let ClaimAnswer::Claimed(claimed) = store.claim(seat, Want { tests: 0, control: 1 }).await? else {
+            break;
+        };
+        let Some(ClaimedControl { job, fence, .. }) = claimed.control.first().cloned() else {
+            break;
+        };
         match job {
             ControlJob::Collect(of) => {
                 let collection = Collection {

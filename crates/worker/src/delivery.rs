@@ -37,7 +37,10 @@ impl Courier {
     pub(crate) fn new(store: Store, options: &WorkerOptions) -> Self {
         let mail = options.mail.clone();
         let settings = MailerSettings {
-            smtp_url: mail.smtp_url.as_ref().map(|url| SecretString::from(url.expose().to_owned())),
+            smtp_url: mail
+                .smtp_url
+                .as_ref()
+                .map(|url| SecretString::from(url.expose().to_owned())),
             from: mail.from.clone(),
             timeout: mail.timeout,
             directory: mail.directory.clone(),
@@ -46,7 +49,12 @@ impl Courier {
             error!(%error, "mail cannot be set up; no mail is sent");
             Mailer::disabled()
         });
-        Self { store, mailer, mail, retention: options.retention }
+        Self {
+            store,
+            mailer,
+            mail,
+            retention: options.retention,
+        }
     }
 
     async fn collect(&self, seat: &Seat, run: RunId, fence: u64, attempt: u32) -> Result<(), ControlFailure> {
@@ -65,11 +73,16 @@ impl Courier {
     }
 
     async fn notify(&self, seat: &Seat, run: RunId, fence: u64, attempt: u32) -> Result<(), ControlFailure> {
-        let later = |reason: String| ControlFailure { reason, delay: self.delay(attempt) };
+        let later = |reason: String| ControlFailure {
+            reason,
+            delay: self.delay(attempt),
+        };
         let message = match self.compose(run).await {
             Ok(Some(message)) => message,
             Ok(None) => {
-                let gone = Delivery::Dead { reason: "the summary is gone, so there is nothing to send".to_owned() };
+                let gone = Delivery::Dead {
+                    reason: "the summary is gone, so there is nothing to send".to_owned(),
+                };
                 return self.settle(seat, run, fence, &gone).await;
             }
             Err(reason) => return Err(later(reason)),
@@ -79,11 +92,16 @@ impl Courier {
                 self.say(run, &sent);
                 Delivery::Sent
             }
-            Err(error) if error.is_permanent() => Delivery::Dead { reason: error.to_string() },
-            Err(error) if attempt >= self.mail.max_attempts => {
-                Delivery::Dead { reason: format!("given up after {attempt} deliveries: {error}") }
-            }
-            Err(error) => Delivery::Again { delay: self.delay(attempt), reason: error.to_string() },
+            Err(error) if error.is_permanent() => Delivery::Dead {
+                reason: error.to_string(),
+            },
+            Err(error) if attempt >= self.mail.max_attempts => Delivery::Dead {
+                reason: format!("given up after {attempt} deliveries: {error}"),
+            },
+            Err(error) => Delivery::Again {
+                delay: self.delay(attempt),
+                reason: error.to_string(),
+            },
         };
         match &delivery {
             Delivery::Sent => {}
@@ -114,14 +132,22 @@ impl Courier {
 
     async fn settle(&self, seat: &Seat, run: RunId, fence: u64, delivery: &Delivery) -> Result<(), ControlFailure> {
         let settled = self.store.settle_notification(seat, run, fence, delivery).await;
-        settled.map(drop).map_err(|error| ControlFailure { reason: error.to_string(), delay: self.mail.backoff_initial })
+        settled.map(drop).map_err(|error| ControlFailure {
+            reason: error.to_string(),
+            delay: self.mail.backoff_initial,
+        })
     }
 
     /// The message of a run; `None` when its record or summary is gone.
     async fn compose(&self, run: RunId) -> Result<Option<Message>, String> {
-        let Some(record) = self.store.outbox(run).await.map_err(|error| error.to_string())? else { return Ok(None) };
-        let Some(summary) = self.store.summary(run).await.map_err(|error| error.to_string())? else { return Ok(None) };
-        let record: OutboxRecord = serde_json::from_str(&record).map_err(|error| format!("the outbox record: {error}"))?;
+        let Some(record) = self.store.outbox(run).await.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let Some(summary) = self.store.summary(run).await.map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let record: OutboxRecord =
+            serde_json::from_str(&record).map_err(|error| format!("the outbox record: {error}"))?;
         let summary: Summary = serde_json::from_str(&summary).map_err(|error| format!("the summary: {error}"))?;
         let worst = self.worst(run, &summary).await.map_err(|error| error.to_string())?;
         let mail = mail(&summary, &worst, self.mail.base_url.as_deref());

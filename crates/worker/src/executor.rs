@@ -60,7 +60,13 @@ impl TestExecutor {
                 return Outcome::NotNow { delay: NOT_NOW };
             }
             Err(NoPlan::Broken(reason)) => {
-                return self.refuse(job, &test, claimed_at, ErrorDetail::new(ErrorClass::Internal, reason.to_string()), "");
+                return self.refuse(
+                    job,
+                    &test,
+                    claimed_at,
+                    ErrorDetail::new(ErrorClass::Internal, reason.to_string()),
+                    "",
+                );
             }
         };
         if test.skip {
@@ -69,7 +75,10 @@ impl TestExecutor {
         }
         let allowed = plan.configuration.endpoint.retry.max_attempts;
         if job.attempt > allowed && job.lost > 0 {
-            let message = format!("{} of {allowed} attempts ended with the loss of the worker that made them", job.lost);
+            let message = format!(
+                "{} of {allowed} attempts ended with the loss of the worker that made them",
+                job.lost
+            );
             let error = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
             return self.refuse(job, &test, claimed_at, error, &message);
         }
@@ -78,27 +87,43 @@ impl TestExecutor {
         match tokio::time::timeout(limit, self.call_and_evaluate(job, &test, &plan, claimed_at)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let message = format!("the attempt took longer than {}", testfleet_model::duration::format(limit));
-                self.refuse(job, &test, claimed_at, ErrorDetail::new(ErrorClass::TestTimeout, message), "")
+                let message = format!(
+                    "the attempt took longer than {}",
+                    testfleet_model::duration::format(limit)
+                );
+                self.refuse(
+                    job,
+                    &test,
+                    claimed_at,
+                    ErrorDetail::new(ErrorClass::TestTimeout, message),
+                    "",
+                )
             }
         }
     }
 
-    async fn call_and_evaluate(&self, job: &ClaimedTest, test: &TestCase, plan: &Plan, claimed_at: ServerClock) -> Outcome {
+    async fn call_and_evaluate(
+        &self,
+        job: &ClaimedTest,
+        test: &TestCase,
+        plan: &Plan,
+        claimed_at: ServerClock,
+    ) -> Outcome {
         let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
         let call = Call {
             run: &job.run,
             run_name: &plan.configuration.name,
             test,
+            index: job.index,
             attempt: job.attempt,
             captured: &captured,
+            now: claimed_at.now(),
         };
         match plan.target.invoke(&call).await {
             Ok(invocation) => {
                 let captured = merged(&captured, &invocation);
-                let (result, invocation) = evaluate(job, test, plan, invocation).await;
-                let mut result = self.result_of(result, test, job, invocation);
-                result.started_at = Some(claimed_at.after(Duration::ZERO));
+                let assessment = evaluate(test, plan, &invocation);
+                let result = result_of(assessment, test, job.index, invocation);
                 self.finish(result, job, test, claimed_at, "", captured)
             }
             Err(failure) => self.failed(job, test, plan, claimed_at, failure),
@@ -106,7 +131,14 @@ impl TestExecutor {
     }
 
     /// Another attempt where the endpoint's policy has one left, else the error is the result.
-    fn failed(&self, job: &ClaimedTest, test: &TestCase, plan: &Plan, claimed_at: ServerClock, failure: InvokeError) -> Outcome {
+    fn failed(
+        &self,
+        job: &ClaimedTest,
+        test: &TestCase,
+        plan: &Plan,
+        claimed_at: ServerClock,
+        failure: InvokeError,
+    ) -> Outcome {
         let retry = &plan.configuration.endpoint.retry;
         let delay = match failure.retry {
             RetryAdvice::No => None,
@@ -125,21 +157,6 @@ impl TestExecutor {
         self.done(result, job, test, claimed_at, "")
     }
 
-    fn result_of(&self, assessment: Assessment, test: &TestCase, job: &ClaimedTest, invocation: Invocation) -> TestResult {
-        let decision = assessment.decision;
-        let mut result = TestResult::without_execution(test.id.clone(), job.index, decision.status, decision.error);
-        result.execution = decision.execution;
-        result.verdict = decision.verdict;
-        result.metrics = assessment.metrics;
-        result.invoke_time_ms = Some(milliseconds(invocation.elapsed));
-        result.output = invocation.output;
-        result.request = Some(invocation.request);
-        result.usage = invocation.usage;
-        result.cost = invocation.cost;
-        result.captured = invocation.captured;
-        result
-    }
-
     fn unreadable(&self, job: &ClaimedTest, claimed_at: ServerClock, error: &serde_json::Error) -> Outcome {
         let message = format!("the stored test cannot be read: {error}");
         let detail = ErrorDetail::new(ErrorClass::Payload, message.clone());
@@ -147,12 +164,26 @@ impl TestExecutor {
     }
 
     /// An error before anything could be called.
-    fn refuse(&self, job: &ClaimedTest, test: &TestCase, claimed_at: ServerClock, error: ErrorDetail, give_up: &str) -> Outcome {
+    fn refuse(
+        &self,
+        job: &ClaimedTest,
+        test: &TestCase,
+        claimed_at: ServerClock,
+        error: ErrorDetail,
+        give_up: &str,
+    ) -> Outcome {
         let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
         self.done(result, job, test, claimed_at, give_up)
     }
 
-    fn done(&self, result: TestResult, job: &ClaimedTest, test: &TestCase, claimed_at: ServerClock, give_up: &str) -> Outcome {
+    fn done(
+        &self,
+        result: TestResult,
+        job: &ClaimedTest,
+        test: &TestCase,
+        claimed_at: ServerClock,
+        give_up: &str,
+    ) -> Outcome {
         self.finish(result, job, test, claimed_at, give_up, String::new())
     }
 
@@ -175,7 +206,12 @@ impl TestExecutor {
         result.queue_time_ms = Some((claimed_at.read_ms() - job.released_ms).max(0) as f64);
         result.worker = Some(self.worker.clone());
         let result = capping::to_bytes(result, self.max_output, self.max_result);
-        Outcome::Done { status, result, captured, give_up: give_up.to_owned() }
+        Outcome::Done {
+            status,
+            result,
+            captured,
+            give_up: give_up.to_owned(),
+        }
     }
 }
 
@@ -190,26 +226,38 @@ impl Execute for TestExecutor {
 }
 
 /// Evaluates here, or on a thread that may block when the output is large.
-async fn evaluate(job: &ClaimedTest, test: &TestCase, plan: &Plan, invocation: Invocation) -> (Assessment, Invocation) {
+fn evaluate(test: &TestCase, plan: &Plan, invocation: &Invocation) -> Assessment {
     let start = Instant::now();
-    let output = invocation.output.clone().unwrap_or(Value::Null);
     let work = |metrics: &testfleet_evaluation::MetricSet| {
         let subject = Subject {
-            output: &output,
+            output: &invocation.output,
             expected: test.expected_output.as_ref(),
             status: Some(invocation.status),
             invoke_time: Some(invocation.elapsed),
         };
         assess(metrics, test, &subject, || start.elapsed())
     };
-    let large = output.as_str().map_or_else(|| invocation.body_bytes > LARGE_OUTPUT, |text| text.len() > LARGE_OUTPUT);
-    debug!(run.id = %job.run, test.id = %test.id, large, "evaluating");
-    let assessment = if large && tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread {
+    let may_block = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
+    if may_block && invocation.text.len() > LARGE_OUTPUT {
         tokio::task::block_in_place(|| work(&plan.metrics))
     } else {
         work(&plan.metrics)
-    };
-    (assessment, invocation)
+    }
+}
+
+fn result_of(assessment: Assessment, test: &TestCase, index: u32, invocation: Invocation) -> TestResult {
+    let decision = assessment.decision;
+    let mut result = TestResult::without_execution(test.id.clone(), index, decision.status, decision.error);
+    result.execution = decision.execution;
+    result.verdict = decision.verdict;
+    result.metrics = assessment.metrics;
+    result.invoke_time_ms = Some(milliseconds(invocation.elapsed));
+    result.output = Some(invocation.output);
+    result.request = Some(invocation.request);
+    result.usage = invocation.usage;
+    result.cost = invocation.cost;
+    result.captured = invocation.captured;
+    result
 }
 
 /// What was captured so far together with what this call captured, as JSON; empty when there is nothing new.

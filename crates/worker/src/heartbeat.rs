@@ -28,7 +28,14 @@ pub(crate) struct Heart<E> {
 
 impl<E: Execute> Heart<E> {
     pub(crate) fn new(store: Store, identity: Arc<Identity>, holdings: Arc<Holdings>, executor: Arc<E>) -> Self {
-        Self { store, identity, holdings, executor, renewed: Instant::now(), let_go: false }
+        Self {
+            store,
+            identity,
+            holdings,
+            executor,
+            renewed: Instant::now(),
+            let_go: false,
+        }
     }
 
     /// Beats until it is dropped.
@@ -99,9 +106,14 @@ impl<E: Execute> Heart<E> {
             return;
         }
         self.let_go = true;
-        let stopped = self.holdings.stop(Stopped::LetGo, |job| matches!(job, HeldJob::Test { sequential: true, .. }));
+        let stopped = self.holdings.stop(Stopped::LetGo, |job| {
+            matches!(job, HeldJob::Test { sequential: true, .. })
+        });
         if stopped > 0 {
-            warn!(tests = stopped, "the lease cannot be renewed; letting go of Sequential tests");
+            warn!(
+                tests = stopped,
+                "the lease cannot be renewed; letting go of Sequential tests"
+            );
         }
     }
 }

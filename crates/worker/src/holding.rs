@@ -58,7 +58,15 @@ impl Holdings {
     }
 
     pub(crate) fn add(&self, job: HeldJob, fence: u64, task: AbortHandle) {
-        self.lock().insert(task.id(), Held { job, fence, stopped: None, task });
+        self.lock().insert(
+            task.id(),
+            Held {
+                job,
+                fence,
+                stopped: None,
+                task,
+            },
+        );
     }
 
     pub(crate) fn remove(&self, task: Id) -> Option<Held> {
@@ -92,7 +100,11 @@ impl Holdings {
     /// Stops every job that the condition holds for; answers how many.
     pub(crate) fn stop(&self, why: Stopped, condition: impl Fn(&HeldJob) -> bool) -> usize {
         let mut stopped = 0;
-        for held in self.lock().values_mut().filter(|held| held.stopped.is_none() && condition(&held.job)) {
+        for held in self
+            .lock()
+            .values_mut()
+            .filter(|held| held.stopped.is_none() && condition(&held.job))
+        {
             held.stopped = Some(why);
             held.task.abort();
             stopped += 1;

@@ -10,13 +10,21 @@ pub struct NoOpExecutor;
 
 impl Execute for NoOpExecutor {
     async fn execute(&self, job: Job) -> Outcome {
-        let mut result = TestResult::without_execution(format!("noop-{}", job.test.index), job.test.index, Status::Pass, None);
+        let mut result =
+            TestResult::without_execution(format!("noop-{}", job.test.index), job.test.index, Status::Pass, None);
         result.attempts = job.test.attempt;
         result.started_at = Some(job.claimed_at.now());
         result.completed_at = result.started_at;
         match serde_json::to_vec(&result) {
-            Ok(result) => Outcome::Done { status: Status::Pass, result, captured: String::new(), give_up: String::new() },
-            Err(_) => Outcome::NotNow { delay: std::time::Duration::from_secs(1) },
+            Ok(result) => Outcome::Done {
+                status: Status::Pass,
+                result,
+                captured: String::new(),
+                give_up: String::new(),
+            },
+            Err(_) => Outcome::NotNow {
+                delay: std::time::Duration::from_secs(1),
+            },
         }
     }
 }

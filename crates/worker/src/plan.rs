@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use testfleet_endpoint::{CompileContext, Egress, ProcessLookup, Secrets, Target};
+use testfleet_endpoint::{CompileContext, Egress, Limits, ProcessLookup, Secrets, Target};
 use testfleet_evaluation::MetricSet;
 use testfleet_model::configuration::reading::from_canonical_json;
 use testfleet_model::{RunId, TestConfiguration};
@@ -43,7 +43,12 @@ pub(crate) struct Plans {
 
 impl Plans {
     pub(crate) fn new(store: Store, egress: Egress, max_response_bytes: usize) -> Self {
-        Self { store, egress, max_response_bytes, kept: Mutex::default() }
+        Self {
+            store,
+            egress,
+            max_response_bytes,
+            kept: Mutex::default(),
+        }
     }
 
     /// The plan of a run. Tests that ask at the same time wait for one load.
@@ -69,23 +74,35 @@ impl Plans {
     }
 
     async fn load(&self, run: RunId) -> Result<Result<Arc<Plan>, Arc<str>>, NoPlan> {
-        let document = self.store.run_configuration(run).await.map_err(NoPlan::Store)?.ok_or(NoPlan::Gone)?;
+        let document = self
+            .store
+            .run_configuration(run)
+            .await
+            .map_err(NoPlan::Store)?
+            .ok_or(NoPlan::Gone)?;
         Ok(self.compile(&document).map(Arc::new).map_err(Into::into))
     }
 
     fn compile(&self, document: &str) -> Result<Plan, String> {
-        let configuration =
-            from_canonical_json(document).map_err(|error| format!("the stored configuration cannot be read: {error}"))?;
+        let configuration = from_canonical_json(document)
+            .map_err(|error| format!("the stored configuration cannot be read: {error}"))?;
         let secrets = Secrets::resolve(&configuration.secrets, &ProcessLookup);
         let context = CompileContext {
-            secrets,
+            secrets: &secrets,
             egress: self.egress.clone(),
-            max_body_bytes: self.max_response_bytes,
-            ..CompileContext::default()
+            limits: Limits {
+                max_body_bytes: self.max_response_bytes,
+                ..Limits::default()
+            },
+            root_certificates: &[],
         };
         let target = Target::compile(&configuration.endpoint, context).map_err(|problems| listed(&problems))?;
         let metrics = MetricSet::compile(&configuration.metrics).map_err(|problems| listed(&problems))?;
-        Ok(Plan { configuration, target, metrics })
+        Ok(Plan {
+            configuration,
+            target,
+            metrics,
+        })
     }
 }
 

@@ -9,8 +9,8 @@ use testfleet_model::result::ErrorClass;
 use testfleet_model::result::ErrorDetail;
 use testfleet_model::{RunId, Status, TestResult};
 use testfleet_store::{
-    BATCH_LIMIT, ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, JobRef, Reconciled, Retry, Seat, Settled,
-    Store, StoreError, StoreErrorKind, Want,
+    BATCH_LIMIT, ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, JobRef, Reconciled, Retry, Seat,
+    Settled, Store, StoreError, StoreErrorKind, Want,
 };
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -151,7 +151,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
     fn room(&self) -> Want {
         Want {
             tests: self.identity.options.concurrency.saturating_sub(self.tests.len()),
-            control: self.identity.options.control_concurrency.saturating_sub(self.controls.len()),
+            control: self
+                .identity
+                .options
+                .control_concurrency
+                .saturating_sub(self.controls.len()),
         }
     }
 
@@ -174,14 +178,40 @@ impl<E: Execute, C: Control> Pump<E, C> {
             Err(error) => error.id(),
         };
         let Some(held) = self.holdings.remove(task) else { return };
-        let HeldJob::Test { run, index, .. } = held.job else { return };
+        let HeldJob::Test { run, index, .. } = held.job else {
+            return;
+        };
         let fence = held.fence;
         match (ended, held.stopped) {
             (_, Some(Stopped::Taken)) => {}
-            (Ok((_, Outcome::Done { status, result, captured, give_up })), _) => {
-                finished.completions.push(Completion { run, index, fence, status, result, captured, give_up });
+            (
+                Ok((
+                    _,
+                    Outcome::Done {
+                        status,
+                        result,
+                        captured,
+                        give_up,
+                    },
+                )),
+                _,
+            ) => {
+                finished.completions.push(Completion {
+                    run,
+                    index,
+                    fence,
+                    status,
+                    result,
+                    captured,
+                    give_up,
+                });
             }
-            (Ok((_, Outcome::Retry { delay })), _) => finished.retries.push(Retry { run, index, fence, delay }),
+            (Ok((_, Outcome::Retry { delay })), _) => finished.retries.push(Retry {
+                run,
+                index,
+                fence,
+                delay,
+            }),
             (Ok((_, Outcome::NotNow { delay })), _) => finished.returns.push((held.reference(), delay)),
             (Err(error), _) if error.is_panic() => {
                 error!(run.id = %run, test.index = index, "an attempt panicked; the test is in error");
@@ -217,11 +247,19 @@ impl<E: Execute, C: Control> Pump<E, C> {
 
     /// Settles what finished and claims what there is room for. Answers when to ask again.
     async fn turn(&mut self, finished: Finished, claim: bool) -> Duration {
-        let Finished { mut completions, retries, returns } = finished;
+        let Finished {
+            mut completions,
+            retries,
+            returns,
+        } = finished;
         self.give_back(&retries, &returns).await;
         loop {
             let rest = completions.split_off(completions.len().min(BATCH_LIMIT));
-            let want = if claim && rest.is_empty() && !self.drain.is_cancelled() { self.room() } else { Want::default() };
+            let want = if claim && rest.is_empty() && !self.drain.is_cancelled() {
+                self.room()
+            } else {
+                Want::default()
+            };
             let wait = self.settle(&completions, want).await;
             if rest.is_empty() {
                 return wait;
@@ -247,7 +285,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     }
                     // The jobs of the claim may have been given to us all the same.
                     self.reconcile().await;
-                    want = if self.drain.is_cancelled() { Want::default() } else { self.room() };
+                    want = if self.drain.is_cancelled() {
+                        Want::default()
+                    } else {
+                        self.room()
+                    };
                 }
             }
         }
@@ -257,7 +299,9 @@ impl<E: Execute, C: Control> Pump<E, C> {
         for (completion, word) in completions.iter().zip(settled) {
             match word {
                 Settled::Stored => {}
-                Settled::Already => debug!(run.id = %completion.run, test.index = completion.index, "result was stored before"),
+                Settled::Already => {
+                    debug!(run.id = %completion.run, test.index = completion.index, "result was stored before")
+                }
                 Settled::Lost | Settled::Closed | Settled::Unknown => {
                     info!(run.id = %completion.run, test.index = completion.index, outcome = ?word, "a result came too late and was discarded");
                 }
@@ -271,7 +315,9 @@ impl<E: Execute, C: Control> Pump<E, C> {
     async fn take(&mut self, answer: ClaimAnswer, want: Want, asked_at: std::time::Instant) -> Duration {
         match answer {
             ClaimAnswer::Claimed(claimed) => {
-                let wait = claimed.next_due.map_or(POLL, |due| due.max(Duration::from_millis(1)).min(POLL));
+                let wait = claimed
+                    .next_due
+                    .map_or(POLL, |due| due.max(Duration::from_millis(1)).min(POLL));
                 let satisfied = want.tests > 0 && claimed.tests.len() >= want.tests.min(BATCH_LIMIT);
                 self.idle.send_replace(!satisfied && want.tests > 0);
                 debug!(tests = claimed.tests.len(), control = claimed.control.len(), took = ?asked_at.elapsed(), "claimed");
@@ -296,7 +342,9 @@ impl<E: Execute, C: Control> Pump<E, C> {
             let (run, index, fence) = (test.run, test.index, test.fence);
             let sequential = test.sequential;
             let executor = Arc::clone(&self.executor);
-            let task = self.tests.spawn(async move { executor.execute(Job { test, claimed_at }).await });
+            let task = self
+                .tests
+                .spawn(async move { executor.execute(Job { test, claimed_at }).await });
             self.holdings.add(HeldJob::Test { run, index, sequential }, fence, task);
         }
         for job in claimed.control {
@@ -322,8 +370,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
         delays.sort_unstable();
         delays.dedup();
         for delay in delays {
-            let jobs: Vec<JobRef> =
-                returns.iter().filter(|(_, wanted)| *wanted == delay).map(|(job, _)| job.clone()).collect();
+            let jobs: Vec<JobRef> = returns
+                .iter()
+                .filter(|(_, wanted)| *wanted == delay)
+                .map(|(job, _)| job.clone())
+                .collect();
             for chunk in jobs.chunks(BATCH_LIMIT) {
                 let mut backoff = Backoff::default();
                 while let Err(error) = self.store.hand_back(&self.seat, chunk, delay).await {
@@ -339,7 +390,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
     async fn reconcile(&mut self) {
         let mut backoff = Backoff::default();
         loop {
-            match self.store.reconcile(&self.identity.worker, &self.holdings.references()).await {
+            match self
+                .store
+                .reconcile(&self.identity.worker, &self.holdings.references())
+                .await
+            {
                 Ok(Reconciled::Ok { seat, returned, more }) => {
                     self.seat = seat;
                     if returned > 0 {
@@ -362,7 +417,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
     /// The store took us for lost: what we held belongs to others now.
     async fn take_new_seat(&mut self) {
         let taken = self.holdings.stop(Stopped::Taken, |_| true);
-        warn!(jobs = taken, "this worker was taken for lost; it lets go of its jobs and registers anew");
+        warn!(
+            jobs = taken,
+            "this worker was taken for lost; it lets go of its jobs and registers anew"
+        );
         let mut backoff = Backoff::default();
         loop {
             match self.identity.register(&self.store).await {
@@ -424,7 +482,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
 }
 
 fn panicked(run: RunId, index: u32, fence: u64) -> Completion {
-    let error = ErrorDetail::new(ErrorClass::Internal, "the executor panicked while it worked on this test; see the worker's log");
+    let error = ErrorDetail::new(
+        ErrorClass::Internal,
+        "the executor panicked while it worked on this test; see the worker's log",
+    );
     let result = TestResult::without_execution(String::new(), index, Status::Error, Some(error));
     Completion {
         run,

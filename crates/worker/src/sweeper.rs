@@ -17,7 +17,12 @@ pub(crate) async fn run(store: Store, identity: Arc<Identity>) {
         interval.tick().await;
         match store.sweep(identity.options.retention).await {
             Ok(swept) if swept == Swept::default() => {}
-            Ok(Swept { late, abandoned, requeued, forgotten }) => {
+            Ok(Swept {
+                late,
+                abandoned,
+                requeued,
+                forgotten,
+            }) => {
                 info!(late, abandoned, requeued, forgotten, "swept");
             }
             Err(error) => debug!(%error, "could not sweep; trying again at the next tick"),

@@ -33,7 +33,11 @@ pub(crate) struct Identity {
 impl Identity {
     fn new(options: WorkerOptions) -> Self {
         let worker = uuid::Uuid::now_v7().simple().to_string();
-        Self { worker, options, draining: AtomicBool::new(false) }
+        Self {
+            worker,
+            options,
+            draining: AtomicBool::new(false),
+        }
     }
 
     pub(crate) async fn register(&self, store: &Store) -> Result<Seat, StoreError> {
@@ -50,7 +54,11 @@ impl Identity {
 
     /// What operators are shown.
     pub(crate) fn state(&self) -> &'static str {
-        if self.draining.load(Ordering::Relaxed) { "draining" } else { "running" }
+        if self.draining.load(Ordering::Relaxed) {
+            "draining"
+        } else {
+            "running"
+        }
     }
 }
 
@@ -75,7 +83,11 @@ impl Worker<TestExecutor> {
     #[must_use]
     pub fn new(store: Store, options: WorkerOptions) -> Self {
         let executor = TestExecutor::new(store.clone(), &options);
-        Self { store, options, executor }
+        Self {
+            store,
+            options,
+            executor,
+        }
     }
 }
 
@@ -83,7 +95,11 @@ impl<E: Execute> Worker<E> {
     /// A worker with another executor.
     #[must_use]
     pub fn with_executor(store: Store, options: WorkerOptions, executor: E) -> Self {
-        Self { store, options, executor }
+        Self {
+            store,
+            options,
+            executor,
+        }
     }
 
     /// Starts it on the current tokio runtime. It reconnects without limit, so it may start before its server does.
@@ -122,7 +138,10 @@ impl WorkerHandle {
             Ok(stopped) => stopped,
             Err(error) => {
                 error!(%error, "the worker ended unexpectedly");
-                Stopped { handed_back: 0, failed: true }
+                Stopped {
+                    handed_back: 0,
+                    failed: true,
+                }
             }
         }
     }
@@ -135,7 +154,11 @@ impl WorkerHandle {
 }
 
 async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: CancellationToken) -> Stopped {
-    let Worker { store, options, executor } = worker;
+    let Worker {
+        store,
+        options,
+        executor,
+    } = worker;
     let identity = Arc::new(Identity::new(options));
     let Some(seat) = first_seat(&identity, &store, &drain).await else {
         return Stopped::default();
@@ -151,7 +174,12 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
     loops.spawn(Arc::clone(&lookout).listen(store.clone(), idle_receiver));
     loops.spawn(reaper::run(store.clone(), Arc::clone(&identity)));
     loops.spawn(sweeper::run(store.clone(), Arc::clone(&identity)));
-    let heart = Heart::new(store.clone(), Arc::clone(&identity), Arc::clone(&holdings), Arc::clone(&executor));
+    let heart = Heart::new(
+        store.clone(),
+        Arc::clone(&identity),
+        Arc::clone(&holdings),
+        Arc::clone(&executor),
+    );
     let mut heartbeat = tokio::spawn(heart.beat());
     let pump = Pump {
         store: store.clone(),
@@ -206,7 +234,10 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
         say_goodbye(&store, &identity).await;
     }
     info!(worker.id = %identity.worker, handed_back = drained.handed_back, "worker has stopped");
-    Stopped { handed_back: drained.handed_back, failed }
+    Stopped {
+        handed_back: drained.handed_back,
+        failed,
+    }
 }
 
 /// Registers, however long it takes; `None` when the worker is told to stop before.
@@ -231,7 +262,10 @@ async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToke
 async fn say_goodbye(store: &Store, identity: &Identity) {
     match tokio::time::timeout(Duration::from_secs(2), store.deregister(&identity.worker)).await {
         Ok(Ok(0)) => {}
-        Ok(Ok(holding)) => warn!(holding, "jobs are still held; they are taken back when the lease is over"),
+        Ok(Ok(holding)) => warn!(
+            holding,
+            "jobs are still held; they are taken back when the lease is over"
+        ),
         Ok(Err(error)) => warn!(%error, "could not deregister; the lease will run out"),
         Err(_) => warn!("could not deregister in time; the lease will run out"),
     }

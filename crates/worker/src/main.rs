@@ -1,0 +1,193 @@
+//! `testfleet-worker`: claims jobs from Redis, executes them, and stops when told to.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use testfleet_bootstrap::server_check::{CheckOptions, ServerCheckError, check_url};
+use testfleet_bootstrap::settings::{RedisSettings, SecretUrl, Settings, Sources};
+use testfleet_bootstrap::shutdown::Shutdown;
+use testfleet_bootstrap::{logging, tls};
+use testfleet_model::ExitCode as Exit;
+use testfleet_store::{Store, StoreOptions};
+use testfleet_worker::{Worker, WorkerHandle, WorkerOptions};
+use tracing::{info, warn};
+
+/// How long a server that cannot be reached is waited for at the start: it may be starting too.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A testfleet worker. Start as many as you like, on as many machines as you like.
+///
+/// Every setting can also be given as TESTFLEET_SECTION_KEY in the environment or in a file (--config).
+/// SIGTERM or Ctrl-C drains: nothing new is claimed, what runs is finished or handed back within worker.stop_grace.
+/// A second signal stops at once.
+#[derive(Debug, Parser)]
+#[command(name = "testfleet-worker", version, after_help = EXAMPLE)]
+struct Arguments {
+    /// The Redis or Valkey to work for, such as redis://host:6379 [env: TESTFLEET_REDIS_URL]
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
+    /// The first part of every key [default: tf]
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Tests in flight in this process [default: 256]
+    #[arg(long, value_name = "N")]
+    concurrency: Option<usize>,
+    /// An address tests may call although it is not public: host, host:port or CIDR; repeat for more
+    #[arg(long = "allow-egress", value_name = "ADDRESS")]
+    allow_egress: Vec<String>,
+    /// A settings file (TOML)
+    #[arg(long, value_name = "PATH")]
+    config: Option<std::path::PathBuf>,
+    /// What is logged, such as info or testfleet_worker=debug [default: info]
+    #[arg(long, value_name = "DIRECTIVE")]
+    log: Option<String>,
+}
+
+const EXAMPLE: &str =
+    "Example:\n  testfleet-worker --redis redis://localhost:6379 --concurrency 200 --allow-egress 10.1.0.0/16";
+
+fn main() -> ExitCode {
+    tls::install_crypto_provider();
+    let settings = match Settings::load(sources(Arguments::parse())) {
+        Ok(settings) => settings,
+        Err(problems) => return stop(Exit::Usage, &problems.to_string()),
+    };
+    if let Err(problem) = logging::init(&settings.log) {
+        return stop(Exit::Usage, &problem.to_string());
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(problem) => return stop(Exit::Internal, &format!("could not start the runtime: {problem}")),
+    };
+    let code = runtime.block_on(run(&settings));
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    code
+}
+
+fn sources(arguments: Arguments) -> Sources {
+    let mut sources = Sources::from_process();
+    if let Some(file) = arguments.config {
+        sources = sources.file(file);
+    }
+    let flags = [
+        ("--redis", "redis.url", arguments.redis),
+        ("--prefix", "redis.prefix", arguments.prefix),
+        (
+            "--concurrency",
+            "worker.concurrency",
+            arguments.concurrency.map(|number| number.to_string()),
+        ),
+        ("--log", "log.level", arguments.log),
+    ];
+    for (flag, key, value) in flags {
+        if let Some(value) = value {
+            sources = sources.flag(flag, key, value);
+        }
+    }
+    if !arguments.allow_egress.is_empty() {
+        sources = sources.flag("--allow-egress", "egress.allow", arguments.allow_egress.join(","));
+    }
+    sources
+}
+
+/// Check the server → start → say so → wait for a signal → drain → say how it ended.
+async fn run(settings: &Settings) -> ExitCode {
+    let Some(url) = &settings.redis.url else {
+        return stop(
+            Exit::Usage,
+            "no Redis is named: give --redis URL or set TESTFLEET_REDIS_URL",
+        );
+    };
+    let options = match WorkerOptions::from_settings(settings, false) {
+        Ok(options) => options,
+        Err(problem) => return stop(Exit::Usage, &problem.to_string()),
+    };
+    let shutdown = Shutdown::new();
+    let _signals = match shutdown.listen() {
+        Ok(listener) => listener,
+        Err(problem) => return stop(Exit::Internal, &format!("could not listen for signals: {problem}")),
+    };
+    tokio::select! {
+        checked = wait_for_server(url, &settings.redis) => {
+            if let Err(problem) = checked {
+                return stop(Exit::Unreachable, &problem.to_string());
+            }
+        }
+        () = shutdown.draining() => return ExitCode::SUCCESS,
+    }
+    let store = match Store::new(&StoreOptions {
+        url: url.expose().to_owned(),
+        prefix: settings.redis.prefix.clone(),
+        response_timeout: settings.redis.response_timeout,
+        connect_timeout: settings.redis.connect_timeout,
+        pool_size: settings.redis.pool_size,
+    }) {
+        Ok(store) => store,
+        Err(problem) => return stop(Exit::Usage, &problem.to_string()),
+    };
+    let mut worker = Worker::new(store, options).start();
+    info!(redis = %url.masked(), prefix = %settings.redis.prefix, "working");
+    let stopped = follow(&mut worker, &shutdown).await;
+    if stopped.failed {
+        stop(Exit::Internal, "a part of the worker failed; see the log")
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Passes the stages of a shutdown on until the worker has ended.
+async fn follow(worker: &mut WorkerHandle, shutdown: &Shutdown) -> testfleet_worker::Stopped {
+    let (mut drained, mut aborted) = (false, false);
+    loop {
+        let next = {
+            tokio::select! {
+                stopped = worker.ended() => return stopped,
+                () = shutdown.draining(), if !drained => false,
+                () = shutdown.aborting(), if !aborted => true,
+            }
+        };
+        if next {
+            aborted = true;
+            warn!("second signal: stopping at once");
+            worker.abort();
+        } else {
+            drained = true;
+            worker.drain();
+        }
+    }
+}
+
+/// Checks the server; waits for one that cannot be reached yet.
+async fn wait_for_server(url: &SecretUrl, settings: &RedisSettings) -> Result<(), ServerCheckError> {
+    let since = Instant::now();
+    loop {
+        match check_url(url, CheckOptions::from(settings)).await {
+            Ok(report) => {
+                for warning in report.warnings {
+                    warn!("{warning}");
+                }
+                return Ok(());
+            }
+            Err(
+                problem @ (ServerCheckError::Refused { .. }
+                | ServerCheckError::Timeout { .. }
+                | ServerCheckError::Unreachable { .. }
+                | ServerCheckError::Loading { .. }),
+            ) if since.elapsed() < START_PATIENCE => {
+                warn!(%problem, "waiting for the server");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+fn stop(exit: Exit, sentence: &str) -> ExitCode {
+    // Not through the log, which may be off or not there yet.
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        format!("testfleet-worker: {sentence}\n").as_bytes(),
+    );
+    exit.into()
+}
