@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, redirect};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use testfleet_model::result::ErrorClass;
 use tracing::warn;
 
@@ -89,6 +92,20 @@ impl Clients {
             builder().tls_certs_only(self.roots.clone()).build()
         })
     }
+}
+
+/// The certificates of a PEM text, each of which must be usable as a root.
+pub(crate) fn root_certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    let unreadable = |error: &dyn Error| format!("a root certificate cannot be read: {}", causes(error));
+    CertificateDer::pem_slice_iter(pem)
+        .map(|der| {
+            let der = der.map_err(|error| unreadable(&error))?;
+            RootCertStore::empty()
+                .add(der.clone())
+                .map_err(|error| unreadable(&error))?;
+            Certificate::from_der(&der).map_err(|error| unreadable(&error))
+        })
+        .collect()
 }
 
 /// Resolves names through the system and drops every address the policy denies.

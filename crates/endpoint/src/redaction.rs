@@ -142,9 +142,11 @@ fn forms_of(secret: &str, forms: &mut BTreeSet<String>) {
     } else {
         json.to_owned()
     };
-    forms.insert(json.replace('/', "\\/"));
-    forms.insert(ascii_json(&json));
-    forms.insert(json);
+    for form in [json.replace('/', "\\/"), ascii_json(&json), json] {
+        // Once more, for JSON that is quoted inside JSON.
+        forms.insert(form.replace('\\', "\\\\").replace('"', "\\\""));
+        forms.insert(form);
+    }
     base64_forms(secret.as_bytes(), forms);
 }
 
@@ -178,7 +180,7 @@ fn ascii_json(json: &str) -> String {
 }
 
 /// Base64 works on groups of three bytes, so a secret inside a longer text takes one of three forms, by its place in
-/// the group. Only letters that no neighbouring byte has a share in are taken.
+/// the group. Only letters that no neighbouring byte has a share in are taken, and the last ones where nothing follows.
 fn base64_forms(secret: &[u8], forms: &mut BTreeSet<String>) {
     for before in 0..3 {
         let mut bytes = vec![0; before];
@@ -186,8 +188,10 @@ fn base64_forms(secret: &[u8], forms: &mut BTreeSet<String>) {
         let first = (before * 8).div_ceil(6);
         let last = bytes.len() * 8 / 6;
         for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            if let Some(form) = encoded.get(first..last) {
-                forms.insert(form.to_owned());
+            forms.extend(encoded.get(first..last).map(str::to_owned));
+            if let Some(end) = encoded.get(first..) {
+                forms.insert(end.to_owned());
+                forms.insert(format!("{end}{}", "=".repeat((3 - bytes.len() % 3) % 3)));
             }
         }
     }
@@ -212,6 +216,7 @@ mod tests {
         for form in [
             SECRET.to_owned(),
             json!(SECRET).to_string(),
+            json!(json!(SECRET).to_string()).to_string(),
             STANDARD.encode(SECRET),
             URL_SAFE.encode(SECRET),
             encoded.to_lowercase(),

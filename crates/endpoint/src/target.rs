@@ -1,12 +1,12 @@
 //! What is under test, compiled once and shared by all tests of a run.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use minijinja::Value;
-use reqwest::Certificate;
 use testfleet_model::configuration::{Endpoint, Retry};
 use testfleet_model::result::{ErrorClass, RequestRecord};
 
@@ -55,7 +55,6 @@ pub struct CompileContext<'a> {
 }
 
 /// An endpoint that can be called. Connections are reused between calls; share it in an `Arc`.
-#[derive(Debug)]
 pub struct Target {
     plan: Plan,
     reader: Reader,
@@ -87,8 +86,7 @@ impl Target {
             root_certificates,
         } = context;
         let (plan, reader, mut problems) = compile(endpoint, secrets.declared(), limits);
-        let roots = Certificate::from_pem_bundle(root_certificates).unwrap_or_else(|error| {
-            let message = format!("the additional root certificates cannot be read: {error}");
+        let roots = client::root_certificates(root_certificates).unwrap_or_else(|message| {
             problems.push(CompileProblem::new("root_certificates", message));
             Vec::new()
         });
@@ -208,6 +206,17 @@ impl Target {
         if let Some(body) = &mut record.body {
             self.redactor.value(body);
         }
+    }
+}
+
+impl fmt::Debug for Target {
+    /// Says nothing of the request, whose templates may contain credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("limits", &self.limits)
+            .field("egress", &self.egress)
+            .field("missing_secrets", &self.missing_secrets)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,9 @@
+#![allow(clippy::unwrap_used)]
+//! Calls of real local servers: what is sent, how answers are read, and what becomes of failures.
+
+mod failure;
+mod fixture;
+mod guard;
+mod request;
+mod response;
+mod tls;
