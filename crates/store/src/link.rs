@@ -199,11 +199,17 @@ impl Store {
             arguments(&mut command);
             command
         };
-        let mut answer = connection.send_packed_command(&command("EVALSHA", script.hash())).await;
+        let mut answer = connection
+            .send_packed_command(&command("EVALSHA", script.hash()))
+            .await
+            .and_then(Value::extract_error);
         if matches!(&answer, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
-            answer = connection.send_packed_command(&command("EVAL", script.code())).await;
+            answer = connection
+                .send_packed_command(&command("EVAL", script.code()))
+                .await
+                .and_then(Value::extract_error);
         }
-        match answer.and_then(Value::extract_error) {
+        match answer {
             Ok(value) => Answer::new(call, value),
             Err(source) => Err(self.judge(call, generation, source)),
         }
