@@ -1,0 +1,126 @@
+//! Streaming a set into the run, chunk by chunk: one is on its way while the next is serialised.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use testfleet_model::configuration::TestCase;
+use testfleet_model::{RunId, RunState};
+use testfleet_store::{Staged, Store};
+
+use crate::error::{DispatchError, Refusal};
+use crate::intake::{Intake, TestsDigest};
+use crate::store_retry::StoreRetry;
+
+/// Tests in one chunk. 500 arguments pairs keep the script that stores them well under a millisecond or two.
+const CHUNK_TESTS: usize = 500;
+/// A chunk is complete when it has this size; so it has at most this and one test more.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Consecutive tests in their stored form.
+pub(crate) struct Chunk {
+    first: u32,
+    payloads: Vec<Vec<u8>>,
+}
+
+/// A set, cut into chunks while it is read.
+pub(crate) struct Chunks<'c, I> {
+    tests: I,
+    intake: Intake<'c>,
+    expected: Option<TestsDigest>,
+}
+
+impl<'c, I, E> Chunks<'c, I>
+where
+    I: Iterator<Item = Result<TestCase, E>>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// `expected`: what the set has to be; `None`: whatever it is.
+    pub(crate) fn new(tests: I, intake: Intake<'c>, expected: Option<TestsDigest>) -> Self {
+        Self {
+            tests,
+            intake,
+            expected,
+        }
+    }
+
+    /// The next chunk; `None` at the end of the set.
+    pub(crate) fn next(&mut self) -> Result<Option<Chunk>, DispatchError> {
+        let first = self.intake.count();
+        let mut payloads = Vec::new();
+        let mut bytes = 0;
+        while payloads.len() < CHUNK_TESTS && bytes < CHUNK_BYTES {
+            let index = self.intake.count();
+            let Some(test) = self.tests.next() else { break };
+            let test = test.map_err(|source| DispatchError::Tests {
+                index,
+                source: source.into(),
+            })?;
+            // Noticed here and not at the end: a test too many must never be stored, it would stay in the run.
+            if self.expected.is_some_and(|expected| index >= expected.count) {
+                return Err(Refusal::TestsChanged.into());
+            }
+            let payload = self.intake.admit(&test)?;
+            bytes += payload.len();
+            payloads.push(payload);
+        }
+        Ok((!payloads.is_empty()).then_some(Chunk { first, payloads }))
+    }
+
+    /// The number of tests, once there is no further chunk.
+    pub(crate) fn finish(self) -> Result<u32, DispatchError> {
+        let found = self.intake.finish()?;
+        match self.expected {
+            Some(expected) if expected != found => Err(Refusal::TestsChanged.into()),
+            _ => Ok(found.count),
+        }
+    }
+}
+
+/// How staging came to its end.
+pub(crate) enum Ending {
+    /// All tests are stored.
+    Complete {
+        /// Their number.
+        total: u32,
+    },
+    /// The run left `preparing` meanwhile.
+    Closed(RunState),
+}
+
+/// Stores a set: `chunk` is its first, `chunks` gives the others.
+pub(crate) async fn stage<I, E>(
+    store: &Store,
+    run: RunId,
+    chunk: Chunk,
+    mut chunks: Chunks<'_, I>,
+    staging_timeout: Duration,
+    retry: StoreRetry,
+) -> Result<Ending, DispatchError>
+where
+    I: Iterator<Item = Result<TestCase, E>>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut current = Some(chunk);
+    while let Some(chunk) = current {
+        let (first, payloads) = (chunk.first, chunk.payloads.as_slice());
+        let mut sending = pin!(retry.persist(run, || store.stage(run, first, payloads, staging_timeout)));
+        // Polled once, the call is on its way; the yield lets the connection write it where there is one thread only.
+        let answered = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
+        tokio::task::yield_now().await;
+        let next = chunks.next()?;
+        let staged = match answered {
+            Poll::Ready(staged) => staged?,
+            Poll::Pending => sending.await?,
+        };
+        match staged {
+            Staged::Staged(_) => current = next,
+            Staged::Unknown => return Err(DispatchError::Vanished { run }),
+            Staged::Closed(state) => return Ok(Ending::Closed(state)),
+        }
+    }
+    Ok(Ending::Complete {
+        total: chunks.finish()?,
+    })
+}
