@@ -20,7 +20,7 @@ pub const DEFAULT_LISTED: usize = 20;
 pub struct TextOptions<'a> {
     /// Whether to colour with ANSI escapes; for terminals.
     pub ansi: bool,
-    /// The tests in submitted order, for their inputs and what was expected; may be empty, or incomplete.
+    /// Tests for their inputs and what was expected, found by id; may be empty, or incomplete.
     pub tests: &'a [TestCase],
     /// How many results that did not go well are told in full.
     pub max_listed: usize,
@@ -61,10 +61,8 @@ pub fn render_worst(summary: &Summary, worst: &Worst, options: TextOptions<'_>) 
     let mut text = String::new();
     push_head(&mut text, summary, style);
     for result in worst.iter() {
-        let test = options
-            .tests
-            .get(result.index as usize)
-            .filter(|test| test.id == result.test_id);
+        // By id, so that callers need not keep a whole set to quote the few tests that are told.
+        let test = options.tests.iter().find(|test| test.id == result.test_id);
         push_story(&mut text, &Story::of(result, test), style);
     }
     let unlisted = facts::not_well(summary).saturating_sub(worst.len());

@@ -1,0 +1,92 @@
+//! What people can type. Each command's own arguments are declared beside what it does, in `command/`.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use testfleet_model::ExitCode;
+
+use crate::command::bench::{BenchArguments, BenchWorkerArguments};
+use crate::command::config::ConfigCommand;
+use crate::command::demo::DemoArguments;
+use crate::command::endpoint::EndpointCommand;
+use crate::command::mode::ModeCommand;
+use crate::command::queue::QueueCommand;
+use crate::command::run::RunCommand;
+use crate::command::submit::SubmitArguments;
+use crate::command::wait::WaitArguments;
+use crate::command::worker::WorkerCommand;
+use crate::session::GlobalArguments;
+
+/// Run test sets against endpoints: here, or on a fleet of workers over Redis.
+///
+/// `testfleet run suite.yaml` needs nothing else: it starts a private Redis and a worker, runs the tests, and stops
+/// both. With --redis (or TESTFLEET_REDIS_URL) the same command uses the workers of a fleet.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "testfleet", version, arg_required_else_help = true, after_long_help = top_help())]
+pub struct Arguments {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the tests of a file and wait; or look at runs (list, show, results, cancel)
+    Run(Box<RunCommand>),
+    /// Start a run and print its id, without waiting for it
+    Submit(SubmitArguments),
+    /// Wait until a run has ended and print its report
+    Wait(WaitArguments),
+    /// Read or change the execution mode of a stored configuration
+    #[command(subcommand)]
+    Mode(ModeCommand),
+    /// Check configuration files, and manage those that are stored
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// See what waits where
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// See the workers
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// See the endpoints and their limits
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
+    /// See it all work in half a minute, with nothing installed
+    Demo(DemoArguments),
+    /// Measure the queue itself, with tests that do nothing
+    Bench(BenchArguments),
+    /// A worker for `bench --separate`
+    #[command(hide = true)]
+    BenchWorker(BenchWorkerArguments),
+}
+
+fn top_help() -> String {
+    let codes: String = ExitCode::ALL
+        .iter()
+        .map(|code| format!("  {:>3}  {}\n", code.code(), code.meaning()))
+        .collect();
+    format!(
+        "Examples:\n  testfleet demo\n  testfleet config check suite.yaml\n  testfleet run suite.yaml --report junit=report/junit.xml\n  \
+         testfleet submit suite.yaml --redis redis://localhost:6379\n\nExit codes of run and wait:\n{codes}"
+    )
+}
+
+/// Reads a command line, the program's name first.
+///
+/// # Errors
+/// What clap has to say: help, the version, or what is wrong.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let matches = Arguments::command().try_get_matches_from(arguments)?;
+    Arguments::from_arg_matches(&matches)
+}
+
+/// The whole command line, for tests of help and documentation.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Arguments::command()
+}

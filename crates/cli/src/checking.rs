@@ -1,0 +1,64 @@
+//! What the crates that execute a configuration say against it before it runs, each problem at its place in the file.
+//!
+//! Reading a document finds wrong keys and types; here templates, mappings, paths, regular expressions, schemas and
+//! thresholds are compiled by the very code that will run them.
+
+use testfleet_endpoint::{CompileProblem, ProcessLookup, Secrets};
+use testfleet_evaluation::MetricSet;
+use testfleet_model::TestConfiguration;
+use testfleet_model::configuration::reading::{Positions, Problem, check_test};
+
+use crate::loading::Located;
+
+/// What is wrong with the endpoint and the metrics for all tests.
+#[must_use]
+pub fn configuration(configuration: &TestConfiguration, positions: &Positions) -> Vec<Problem> {
+    let endpoint = testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets);
+    let metrics = MetricSet::compile(&configuration.metrics).err().unwrap_or_default();
+    let of_endpoint = endpoint
+        .into_iter()
+        .map(|CompileProblem { key, message }| positions.problem(&key, message));
+    let of_metrics = metrics
+        .into_iter()
+        .map(|problem| positions.problem(&problem.path(), problem.message));
+    of_endpoint.chain(of_metrics).collect()
+}
+
+/// Required secrets that have no value in this process.
+#[must_use]
+pub fn secrets(configuration: &TestConfiguration, positions: &Positions) -> Vec<Problem> {
+    let resolved = Secrets::resolve(&configuration.secrets, &ProcessLookup);
+    resolved
+        .missing_required()
+        .map(|missing| {
+            let message = format!("the secret has no value: {}", missing.reason);
+            positions.problem(&format!("secrets.{}", missing.name), message)
+        })
+        .collect()
+}
+
+/// What is wrong with one test.
+#[must_use]
+pub fn test(located: &Located, configuration: &TestConfiguration, positions: &Positions) -> Vec<Problem> {
+    let test = &located.test;
+    let mut found: Vec<(String, String)> = check_test(test, configuration);
+    let format = configuration.endpoint.response.format;
+    // The key is put in front below, where tests of sources have none.
+    for CompileProblem { key, message } in testfleet_endpoint::check_test(test, "", format) {
+        found.push((key.trim_start_matches('.').to_owned(), message));
+    }
+    for problem in MetricSet::compile(&test.metrics).err().unwrap_or_default() {
+        found.push((problem.path(), problem.message));
+    }
+    found
+        .into_iter()
+        .map(|(key, message)| place(located, &key, message, positions))
+        .collect()
+}
+
+fn place(located: &Located, key: &str, message: String, positions: &Positions) -> Problem {
+    if located.key.is_empty() {
+        return Problem::new(&located.file, located.position, key, message);
+    }
+    positions.problem(&format!("{}.{key}", located.key), message)
+}

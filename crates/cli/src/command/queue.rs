@@ -1,0 +1,141 @@
+//! `queue show`: what waits where, over all runs.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use testfleet_model::ExitCode;
+use testfleet_store::view::{DeadJob, HeldJob, QueueView, TimedJob, WaitingRun};
+
+use crate::command::time::{between, moment};
+use crate::exit::Failure;
+use crate::output::{Column, table};
+use crate::session::Session;
+
+/// `queue …`
+#[derive(Clone, Debug, Subcommand)]
+pub enum QueueCommand {
+    /// What is ready, held, parked, delayed and dead; the counts first
+    #[command(
+        after_help = "Examples:\n  testfleet queue show\n  testfleet queue show --limit 100 --json --redis redis://localhost:6379"
+    )]
+    Show(ShowArguments),
+}
+
+/// `queue show`
+#[derive(Args, Clone, Debug)]
+pub struct ShowArguments {
+    /// The most rows of each list
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+}
+
+/// Shows the queue.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn execute(command: QueueCommand, session: &Session) -> Result<ExitCode, Failure> {
+    let QueueCommand::Show(arguments) = command;
+    let store = session.fleet_view().await?;
+    let view = store.queue_view(arguments.limit).await?;
+    if session.output.json {
+        session.output.json(&view)?;
+    } else {
+        let now = store.now_ms().await?;
+        session.output.text(&text(&view, now))?;
+    }
+    Ok(ExitCode::Passed)
+}
+
+const WAITING: &[Column<WaitingRun>] = &[
+    Column::text("run", |row| row.test_run_id.clone()),
+    Column::number("tests waiting", |row| row.pending.to_string()),
+    Column::text("endpoint", |row| row.endpoint.clone()),
+];
+/// A row and the time it is shown at.
+type At<'a, R> = (&'a R, i64);
+
+fn text(view: &QueueView, now: i64) -> String {
+    let mut text = String::new();
+    let counts = [
+        ("ready", view.ready_count, "runs that workers can claim from"),
+        ("in flight", view.in_flight_count, "jobs that workers hold"),
+        ("parked", view.parked.len() as u64, "runs whose endpoint has no room"),
+        ("delayed", view.delayed_count, "tests that wait for another attempt"),
+        ("control", view.control_count, "collections and notifications that wait"),
+        ("dead", view.dead_count, "jobs given up"),
+    ];
+    for (name, count, meaning) in counts {
+        let _ = writeln!(text, "{name:<10} {count:>8}  {meaning}");
+    }
+    let mut list = |title: &str, shown: usize, count: u64, rows: String| {
+        if shown > 0 {
+            let cut = if (shown as u64) < count {
+                format!(" (first {shown} of {count})")
+            } else {
+                String::new()
+            };
+            let _ = write!(text, "\n{title}{cut}\n{rows}");
+        }
+    };
+    let parked = view.parked.len() as u64;
+    list("Ready", view.ready.len(), view.ready_count, table(&view.ready, WAITING));
+    list("In flight", view.in_flight.len(), view.in_flight_count, held(view, now));
+    list("Parked", view.parked.len(), parked, table(&view.parked, WAITING));
+    list("Delayed", view.delayed.len(), view.delayed_count, timed(&view.delayed, now));
+    list("Control", view.control.len(), view.control_count, timed(&view.control, now));
+    list("Dead", view.dead.len(), view.dead_count, table(&view.dead, DEAD));
+    text
+}
+
+const DEAD: &[Column<DeadJob>] = &[
+    Column::text("job", |row| row.job.clone()),
+    Column::text("since (UTC)", |row| moment(Some(row.died_at_ms))),
+    Column::text("reason", |row| row.reason.clone()),
+];
+
+fn held(view: &QueueView, now: i64) -> String {
+    let rows: Vec<At<'_, HeldJob>> = view.in_flight.iter().map(|job| (job, now)).collect();
+    table(
+        &rows,
+        &[
+            Column::text("job", |(row, _)| row.job.clone()),
+            Column::text("worker", |(row, _)| row.worker.clone()),
+            Column::number("attempt", |(row, _)| row.attempt.to_string()),
+            Column::number("held for", |(row, now)| between(row.claimed_at_ms, *now)),
+            Column::number("deadline in", |(row, now)| between(*now, row.deadline_ms)),
+        ],
+    )
+}
+
+fn timed(jobs: &[TimedJob], now: i64) -> String {
+    let rows: Vec<At<'_, TimedJob>> = jobs.iter().map(|job| (job, now)).collect();
+    table(
+        &rows,
+        &[
+            Column::text("job", |(row, _)| row.job.clone()),
+            Column::number("due in", |(row, now)| between(*now, row.due_ms)),
+        ],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_first_and_empty_lists_are_left_out() {
+        let view = QueueView {
+            delayed: vec![TimedJob {
+                job: "r/7".to_owned(),
+                due_ms: 3_000,
+            }],
+            delayed_count: 5,
+            ..QueueView::default()
+        };
+        let text = text(&view, 1_000);
+        assert!(text.starts_with("ready             0  runs"), "{text}");
+        assert!(text.contains("\nDelayed (first 1 of 5)\nJOB"), "{text}");
+        assert!(text.contains("r/7      2s"), "{text}");
+        assert!(!text.contains("\nDead"), "{text}");
+    }
+}

@@ -1,0 +1,191 @@
+//! `run FILE`: run the tests of a file and wait. `run list|show|results|cancel`: look after runs.
+//!
+//! `run` is a verb with a file and a noun with verbs. A file that is called like one of the verbs is written `./list`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use testfleet_bootstrap::shutdown::Shutdown;
+use testfleet_model::{ExecutionMode, ExitCode, RunId};
+
+use crate::command::{run_cancel, run_list, run_results, run_show};
+use crate::execution::{self, Plan};
+use crate::exit::Failure;
+use crate::fleet::{Fleet, Wanted};
+use crate::loading::{self, Overrides, SecretValues, Suite};
+use crate::output;
+use crate::reporting::{self, ReportFile};
+use crate::session::{Session, SettingsFlag};
+
+/// `run …`
+#[derive(Args, Clone, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Or, instead of FILE, one of",
+    after_help = "Examples:
+  testfleet run suite.yaml
+  testfleet run suite.yaml --mode sequential --report junit=report/junit.xml
+  testfleet run suite.yaml --json > result.json
+  testfleet run suite.yaml --redis redis://localhost:6379 --timeout 10m
+  testfleet run list
+  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001 --dry-run"
+)]
+pub struct RunCommand {
+    /// A verb instead of a file.
+    #[command(subcommand)]
+    verb: Option<RunVerb>,
+    /// What to run, and how.
+    #[command(flatten)]
+    start: StartArguments,
+}
+
+/// `run FILE`
+#[derive(Args, Clone, Debug)]
+pub struct StartArguments {
+    /// The test configuration: YAML, JSON or TOML
+    #[arg(value_name = "FILE", required = true)]
+    file: Option<PathBuf>,
+    /// How tests are released, instead of what the file says
+    #[arg(long, value_name = "MODE")]
+    mode: Option<ExecutionMode>,
+    /// Tests in flight at any instant, instead of attributes.batch_concurrency
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    concurrency: Option<u32>,
+    /// Workers in this process [default: 1 without --redis, else 0]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// An address that workers of this process may call although it is not public: host, host:port or CIDR
+    #[arg(long, value_name = "RULE")]
+    allow_egress: Vec<String>,
+    /// A report to write besides those of the file: json, jsonl, junit or text
+    #[arg(long, value_name = "FORMAT=PATH")]
+    report: Vec<ReportFile>,
+    /// The longest to wait, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = testfleet_model::duration::parse)]
+    timeout: Option<Duration>,
+    /// The same key and the same file give the same run, for 24 hours
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The verbs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunVerb {
+    /// Runs, newest first
+    #[command(after_help = "Examples:\n  testfleet run list\n  testfleet run list --limit 100 --json")]
+    List(run_list::ListArguments),
+    /// Where a run is, and what became of it
+    #[command(after_help = "Example:\n  testfleet run show 0197c5a2-7b7e-7000-8000-000000000001")]
+    Show(RunReference),
+    /// The results of a run, by index
+    #[command(
+        after_help = "Examples:\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --status Fail,Error\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --json"
+    )]
+    Results(run_results::ResultsArguments),
+    /// End runs before they are done
+    #[command(
+        after_help = "Examples:\n  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001\n  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001 --dry-run"
+    )]
+    Cancel(run_cancel::CancelArguments),
+}
+
+/// One run.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct RunReference {
+    /// The id of the run
+    #[arg(value_name = "RUN")]
+    pub run: RunId,
+}
+
+impl RunCommand {
+    /// Flags that are settings under another name.
+    #[must_use]
+    pub fn settings_flags(&self) -> Vec<SettingsFlag> {
+        let rule = |rule: &String| ("--allow-egress", "egress.allow", rule.clone());
+        self.start.allow_egress.iter().map(rule).collect()
+    }
+}
+
+/// Runs the file, or does what the verb says.
+///
+/// # Errors
+/// What kept it from doing so.
+pub async fn execute(command: RunCommand, session: &Session) -> Result<ExitCode, Failure> {
+    match command.verb {
+        None => start(command.start, session).await,
+        Some(RunVerb::List(arguments)) => run_list::execute(arguments, session).await,
+        Some(RunVerb::Show(reference)) => run_show::execute(reference.run, session).await,
+        Some(RunVerb::Results(arguments)) => run_results::execute(arguments, session).await,
+        Some(RunVerb::Cancel(arguments)) => run_cancel::execute(arguments, session).await,
+    }
+}
+
+/// Check everything → open the fleet → run → stop what was started.
+async fn start(arguments: StartArguments, session: &Session) -> Result<ExitCode, Failure> {
+    let (suite, wanted) = checked(&arguments, session)?;
+    let reports = reports(&arguments, &suite);
+    reporting::prepare(&reports)?;
+    let shutdown = Shutdown::new();
+    let _signals = shutdown
+        .listen()
+        .map_err(|error| Failure::internal(format!("could not listen for Ctrl-C: {error}")))?;
+    let fleet = Fleet::open(session, wanted).await?;
+    let plan = Plan {
+        reports,
+        timeout: arguments.timeout,
+        quiet: arguments.quiet,
+    };
+    let outcome = execution::run(session, &fleet, &suite, &plan, &shutdown).await;
+    // Nothing of a private server is needed any more; workers of a fleet may hold tests of other runs.
+    let at_once = fleet.is_private() || outcome.is_err();
+    let stopped = tokio::select! {
+        stopped = fleet.stop(at_once) => stopped,
+        () = shutdown.aborting() => Ok(()),
+    };
+    let outcome = outcome?;
+    stopped?;
+    Ok(outcome.code)
+}
+
+fn checked(arguments: &StartArguments, session: &Session) -> Result<(Suite, Wanted), Failure> {
+    let file = arguments
+        .file
+        .as_deref()
+        .ok_or_else(|| Failure::usage("name a FILE to run"))?;
+    let overrides = Overrides {
+        mode: arguments.mode,
+        concurrency: arguments.concurrency,
+        idempotency_key: arguments.idempotency_key.clone(),
+    };
+    let mut wanted = Wanted {
+        workers: arguments.workers,
+        concurrency: 0,
+    };
+    let here = if wanted.workers_here(session) > 0 {
+        SecretValues::Here
+    } else {
+        SecretValues::Elsewhere
+    };
+    if session.redis().is_none() && arguments.workers == Some(0) {
+        return Err(Failure::usage(
+            "with --workers 0 nobody would run the tests; name a fleet with --redis URL, or leave --workers out",
+        ));
+    }
+    let suite = loading::open(file, session, &overrides, here)?;
+    wanted.concurrency = suite.configuration.attributes.batch_concurrency;
+    for warning in &suite.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
+    Ok((suite, wanted))
+}
+
+fn reports(arguments: &StartArguments, suite: &Suite) -> Vec<ReportFile> {
+    let configured = suite.configuration.reports.iter().map(ReportFile::from);
+    configured.chain(arguments.report.iter().cloned()).collect()
+}

@@ -1,0 +1,112 @@
+//! `run results`: what became of each test, by index.
+
+use clap::Args;
+use testfleet_model::{ExitCode, RunId, Status, TestResult};
+use testfleet_store::Store;
+
+use crate::exit::Failure;
+use crate::output::{self, Column, table};
+use crate::reporting::{self, RESULTS_PAGE, StoredResult};
+use crate::session::Session;
+use crate::waiting;
+
+/// `run results`
+#[derive(Args, Clone, Debug)]
+pub struct ResultsArguments {
+    /// The id of the run
+    #[arg(value_name = "RUN")]
+    run: RunId,
+    /// Only results with these statuses: Pass, Fail, Inconclusive, Error, Cancelled, NotRun, Skipped
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    status: Vec<Status>,
+    /// The most results to show
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    limit: usize,
+}
+
+fn status(word: &str) -> Result<Status, String> {
+    Status::ALL
+        .iter()
+        .copied()
+        .find(|status| status.word().eq_ignore_ascii_case(word.trim()))
+        .ok_or_else(|| {
+            let known: Vec<&str> = Status::ALL.iter().map(|status| status.word()).collect();
+            format!("expected one of {}", known.join(", "))
+        })
+}
+
+const COLUMNS: &[Column<TestResult>] = &[
+    Column::number("index", |row| row.index.to_string()),
+    Column::text("status", |row| row.status.to_string()),
+    Column::number("attempts", |row| row.attempts.to_string()),
+    Column::number("ms", |row| format!("{:.0}", row.execution_time_ms)),
+    Column::text("test", |row| row.test_id.clone()),
+    Column::text("reason", reason),
+];
+
+/// Why it did not pass: the error, else the first metric that counts and did not succeed.
+fn reason(result: &TestResult) -> String {
+    if let Some(error) = &result.error {
+        return error.message.clone();
+    }
+    let spoiled = |metric: &&testfleet_model::result::MetricResult| metric.counts && metric.is_successful != Some(true);
+    match result.metrics.iter().find(spoiled) {
+        Some(metric) if result.status != Status::Pass => {
+            let why = metric.error.as_ref().unwrap_or(&metric.reason);
+            format!("{}: {why}", metric.name)
+        }
+        _ => String::new(),
+    }
+}
+
+/// Lists results; those of a run that goes on are the ones there are by now.
+///
+/// # Errors
+/// When there is no such run, or the store does not answer.
+pub async fn execute(arguments: ResultsArguments, session: &Session) -> Result<ExitCode, Failure> {
+    let store = session.fleet_view().await?;
+    let (results, more) = select(&store, &arguments).await?;
+    if session.output.json {
+        let raw: Vec<_> = results.iter().map(|stored| &stored.raw).collect();
+        session.output.json(&raw)?;
+    } else {
+        let rows: Vec<TestResult> = results.into_iter().map(|stored| stored.result).collect();
+        session.output.text(&table(&rows, COLUMNS))?;
+    }
+    if more {
+        output::note(&format!("there are more; --limit shows more than {}", arguments.limit));
+    }
+    Ok(ExitCode::Passed)
+}
+
+/// The results asked for, and whether there are more of them.
+async fn select(store: &Store, arguments: &ResultsArguments) -> Result<(Vec<StoredResult>, bool), Failure> {
+    let run = arguments.run;
+    let view = store.run_view(run).await?.ok_or_else(|| waiting::unknown(run))?;
+    let mut selected = Vec::new();
+    let mut first = 0;
+    while first < view.total {
+        for stored in reporting::results(store, run, first, view.total).await? {
+            if !arguments.status.is_empty() && !arguments.status.contains(&stored.result.status) {
+                continue;
+            }
+            if selected.len() == arguments.limit {
+                return Ok((selected, true));
+            }
+            selected.push(stored);
+        }
+        first += RESULTS_PAGE;
+    }
+    Ok((selected, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_known_in_any_case_and_others_refused() {
+        assert_eq!(status("notrun"), Ok(Status::NotRun));
+        assert!(status("red").unwrap_err().contains("Inconclusive"));
+    }
+}

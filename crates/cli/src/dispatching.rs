@@ -1,0 +1,109 @@
+//! From a checked suite to an acknowledged run, and what the dispatcher's errors mean for people.
+
+use std::convert::Infallible;
+
+use testfleet_dispatcher::{
+    ConfigurationError, DispatchError, DispatchLimits, DispatchOptions, Dispatched, Refusal, StoreRetry,
+    StoredSubmission, Submission, dispatch, dispatch_stored, dispatch_with, load_configuration, survey,
+};
+use testfleet_model::{ExecutionMode, ExitCode, RunId};
+use testfleet_store::Store;
+
+use crate::exit::Failure;
+use crate::loading::Suite;
+use crate::session::Session;
+
+/// The limits of the settings.
+#[must_use]
+pub fn limits(session: &Session) -> DispatchLimits {
+    DispatchLimits {
+        deadline: session.settings.run.deadline,
+        staging_timeout: session.settings.run.staging_timeout,
+        max_test_bytes: usize::try_from(session.settings.limits.max_test_bytes).unwrap_or(usize::MAX),
+    }
+}
+
+/// Submits the tests of a suite as one run. With an idempotency key the tests are read once more before, for their
+/// digest.
+///
+/// # Errors
+/// When the run was not acknowledged.
+pub async fn submit(store: &Store, session: &Session, suite: &Suite, run: RunId) -> Result<Dispatched, Failure> {
+    let limits = limits(session);
+    let configuration = &suite.configuration;
+    let submission = Submission {
+        run,
+        configuration,
+        configuration_id: None,
+        limits,
+    };
+    let mut options = DispatchOptions::default();
+    if configuration.attributes.idempotency_key.is_some() {
+        let digest = survey(configuration, limits.max_test_bytes, suite.tests()).map_err(|error| failure(&error))?;
+        options.tests = Some(digest);
+    }
+    dispatch_with(store, submission, options, suite.tests())
+        .await
+        .map_err(|error| failure(&error))
+}
+
+/// Submits a stored configuration, perhaps in another mode.
+///
+/// # Errors
+/// When there is none of that id, or the run was not acknowledged.
+pub async fn submit_stored(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    mode: Option<ExecutionMode>,
+    idempotency_key: Option<&str>,
+    run: RunId,
+) -> Result<Dispatched, Failure> {
+    let limits = limits(session);
+    let retry = StoreRetry::default();
+    let Some(mode) = mode else {
+        let submission = StoredSubmission {
+            run,
+            idempotency_key,
+            limits,
+            retry,
+        };
+        return dispatch_stored(store, id, submission).await.map_err(|error| failure(&error));
+    };
+    let (mut configuration, version) = load_configuration(store, id).await.map_err(|error| refused(&error))?;
+    configuration.attributes.execution_mode = mode;
+    if let Some(key) = idempotency_key {
+        configuration.attributes.idempotency_key = Some(key.to_owned());
+    }
+    let submission = Submission {
+        run,
+        configuration: &configuration,
+        configuration_id: Some((id, version)),
+        limits,
+    };
+    let tests = configuration.test_set.tests.iter().cloned().map(Ok::<_, Infallible>);
+    dispatch(store, submission, tests).await.map_err(|error| failure(&error))
+}
+
+/// The exit code and sentence for a stored configuration that cannot be used or stored.
+#[must_use]
+pub fn refused(error: &ConfigurationError) -> Failure {
+    let code = match error {
+        ConfigurationError::Store { .. } => ExitCode::Unreachable,
+        _ => ExitCode::Usage,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// The exit code and sentence of an error of the dispatcher.
+#[must_use]
+pub fn failure(error: &DispatchError) -> Failure {
+    let message = format!("could not start the run: {error}");
+    let code = match error {
+        DispatchError::Refused(Refusal::Empty) => ExitCode::NoTest,
+        DispatchError::Refused(_) | DispatchError::Tests { .. } | DispatchError::Configuration(_) => ExitCode::Usage,
+        DispatchError::Store { .. } => ExitCode::Unreachable,
+        _ => ExitCode::Internal,
+    };
+    Failure::new(code, message)
+}

@@ -1,0 +1,263 @@
+//! From files to a [`Suite`]: the configuration, and its tests as a stream.
+//!
+//! Sources are read twice: once to check every test ([`load`]), once more while a run is prepared ([`Suite::tests`]),
+//! so that a set of any size needs the memory of one test (and eight bytes of hash for each). A file that changes
+//! between the two passes is noticed when a test no longer reads; nothing has been started then.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use testfleet_model::configuration::reading::{
+    Defaults, DocumentFormat, DuplicateCheck, Position, Positions, Problem, Problems, SourceTest, read_configuration,
+    read_source,
+};
+use testfleet_model::configuration::{Source, TestCase};
+use testfleet_model::{ExecutionMode, ExitCode, TestConfiguration};
+
+use crate::checking;
+use crate::exit::Failure;
+use crate::session::Session;
+
+/// Problems that are listed; a set of 100,000 wrong tests must not fill the terminal.
+const MAX_PROBLEMS: usize = 100;
+
+/// What the command line says instead of the document.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--mode`.
+    pub mode: Option<ExecutionMode>,
+    /// `--concurrency`.
+    pub concurrency: Option<u32>,
+    /// `--idempotency-key`.
+    pub idempotency_key: Option<String>,
+}
+
+/// Whether values of secrets must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretValues {
+    /// Tests run in this process, so a required secret without a value is a problem.
+    Here,
+    /// Tests run elsewhere.
+    Elsewhere,
+}
+
+/// A configuration that was read and checked, and where its tests come from.
+#[derive(Debug)]
+pub struct Suite {
+    /// The configuration; its sources are named, not read.
+    pub configuration: TestConfiguration,
+    /// What looks like a mistake and may be none.
+    pub warnings: Vec<Problem>,
+    /// Tests of sources and document together.
+    pub total: u32,
+    file: String,
+    sources: Vec<PathBuf>,
+    source_names: Vec<String>,
+    positions: Positions,
+}
+
+/// A test and where it was written.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// The test.
+    pub test: TestCase,
+    /// The file.
+    pub file: String,
+    /// Where it starts in the file.
+    pub position: Position,
+    /// Its key, `test_set.tests[3]`; empty for a test of a source.
+    pub key: String,
+}
+
+/// Reads a configuration and checks it and all its tests.
+///
+/// # Errors
+/// All problems, in the order they were found: of the document, of its endpoint and metrics, of its tests, of its
+/// secrets.
+pub fn load(
+    file: &Path,
+    defaults: &Defaults,
+    overrides: &Overrides,
+    secret_values: SecretValues,
+) -> Result<Suite, Problems> {
+    let mut suite = read(file, defaults)?;
+    overrides.apply(&mut suite.configuration);
+    let mut problems = checking::configuration(&suite.configuration, &suite.positions);
+    if secret_values == SecretValues::Here {
+        problems.extend(checking::secrets(&suite.configuration, &suite.positions));
+    }
+    let mut problems = Problems::sorted(problems).0;
+    suite.total = suite.check_tests(&mut problems);
+    if problems.is_empty() {
+        Ok(suite)
+    } else {
+        Err(bounded(problems))
+    }
+}
+
+fn read(file: &Path, defaults: &Defaults) -> Result<Suite, Problems> {
+    let name = file.display().to_string();
+    let refuse = |message: String| Problems::from(Problem::new(&name, Position::START, "", message));
+    let text = std::fs::read_to_string(file).map_err(|error| refuse(unreadable(&error)))?;
+    let format = DocumentFormat::of_file(&name).ok_or_else(|| {
+        refuse("cannot tell the format from the name; it must end in .yaml, .yml, .json or .toml".to_owned())
+    })?;
+    let reading = read_configuration(&text, &name, format, defaults)?;
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let place = |source: &Source| directory.join(&source.file);
+    let sources: Vec<PathBuf> = reading.configuration.test_set.sources.iter().map(place).collect();
+    Ok(Suite {
+        source_names: sources.iter().map(|path| path.display().to_string()).collect(),
+        sources,
+        configuration: reading.configuration,
+        warnings: reading.warnings,
+        total: 0,
+        file: name,
+        positions: reading.positions,
+    })
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => format!("could not read the file: {error}"),
+    }
+}
+
+fn bounded(mut problems: Vec<Problem>) -> Problems {
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
+    if more > 0 {
+        problems.truncate(MAX_PROBLEMS);
+        if let Some(last) = problems.last_mut() {
+            last.message.push_str(&format!("\n… and {more} further problems"));
+        }
+    }
+    Problems(problems)
+}
+
+impl Overrides {
+    fn apply(&self, configuration: &mut TestConfiguration) {
+        let attributes = &mut configuration.attributes;
+        if let Some(mode) = self.mode {
+            attributes.execution_mode = mode;
+        }
+        if let Some(concurrency) = self.concurrency {
+            attributes.batch_concurrency = concurrency;
+        }
+        if let Some(key) = &self.idempotency_key {
+            attributes.idempotency_key = Some(key.clone());
+        }
+    }
+}
+
+impl Suite {
+    /// The file it was read from, as it was named.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The tests in the order they run: those of the sources, then those of the document. Ids are unique.
+    pub fn tests(&self) -> impl Iterator<Item = Result<TestCase, Problems>> + '_ {
+        let mut ids = DuplicateCheck::new();
+        self.located().map(move |located| {
+            let mut located = located?;
+            ids.admit(&mut located.test, &located.file, located.position)?;
+            Ok(located.test)
+        })
+    }
+
+    /// The configuration with the tests of its sources written into it, as it is stored.
+    ///
+    /// # Errors
+    /// When a source no longer reads as it did.
+    pub fn inlined(&self) -> Result<TestConfiguration, Problems> {
+        let tests = self.tests().collect::<Result<Vec<TestCase>, Problems>>()?;
+        let mut configuration = self.configuration.clone();
+        configuration.test_set.sources.clear();
+        configuration.test_set.tests = tests;
+        Ok(configuration)
+    }
+
+    fn located(&self) -> Box<dyn Iterator<Item = Result<Located, Problems>> + '_> {
+        let set = &self.configuration.test_set;
+        let sources = (0..set.sources.len()).flat_map(move |index| self.of_source(index));
+        let inline = set.tests.iter().enumerate().map(move |(index, test)| {
+            let key = format!("test_set.tests[{index}]");
+            Ok(Located {
+                test: test.clone(),
+                file: self.file.clone(),
+                position: self.positions.get(&key),
+                key,
+            })
+        });
+        Box::new(sources.chain(inline))
+    }
+
+    fn of_source(&self, index: usize) -> Box<dyn Iterator<Item = Result<Located, Problems>> + '_> {
+        let (path, name) = (&self.sources[index], &self.source_names[index]);
+        let set = &self.configuration.test_set;
+        let opened = File::open(path).map_err(|error| {
+            let key = format!("test_set.sources[{index}].file");
+            let message = format!("{name}: {}", unreadable(&error));
+            Problems::from(self.positions.problem(&key, message))
+        });
+        let tests =
+            opened.and_then(|file| read_source(BufReader::new(file), name, &set.sources[index], &set.defaults));
+        match tests {
+            Err(problems) => Box::new(std::iter::once(Err(problems))),
+            Ok(tests) => Box::new(tests.map(move |read| {
+                read.map(|SourceTest { test, position }| Located {
+                    test,
+                    file: name.clone(),
+                    position,
+                    key: String::new(),
+                })
+            })),
+        }
+    }
+
+    /// Checks every test and answers how many there are.
+    fn check_tests(&self, problems: &mut Vec<Problem>) -> u32 {
+        let mut ids = DuplicateCheck::new();
+        let mut total: u32 = 0;
+        for located in self.located() {
+            match located {
+                Err(unread) => problems.extend(unread),
+                Ok(mut located) => {
+                    total = total.saturating_add(1);
+                    if let Err(duplicate) = ids.admit(&mut located.test, &located.file, located.position) {
+                        problems.push(duplicate);
+                    }
+                    problems.extend(checking::test(&located, &self.configuration, &self.positions));
+                }
+            }
+        }
+        total
+    }
+}
+
+/// [`load`] with what a session knows; a set without tests is refused.
+///
+/// # Errors
+/// All problems with exit code 2; with 4 when no test is selected.
+pub fn open(
+    file: &Path,
+    session: &Session,
+    overrides: &Overrides,
+    secret_values: SecretValues,
+) -> Result<Suite, Failure> {
+    if !file.exists() && file.extension().is_none() {
+        return Err(Failure::usage(format!(
+            "there is no file {}; `testfleet run` takes a FILE or one of list, show, results, cancel",
+            file.display()
+        )));
+    }
+    let suite = load(file, &session.document_defaults(), overrides, secret_values)?;
+    if suite.total == 0 {
+        let message = format!("{}: no test is selected: its sources hold none", suite.file);
+        return Err(Failure::new(ExitCode::NoTest, message));
+    }
+    Ok(suite)
+}
