@@ -113,6 +113,8 @@ pub(crate) struct Pump<E, C> {
     pub(crate) seat: Seat,
     pub(crate) tests: JoinSet<Outcome>,
     pub(crate) controls: JoinSet<Result<(), ControlFailure>>,
+    /// Tests that are done but whose results the store has not acknowledged: still ours when it asks what we hold.
+    pub(crate) unsettled: Vec<JobRef>,
 }
 
 /// How a pump ended.
@@ -252,6 +254,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
             retries,
             returns,
         } = finished;
+        self.unsettled = completions
+            .iter()
+            .map(|done| JobRef::test(done.run, done.index, done.fence))
+            .collect();
         self.give_back(&retries, &returns).await;
         loop {
             let rest = completions.split_off(completions.len().min(BATCH_LIMIT));
@@ -262,6 +268,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
             };
             let wait = self.settle(&completions, want).await;
             if rest.is_empty() {
+                self.unsettled.clear();
                 return wait;
             }
             completions = rest;
@@ -390,11 +397,9 @@ impl<E: Execute, C: Control> Pump<E, C> {
     async fn reconcile(&mut self) {
         let mut backoff = Backoff::default();
         loop {
-            match self
-                .store
-                .reconcile(&self.identity.worker, &self.holdings.references())
-                .await
-            {
+            let mut known = self.holdings.references();
+            known.extend(self.unsettled.iter().cloned());
+            match self.store.reconcile(&self.identity.worker, &known).await {
                 Ok(Reconciled::Ok { seat, returned, more }) => {
                     self.seat = seat;
                     if returned > 0 {

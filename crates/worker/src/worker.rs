@@ -194,6 +194,7 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
         seat,
         tests: JoinSet::new(),
         controls: JoinSet::new(),
+        unsettled: Vec::new(),
     };
     let mut pumping = tokio::spawn(pump.run());
 
