@@ -6,7 +6,8 @@
 //!
 //! The second argument is the idempotency key and may be left out.
 //!
-//! It needs a Redis, at least one `testfleet-worker` on it, and something to test at the URL below.
+//! It needs a Redis, at least one `testfleet-worker` on it (with `--allow-egress 127.0.0.1:8080`, since private addresses
+//! are not called otherwise), and something to test at the URL below.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ test_set:
     - { id: capital, input: What is the capital of France?, expected_output: Paris }
     - { id: largest, input: Which planet is the largest?, expected_output: Jupiter }
 metrics:
-  - icontains
+  - { type: icontains }
 "#;
 
 #[tokio::main]

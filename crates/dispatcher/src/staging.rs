@@ -13,7 +13,7 @@ use crate::error::{DispatchError, Refusal};
 use crate::intake::{Intake, TestsDigest};
 use crate::store_retry::StoreRetry;
 
-/// Tests in one chunk. 500 arguments pairs keep the script that stores them well under a millisecond or two.
+/// Tests in one chunk. 500 pairs of arguments keep the script that stores them well under a millisecond or two.
 const CHUNK_TESTS: usize = 500;
 /// A chunk is complete when it has this size; so it has at most this and one test more.
 const CHUNK_BYTES: usize = 1 << 20;

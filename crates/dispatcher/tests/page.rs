@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use testfleet_model::ExecutionMode;
+use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
 use testfleet_model::mode::{get_mode_description, get_mode_recommendations};
 
 const PAGE: &str = include_str!("../../../docs/backends.md");
@@ -33,4 +34,11 @@ fn the_page_says_of_each_mode_what_the_model_says() {
             assert!(PAGE.contains(situation), "{mode}: {situation}");
         }
     }
+}
+
+#[test]
+fn the_configuration_of_the_example_is_one() {
+    let text = EXAMPLE.split("r#\"").nth(1).unwrap().split("\"#").next().unwrap();
+    let reading = read_configuration(text, "support.yaml", DocumentFormat::Yaml, &Defaults::default()).unwrap();
+    assert!(reading.warnings.is_empty(), "{:?}", reading.warnings);
 }
