@@ -23,6 +23,7 @@ mod link;
 mod recovery;
 pub mod script;
 mod submission;
+mod usage;
 pub mod view;
 mod work;
 
@@ -33,6 +34,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use link::{Store, StoreOptions};
 pub use recovery::{Reaped, Swept};
 pub use submission::{Activated, Created, Idempotency, NewRun, Staged};
+pub use usage::ServerUsage;
 pub use work::{
     ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, Heartbeat, JobRef, Reconciled,
     Released, Retry, Seat, Settled, Want, WorkerInfo,
