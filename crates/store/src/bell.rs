@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::{RedisError, cmd};
+use deadpool_redis::redis::{RedisError, cmd, pipe};
 
 use crate::error::StoreError;
 use crate::link::Store;
@@ -86,8 +86,11 @@ impl Store {
     /// # Errors
     /// When the server does not answer.
     pub async fn ring(&self) -> Result<(), StoreError> {
-        let mut command = cmd("LPUSH");
-        command.arg(self.keys().shard("bell")).arg("1");
-        self.query::<()>("bell", &command).await
+        let bell = self.keys().shard("bell");
+        let mut commands = pipe();
+        commands.cmd("LPUSH").arg(&bell).arg("1").ignore();
+        // Never more than one token: a row of them would wake workers for nothing.
+        commands.cmd("LTRIM").arg(&bell).arg(0).arg(0).ignore();
+        self.query_all::<()>("bell", &commands).await
     }
 }

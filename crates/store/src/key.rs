@@ -44,10 +44,10 @@ impl Keys {
         format!("{}:run:{run}:{part}", self.root)
     }
 
-    /// The hash of an endpoint.
+    /// The hash of an endpoint. It has a part at its end too: the name is somebody else's and may end in `:slots`.
     #[must_use]
     pub fn endpoint(&self, endpoint: &str) -> String {
-        format!("{}:endpoint:{endpoint}", self.root)
+        format!("{}:endpoint:{endpoint}:limits", self.root)
     }
 
     /// A part of an endpoint: `slots`, `parked`.

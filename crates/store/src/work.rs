@@ -18,7 +18,8 @@ use crate::submission::millis;
 pub struct Seat {
     /// The incarnation id, new at every start of a process.
     pub worker: String,
-    /// Rises when the worker registers or reconciles; claims of an older one are refused.
+    /// Rises when the worker registers or reconciles, also across being forgotten in between; claims of an older one
+    /// are refused. Not a count.
     pub epoch: u64,
 }
 
@@ -56,7 +57,7 @@ pub enum Heartbeat {
 pub struct Want {
     /// Tests; at most [`BATCH_LIMIT`] are given.
     pub tests: usize,
-    /// Control jobs.
+    /// Control jobs; at most [`BATCH_LIMIT`] are given.
     pub control: usize,
 }
 
@@ -363,7 +364,7 @@ impl Store {
                     .arg(&seat.worker)
                     .arg(seat.epoch)
                     .arg(want.tests.min(BATCH_LIMIT))
-                    .arg(want.control);
+                    .arg(want.control.min(BATCH_LIMIT));
             })
             .await?;
         read_claim(answer)
@@ -394,7 +395,7 @@ impl Store {
                     .arg(&seat.worker)
                     .arg(seat.epoch)
                     .arg(want.tests.min(BATCH_LIMIT))
-                    .arg(want.control);
+                    .arg(want.control.min(BATCH_LIMIT));
                 command.arg(groups.len());
                 for (run, members) in &groups {
                     let captured = members.last().map_or("", |at| completions[*at].captured.as_str());
@@ -444,7 +445,8 @@ impl Store {
         read_released(answer)
     }
 
-    /// Gives jobs back unspent; at most [`BATCH_LIMIT`]. Answers one word per job, in the order given.
+    /// Gives jobs back unspent; at most [`BATCH_LIMIT`]. Answers one word per job, in the order given. A control job
+    /// that is given back with a delay counts as tried.
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe.
@@ -487,7 +489,7 @@ impl Store {
             .run(&script::RECONCILE, |command| {
                 command.arg(worker);
                 for job in known {
-                    command.arg(&job.id);
+                    command.arg(&job.id).arg(job.fence);
                 }
             })
             .await?;

@@ -1,7 +1,7 @@
 --- cancel: no test of the run starts from here on; the collection that marks the rest is queued in the same step.
 -- Promises: CANCEL-STOPS, NO-PHANTOM, COLLECT-ONCE
 -- Flags: allow-oom
--- Keys: run ready endpoint:parked control deadlines bell
+-- Keys: run ready clock endpoint:parked control deadlines bell
 -- ARGV: 1 run id
 -- Answers: cancelled | already (state) | unknown
 --@include keys

@@ -2,7 +2,7 @@
 -- Promises: COLLECT-ONCE, COLLECT-COMPLETE, NOTIFY-ONCE-PLUS, NO-LEAK, NO-LOST-TEST
 -- Flags: allow-oom
 -- Keys: run run:config run:tests run:again run:tries run:owners run:results run:countdown run:summary ready
---   endpoint:parked leases worker:jobs control control:attempts control:owners deadlines outbox bell
+--   clock endpoint:parked leases worker:jobs control control:attempts control:owners deadlines outbox bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; 4 final state; 5 summary; 6 outbox record or '';
 --   7 retention ms
 -- Answers: committed | incomplete (tests without a result) | lost | closed (state) | unknown

@@ -25,7 +25,10 @@ local function judge(open, results, owners, stored)
   local accepted, freed, seen, discarded = {}, {}, {}, 0
   for i, job in ipairs(results) do
     local word
-    if seen[job.index] or not holds(owners[i], worker, job.fence) then
+    if seen[job.index] then
+      -- Twice in one batch: the first is judged, the second compared with what came of it.
+      word = ((stored[i] or seen[job.index]) == job.result) and 'already' or 'lost'
+    elseif not holds(owners[i], worker, job.fence) then
       word = (stored[i] == job.result) and 'already' or 'lost'
     else
       freed[#freed + 1] = job
@@ -35,7 +38,7 @@ local function judge(open, results, owners, stored)
       else word = 'stored' accepted[#accepted + 1] = job end
     end
     if word == 'lost' or word == 'closed' then discarded = discarded + 1 end
-    seen[job.index] = true
+    seen[job.index] = seen[job.index] or (word == 'stored' and job.result) or 'refused'
     words[#words + 1] = word
   end
   return accepted, freed, discarded
@@ -123,4 +126,7 @@ for _ = 1, tonumber(ARGV[5]) do
   end
   settle(run, captured, results)
 end
-return { words, claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) }
+local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
+-- A worker that wants nothing more leaves what it released to others.
+if tonumber(ARGV[3]) < 1 and redis.call('ZCARD', key('ready')) > 0 then ring() end
+return { words, claimed }

@@ -1,4 +1,5 @@
---- create: begins a run in state `preparing`, or answers the run that its idempotency key already made.
+--- create: begins a run in state `preparing`, or answers the run that its idempotency key already made. A run whose
+-- submission was abandoned was never acknowledged, so its key is free again.
 -- Promises: SUBMIT-IDEMPOTENT, SUBMIT-ATOMIC
 -- Flags: none
 -- Keys: run run:config runs deadlines submission
@@ -10,8 +11,13 @@
 local run, submission = ARGV[1], ARGV[3]
 if submission ~= '' then
   local known = redis.call('HMGET', key('submission:' .. submission), 'run', 'digest')
-  if known[1] and known[2] ~= ARGV[4] then return { 'conflict', known[1] } end
-  if known[1] then return { 'exists', known[1], redis.call('HGET', run_key(known[1]), 'state') or 'gone' } end
+  if known[1] then
+    local state, stop = unpack(redis.call('HMGET', run_key(known[1]), 'state', 'stop'))
+    if stop ~= 'abandoned' then
+      if known[2] ~= ARGV[4] then return { 'conflict', known[1] } end
+      return { 'exists', known[1], state or 'gone' }
+    end
+  end
 end
 local state = redis.call('HGET', run_key(run), 'state')
 if state then return { 'exists', run, state } end

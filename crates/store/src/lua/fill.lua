@@ -2,11 +2,12 @@
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, COUNTDOWN-EXACT, COLLECT-ONCE
 -- Flags: allow-oom
 -- Keys: run run:tests run:tries run:owners run:results run:countdown ready clock endpoint:parked endpoint:slots
---   leases worker:jobs delayed control:owners
+--   leases worker:jobs delayed control:owners bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; then per test (at most 500): index, status, result
 -- Answers: filled (tests without a result left) | lost | closed (state) | unknown
 --@include keys
 --@include time
+--@include bell
 --@include placing
 --@include holding
 --@include counting
@@ -31,4 +32,5 @@ for at = 4, #ARGV, 3 do
   end
 end
 unpark(endpoint, freed)
+if freed > 0 and redis.call('ZCARD', key('ready')) > 0 then ring() end
 return { 'filled', write_countdown(run, tonumber(total)) }

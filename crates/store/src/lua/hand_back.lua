@@ -1,8 +1,9 @@
---- hand_back: gives jobs back unspent: the attempt does not count.
+--- hand_back: gives jobs back unspent: the attempt does not count. A control job that is given back with a delay is
+-- one that failed: its attempt counts, so that the next delay can be longer.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, GRACEFUL
 -- Flags: allow-oom
 -- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases worker:jobs delayed
---   control control:owners bell
+--   control control:attempts control:owners bell
 -- ARGV: 1 worker incarnation; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys
@@ -25,7 +26,7 @@ for at = 2, #ARGV, 3 do
     local owner = read_owner(held)
     words[#words + 1] = release_test(run, index, owner, owner.attempt - 1, owner.lost, due)
   else
-    release_control(job, worker, due)
+    release_control(job, worker, due, due <= now)
     words[#words + 1] = 'released'
   end
 end

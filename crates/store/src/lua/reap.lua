@@ -4,7 +4,7 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
 -- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases workers worker
---   worker:jobs delayed control control:owners bell reaper
+--   worker:jobs delayed control control:attempts control:owners bell reaper
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
 --@include keys
@@ -23,22 +23,22 @@ redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace
 if now < grace_until then return { 'waiting', grace_until - now } end
 
 local jobs_taken, workers_lost = 0, 0
-local function take(job)
+-- Takes a job from its holder, whoever that is, or only from `worker`. Answers whether it was taken.
+local function take(job, worker)
   jobs_taken = jobs_taken + 1
   local run, index = split_job(job)
-  if not run then
-    local owner = read_owner(redis.call('HGET', key('control:owners'), job))
-    if owner then release_control(job, owner.worker, now)
-    else redis.call('ZREM', key('leases'), job) end
-    return owner and owner.worker
-  end
-  local owner = read_owner(redis.call('HGET', run_key(run, 'owners'), index))
+  local held
+  if run then held = redis.call('HGET', run_key(run, 'owners'), index)
+  else held = redis.call('HGET', key('control:owners'), job) end
+  local owner = read_owner(held)
   if not owner then
     redis.call('ZREM', key('leases'), job)
-    return nil
+    return false
   end
-  release_test(run, index, owner, owner.attempt, owner.lost + 1, now)
-  return owner.worker
+  if worker and owner.worker ~= worker then return false end
+  if run then release_test(run, index, owner, owner.attempt, owner.lost + 1, now)
+  else release_control(job, owner.worker, now, false) end
+  return true
 end
 
 for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)) do
@@ -47,7 +47,7 @@ for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '-inf', whole(now),
   local jobs = redis.call('SRANDMEMBER', worker_key(worker, 'jobs'), room)
   for _, job in ipairs(jobs) do
     -- An entry that belongs to somebody else, or to nobody, is only a leftover here.
-    if take(job) ~= worker then redis.call('SREM', worker_key(worker, 'jobs'), job) end
+    if not take(job, worker) then redis.call('SREM', worker_key(worker, 'jobs'), job) end
   end
   if redis.call('SCARD', worker_key(worker, 'jobs')) == 0 then
     redis.call('ZREM', key('workers'), worker)

@@ -10,6 +10,6 @@ local run = ARGV[1]
 local state = redis.call('HGET', run_key(run), 'state')
 if not state then return { 'unknown' } end
 if state ~= 'preparing' then return { 'closed', state } end
-redis.call('HSET', run_key(run, 'tests'), unpack(ARGV, 3))
+if #ARGV > 2 then redis.call('HSET', run_key(run, 'tests'), unpack(ARGV, 3)) end
 redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[2])), run)
 return { 'staged', redis.call('HLEN', run_key(run, 'tests')) }

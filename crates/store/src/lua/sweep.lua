@@ -1,16 +1,18 @@
---- sweep: ends runs past their deadline, removes submissions nobody finished, finds collections that were lost, and
--- forgets runs whose retention is over. Any process may call it, so runs end also with no worker alive.
--- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, NO-LEAK
+--- sweep: ends runs past their deadline, removes submissions nobody finished, finds collections and places in `ready`
+-- that were lost, and forgets what its retention is over for: runs, and jobs given up. Any process may call it, so
+-- runs end also with no worker alive.
+-- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:config run:tests ready endpoint:parked control control:owners deadlines bell runs sweeper
--- ARGV: 1 retention ms of a submission that was abandoned
+-- Keys: run run:config run:tests run:again run:owners ready clock endpoint endpoint:parked endpoint:slots control
+--   control:owners deadlines bell runs sweeper dead dead:jobs
+-- ARGV: 1 retention ms of a submission that was abandoned, and of jobs given up
 -- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten)
 --@include keys
 --@include time
 --@include bell
 --@include placing
 --@include closing
-local RUNS_AT_MOST, FORGET_AT_MOST = 100, 50
+local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST = 100, 50, 200
 local late, abandoned, requeued, forgotten = 0, 0, 0, 0
 for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
@@ -38,13 +40,31 @@ for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 
     end
   end
 end
+-- An open run that could be claimed from and is in neither place has lost it; one that is parked while its endpoint
+-- has room has lost its turn. Neither happens by our transitions, but a server may lose a key.
+local function heal(run, endpoint, next_index, total, cap)
+  if next_index == total and redis.call('LLEN', run_key(run, 'again')) == 0 then return end
+  if redis.call('HLEN', run_key(run, 'owners')) < tonumber(cap) then place(run, endpoint) end
+  if not redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run) then return end
+  local limit = tonumber(redis.call('HGET', endpoint_key(endpoint), 'max_concurrency'))
+  if not limit or redis.call('SCARD', endpoint_key(endpoint, 'slots')) < limit then unpark(endpoint, 1) end
+end
+local old = redis.call('ZRANGE', key('dead'), '-inf', whole(now - tonumber(ARGV[1])), 'BYSCORE', 'LIMIT', 0, DEAD_AT_MOST)
+if #old > 0 then
+  redis.call('ZREM', key('dead'), unpack(old))
+  redis.call('HDEL', key('dead:jobs'), unpack(old))
+end
 -- Walks the list of runs a page at a time, from where the last sweep stopped.
 local from = tonumber(redis.call('HGET', key('sweeper'), 'cursor')) or 0
 local page = redis.call('ZRANGE', key('runs'), from, from + FORGET_AT_MOST - 1)
 for _, run in ipairs(page) do
-  if redis.call('EXISTS', run_key(run)) == 0 then
+  local state, endpoint, next_index, total, cap =
+    unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next', 'total', 'cap'))
+  if not state then
     redis.call('ZREM', key('runs'), run)
     forgotten = forgotten + 1
+  elseif is_open(state) then
+    heal(run, endpoint, next_index, total, cap)
   end
 end
 local stop = (#page < FORGET_AT_MOST) and 0 or from + #page - forgotten

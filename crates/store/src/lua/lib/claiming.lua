@@ -54,7 +54,7 @@ local function pick(run, count, again, next_index)
   return indices, repeated
 end
 
-local function claim_from(worker, run, count, fields, again, stays)
+local function claim_from(worker, run, count, fields, again, room, free_slots)
   local state, mode, next_index, endpoint = fields[1], fields[2], tonumber(fields[4]), fields[6]
   local lease_until = whole(now + tonumber(fields[7]))
   local fence = whole(next_fence(fields[8]))
@@ -95,11 +95,14 @@ local function claim_from(worker, run, count, fields, again, stays)
     redis.call('HSET', run_key(run), 'next', whole(next_index + #indices - repeated), 'fence', fence,
       'vt', tostring(vt))
   end
-  if stays == 'ready' then
-    redis.call('ZADD', key('ready'), tostring(vt), run)
-  else
+  if room <= #jobs then
     redis.call('ZREM', key('ready'), run)
-    if stays == 'parked' then redis.call('ZADD', endpoint_key(endpoint, 'parked'), tostring(vt), run) end
+  elseif free_slots and free_slots <= #jobs then
+    redis.call('ZREM', key('ready'), run)
+    redis.call('ZADD', endpoint_key(endpoint, 'parked'), tostring(vt), run)
+  else
+    -- Also after stale indices were skipped: they took neither room nor slots.
+    redis.call('ZADD', key('ready'), tostring(vt), run)
   end
   if #jobs > 0 then
     redis.call('HSET', run_key(run, 'owners'), unpack(owners))
@@ -142,6 +145,7 @@ local function claim_tests(worker, want)
       'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt')
     if not is_open(fields[1]) then
       redis.call('ZREM', key('ready'), run)
+      if fields[6] then unpark(fields[6], 1) end
     else
       local endpoint = fields[6]
       local room, again = room_of(run, fields)
@@ -155,9 +159,7 @@ local function claim_tests(worker, want)
         redis.call('ZADD', endpoint_key(endpoint, 'parked'), tonumber(fields[12]) or 0, run)
       else
         local count = math.min(want, room, free_slots or room)
-        local stays = nil
-        if room > count then stays = (free_slots == count) and 'parked' or 'ready' end
-        local group, claimed = claim_from(worker, run, count, fields, again, stays)
+        local group, claimed = claim_from(worker, run, count, fields, again, room, free_slots)
         if claimed > 0 then groups[#groups + 1] = group end
         want = want - claimed
       end
@@ -196,6 +198,9 @@ local function claim(worker, epoch, want_tests, want_control)
   local groups = claim_tests(worker, want_tests)
   local wait = -1
   if #groups == 0 and #control == 0 then wait = next_due() end
-  if want_tests > 0 and redis.call('ZCARD', key('ready')) > 0 then ring() end
+  -- Whoever leaves work behind passes the token on; not one that had no room for it, or it would wake itself.
+  if want_tests > 0 and redis.call('ZCARD', key('ready')) > 0 then ring()
+  elseif want_control > 0 and #control == want_control * 3
+    and redis.call('ZCOUNT', key('control'), '-inf', whole(now)) > 0 then ring() end
   return { 'ok', now, wait, control, unpack(groups) }
 end

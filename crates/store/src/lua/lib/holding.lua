@@ -7,7 +7,7 @@ local function split_job(job)
 end
 local function read_owner(owner)
   if not owner then return nil end
-  local worker, fence, attempt, lost = string.match(owner, '^(.-)|(%d+)|(%d+)|(%d+)|')
+  local worker, fence, attempt, lost = string.match(owner, '^(.*)|(%d+)|(%d+)|(%d+)|%d+$')
   if not worker then return nil end
   return { worker = worker, fence = fence, attempt = tonumber(attempt), lost = tonumber(lost) }
 end

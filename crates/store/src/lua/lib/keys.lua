@@ -5,9 +5,10 @@ local function run_key(run, part)
   if part then return root .. ':run:' .. run .. ':' .. part end
   return root .. ':run:' .. run
 end
+-- Always with a part at the end: the name before it is somebody else's and may itself end in `:slots`.
 local function endpoint_key(endpoint, part)
   if part then return root .. ':endpoint:' .. endpoint .. ':' .. part end
-  return root .. ':endpoint:' .. endpoint
+  return root .. ':endpoint:' .. endpoint .. ':limits'
 end
 local function worker_key(worker, part)
   if part then return root .. ':worker:' .. worker .. ':' .. part end

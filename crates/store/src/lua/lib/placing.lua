@@ -19,8 +19,9 @@ local function unpark(endpoint, count)
     redis.call('ZADD', key('ready'), virtual_time(runs[i]), runs[i])
   end
 end
+-- A run that leaves `ready` unserved passes the room it was woken for on, or the parked runs would wait for ever.
 local function displace(run, endpoint)
-  redis.call('ZREM', key('ready'), run)
   redis.call('ZREM', endpoint_key(endpoint, 'parked'), run)
+  if redis.call('ZREM', key('ready'), run) == 1 then unpark(endpoint, 1) end
 end
 local function is_open(state) return state == 'queued' or state == 'progress' end

@@ -1,0 +1,89 @@
+//! `heartbeat.lua`.
+
+use serde_json::json;
+use testfleet_store::Heartbeat;
+
+use crate::support::{Bench, Spec, WORKER_LEASE, id};
+
+#[tokio::test]
+async fn a_worker_that_is_not_registered_is_told_so_and_not_made_known() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::default()).await;
+    let before = bench.look().await;
+    let beat = bench
+        .store
+        .heartbeat("w1", WORKER_LEASE, "running", 3, &[run])
+        .await
+        .unwrap();
+    assert_eq!(beat, Heartbeat::Unregistered);
+    assert_eq!(bench.look().await, before);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_reaped_is_told_so() {
+    let bench = Bench::start().await;
+    bench.seat("w1").await;
+    bench.expire_worker("w1").await;
+    bench.reap().await;
+    let beat = bench
+        .store
+        .heartbeat("w1", WORKER_LEASE, "running", 0, &[])
+        .await
+        .unwrap();
+    assert_eq!(beat, Heartbeat::Unregistered);
+}
+
+#[tokio::test]
+async fn one_write_renews_all_that_a_worker_holds() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 50)).await;
+    let seat = bench.seat("w1").await;
+    bench.claim(&seat, 50).await;
+    let before = bench.look().await;
+    let beat = bench
+        .store
+        .heartbeat("w1", WORKER_LEASE * 2, "draining", 50, &[run])
+        .await
+        .unwrap();
+    assert!(matches!(beat, Heartbeat::Ok { closed, now_ms } if closed.is_empty() && now_ms >= bench.base_ms));
+    assert_eq!(
+        bench.since(&before).await,
+        json!({"worker:w1": {"in_flight": "50", "state": "draining"}, "workers": {"zset": [["w1", "T+40m"]]}})
+    );
+}
+
+/// OUTAGE-GRACE: after an outage the lease may be over before anybody reaped it; nobody else has the jobs.
+#[tokio::test]
+async fn a_worker_past_its_lease_that_nobody_reaped_renews_it() {
+    let bench = Bench::start().await;
+    bench.run(Spec::default()).await;
+    let seat = bench.seat("w1").await;
+    let held = bench.claim(&seat, 1).await;
+    bench.expire_worker("w1").await;
+    let beat = bench
+        .store
+        .heartbeat("w1", WORKER_LEASE, "running", 1, &[])
+        .await
+        .unwrap();
+    assert!(matches!(beat, Heartbeat::Ok { .. }));
+    bench.reap().await;
+    assert_eq!(bench.complete(&seat, &held).await, [testfleet_store::Settled::Stored]);
+}
+
+/// F75, F77: the answer names runs that were cancelled, that are over, and that are gone.
+#[tokio::test]
+async fn runs_that_are_closed_are_named_and_no_others() {
+    let bench = Bench::start().await;
+    bench.seat("w1").await;
+    let open = bench.run(Spec::parallel(1, 1)).await;
+    let cancelled = bench.run(Spec::parallel(2, 1)).await;
+    bench.store.cancel(cancelled).await.unwrap();
+    let gone = id(3);
+    let named = [open, cancelled, gone];
+    let beat = bench
+        .store
+        .heartbeat("w1", WORKER_LEASE, "running", 0, &named)
+        .await
+        .unwrap();
+    assert!(matches!(beat, Heartbeat::Ok { closed, .. } if closed == [cancelled, gone]));
+}

@@ -1,0 +1,26 @@
+//! The store against a real server: one file per script, whole-state ("Redis before, one call, Redis after").
+//!
+//! Refusals come first in each file, and a refusal changes nothing but what is documented to count it. `F24` and the
+//! like name failure modes that queues of this kind have had in the field.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod activate;
+mod cancel;
+mod claim;
+mod collect;
+mod complete;
+mod configuration;
+mod create;
+mod extend;
+mod fill;
+mod hand_back;
+mod heartbeat;
+mod reap;
+mod reconcile;
+mod register;
+mod retry;
+mod settle_notification;
+mod stage;
+mod support;
+mod sweep;

@@ -1,0 +1,297 @@
+//! The bench itself.
+
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{FromRedisValue, cmd};
+use serde_json::Value;
+use testfleet_model::{ExecutionMode, RunId, RunState, Status};
+use testfleet_store::{
+    Activated, Activated::Activated as Ready, ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Collected, Completion,
+    Created, Filling, NewRun, Seat, Settled, Staged, Store, StoreOptions, Want, WorkerInfo,
+};
+use testfleet_testkit::TestRedis;
+use uuid::Uuid;
+
+use super::look::{changes, masked};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Lengths differ by tens of minutes, so that a masked look tells them apart and no test run is long enough to matter.
+pub const WORKER_LEASE: Duration = Duration::from_secs(20 * 60);
+pub const JOB_LEASE: Duration = Duration::from_secs(60 * 60);
+pub const STAGING: Duration = Duration::from_secs(180 * 60);
+pub const RETENTION: Duration = Duration::from_secs(240 * 60);
+
+/// The run of a number; looks show it as `R<number>`.
+pub fn id(number: u128) -> RunId {
+    RunId::new(Uuid::from_u128(number))
+}
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub struct Spec<'a> {
+    pub id: u128,
+    pub mode: ExecutionMode,
+    pub total: u32,
+    pub cap: u32,
+    pub endpoint: &'a str,
+    pub limit: Option<u32>,
+}
+
+impl Default for Spec<'_> {
+    fn default() -> Self {
+        Self {
+            id: 1,
+            mode: ExecutionMode::Parallel,
+            total: 3,
+            cap: 100,
+            endpoint: "api",
+            limit: None,
+        }
+    }
+}
+
+impl<'a> Spec<'a> {
+    pub fn parallel(id: u128, total: u32) -> Self {
+        Self {
+            id,
+            total,
+            ..Self::default()
+        }
+    }
+
+    pub fn sequential(id: u128, total: u32) -> Self {
+        Self {
+            mode: ExecutionMode::Sequential,
+            ..Self::parallel(id, total)
+        }
+    }
+
+    pub fn limit(self, limit: u32) -> Self {
+        Self {
+            limit: Some(limit),
+            ..self
+        }
+    }
+
+    pub fn cap(self, cap: u32) -> Self {
+        Self { cap, ..self }
+    }
+
+    pub fn endpoint(self, endpoint: &'a str) -> Self {
+        Self { endpoint, ..self }
+    }
+
+    pub fn new_run(&self) -> NewRun<'a> {
+        NewRun {
+            id: id(self.id),
+            configuration: "{}",
+            name: "suite",
+            configuration_id: None,
+            mode: self.mode,
+            endpoint: self.endpoint,
+            cap: self.cap,
+            lease: JOB_LEASE,
+            staging_timeout: STAGING,
+            idempotency: None,
+        }
+    }
+}
+
+pub fn endpoint_of(name: &str, part: &str) -> String {
+    format!("tf:{{0}}:endpoint:{name}:{part}")
+}
+
+/// The result that a finished test gets here.
+pub fn completion(test: &ClaimedTest) -> Completion {
+    Completion {
+        run: test.run,
+        index: test.index,
+        fence: test.fence,
+        status: Status::Pass,
+        result: format!("result {} of attempt {}", test.index, test.attempt).into_bytes(),
+        captured: String::new(),
+        give_up: String::new(),
+    }
+}
+
+/// Run number and index of each.
+pub fn tests_of(claimed: &[ClaimedTest]) -> Vec<(u128, u32)> {
+    claimed
+        .iter()
+        .map(|test| (test.run.as_uuid().as_u128(), test.index))
+        .collect()
+}
+
+pub struct Bench {
+    pub redis: TestRedis,
+    pub store: Store,
+    pub base_ms: i64,
+}
+
+impl Bench {
+    pub async fn start() -> Self {
+        Self::over(TestRedis::start()).await
+    }
+
+    pub async fn over(redis: TestRedis) -> Self {
+        let store = Store::new(&StoreOptions::new(redis.url())).unwrap();
+        let base_ms = store.now_ms().await.unwrap();
+        Self { redis, store, base_ms }
+    }
+
+    pub async fn connection(&self) -> MultiplexedConnection {
+        self.redis.connection().await
+    }
+
+    /// A plain command on the server.
+    pub async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query_async(&mut self.connection().await).await.unwrap()
+    }
+
+    pub fn key(&self, name: &str) -> String {
+        self.store.keys().shard(name)
+    }
+
+    /// The whole database, masked.
+    pub async fn look(&self) -> Value {
+        masked(&self.redis.dump("").await, self.base_ms)
+    }
+
+    /// What has changed since a look.
+    pub async fn since(&self, before: &Value) -> Value {
+        changes(before, &self.look().await)
+    }
+
+    pub async fn seat(&self, worker: &str) -> Seat {
+        let info = WorkerInfo {
+            name: worker.to_owned(),
+            ..WorkerInfo::default()
+        };
+        self.store.register(worker, WORKER_LEASE, &info).await.unwrap().0
+    }
+
+    pub async fn staged(&self, spec: &Spec<'_>) -> RunId {
+        assert_eq!(self.store.create(&spec.new_run()).await.unwrap(), Created::Created);
+        let payloads: Vec<String> = (0..spec.total).map(|index| format!("test {index}")).collect();
+        let mut first = 0;
+        for chunk in payloads.chunks(testfleet_store::STAGE_LIMIT) {
+            let staged = self.store.stage(id(spec.id), first, chunk, STAGING).await.unwrap();
+            first += u32::try_from(chunk.len()).unwrap();
+            assert_eq!(staged, Staged::Staged(first));
+        }
+        id(spec.id)
+    }
+
+    pub async fn activate(&self, spec: &Spec<'_>) -> Activated {
+        self.store
+            .activate(id(spec.id), spec.total, 120 * MINUTE, spec.limit)
+            .await
+            .unwrap()
+    }
+
+    pub async fn run(&self, spec: Spec<'_>) -> RunId {
+        let run = self.staged(&spec).await;
+        assert_eq!(self.activate(&spec).await, Ready);
+        run
+    }
+
+    pub async fn want(&self, seat: &Seat, tests: usize, control: usize) -> Claimed {
+        match self.store.claim(seat, Want { tests, control }).await.unwrap() {
+            ClaimAnswer::Claimed(claimed) => claimed,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn claim(&self, seat: &Seat, tests: usize) -> Vec<ClaimedTest> {
+        self.want(seat, tests, 0).await.tests
+    }
+
+    pub async fn claim_one(&self, seat: &Seat) -> ClaimedTest {
+        self.claim(seat, 1).await.pop().expect("a test to claim")
+    }
+
+    pub async fn claim_control(&self, seat: &Seat) -> ClaimedControl {
+        self.want(seat, 0, 1).await.control.pop().expect("a control job")
+    }
+
+    /// Completes without claiming anything.
+    pub async fn complete(&self, seat: &Seat, tests: &[ClaimedTest]) -> Vec<Settled> {
+        let completions: Vec<Completion> = tests.iter().map(completion).collect();
+        self.settle(seat, &completions).await
+    }
+
+    pub async fn settle(&self, seat: &Seat, completions: &[Completion]) -> Vec<Settled> {
+        self.store.complete(seat, completions, Want::default()).await.unwrap().0
+    }
+
+    /// Fills what has no result, as the collector does.
+    pub async fn fill(&self, seat: &Seat, run: RunId, fence: u64, indices: &[u32]) -> testfleet_store::Filled {
+        let fillings: Vec<Filling> = indices
+            .iter()
+            .map(|index| Filling {
+                index: *index,
+                status: Status::Cancelled,
+                result: format!("filled {index}").into_bytes(),
+            })
+            .collect();
+        self.store.fill(seat, run, fence, &fillings).await.unwrap()
+    }
+
+    pub async fn collect(&self, seat: &Seat, run: RunId, fence: u64, outbox: Option<&str>) -> Collected {
+        let ended = RunState::Completed;
+        self.store
+            .collect(seat, run, fence, ended, "summary", outbox, RETENTION)
+            .await
+            .unwrap()
+    }
+
+    pub async fn state(&self, run: RunId) -> RunState {
+        self.store.run_view(run).await.unwrap().unwrap().state
+    }
+
+    pub async fn expire_worker(&self, worker: &str) {
+        let () = self.ask(&["ZADD", &self.key("workers"), "1", worker]).await;
+    }
+
+    pub async fn expire_job(&self, job: &str) {
+        let () = self.ask(&["ZADD", &self.key("leases"), "XX", "1", job]).await;
+    }
+
+    pub async fn expire_run(&self, run: RunId) {
+        let () = self
+            .ask(&["ZADD", &self.key("deadlines"), "XX", "1", &run.to_string()])
+            .await;
+    }
+
+    /// Everything that is delayed is due.
+    pub async fn delays_over(&self) {
+        for name in ["delayed", "control"] {
+            let members: Vec<String> = self.ask(&["ZRANGE", &self.key(name), "0", "-1"]).await;
+            for member in members {
+                let () = self.ask(&["ZADD", &self.key(name), "1", &member]).await;
+            }
+        }
+    }
+
+    /// The reaper as it is while it ticks without gaps.
+    pub async fn reaper_ticks(&self) {
+        let now = self.store.now_ms().await.unwrap().to_string();
+        let () = self
+            .ask(&["HSET", &self.key("reaper"), "tick", &now, "grace_until", "0"])
+            .await;
+    }
+
+    pub async fn reap(&self) -> testfleet_store::Reaped {
+        self.reaper_ticks().await;
+        self.store.reap(WORKER_LEASE).await.unwrap()
+    }
+
+    pub async fn sweep(&self) -> testfleet_store::Swept {
+        self.store.sweep(RETENTION).await.unwrap()
+    }
+}

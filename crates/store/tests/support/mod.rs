@@ -1,0 +1,9 @@
+//! A bench for transitions: a private server, typed calls with short names, and looks at the whole database.
+//!
+//! Time does not pass here: what has to be over is given a deadline in the past ([`Bench::expire_worker`] and others).
+
+pub mod bench;
+pub mod look;
+
+pub use bench::{Bench, JOB_LEASE, RETENTION, STAGING, Spec, WORKER_LEASE, completion, endpoint_of, id, tests_of};
+pub use look::masked;

@@ -1,0 +1,229 @@
+//! `sweep.lua`.
+
+use serde_json::{Value, json};
+use testfleet_model::RunState;
+use testfleet_store::{Activated, Completion, Staged, Swept};
+
+use crate::support::{Bench, RETENTION, STAGING, Spec, completion, endpoint_of, id, tests_of};
+
+#[tokio::test]
+async fn what_is_in_time_is_left_alone() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 3).limit(1)).await;
+    bench.run(Spec::sequential(2, 3)).await;
+    bench.staged(&Spec::parallel(3, 1)).await;
+    let seat = bench.seat("w1").await;
+    bench.claim(&seat, 5).await;
+    bench.sweep().await;
+    let before = bench.look().await;
+    assert_eq!(bench.sweep().await, Swept::default());
+    assert_eq!(bench.look().await, before);
+}
+
+/// TERMINAL-ALWAYS: with no worker at all.
+#[tokio::test]
+async fn a_run_past_its_deadline_is_closed_and_its_collection_queued() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::default()).await;
+    let () = bench.ask(&["DEL", &bench.key("bell")]).await;
+    bench.expire_run(run).await;
+    let before = bench.look().await;
+    assert_eq!(
+        bench.sweep().await,
+        Swept {
+            late: 1,
+            ..Swept::default()
+        }
+    );
+    assert_eq!(
+        bench.since(&before).await,
+        json!({
+            "bell": ["1"],
+            "control": {"zset": [["collect:R1", "T"]]},
+            "deadlines": {"zset": [["R1", "T"]]},
+            "ready": null,
+            "run:R1": {"collecting_at": "T", "state": "collecting", "stop": "deadline"},
+            "sweeper": {"cursor": "0"},
+        })
+    );
+    assert_eq!(bench.sweep().await, Swept::default(), "twice");
+}
+
+/// F06
+#[tokio::test]
+async fn a_submission_that_nobody_finished_is_removed_and_takes_no_more_tests() {
+    let bench = Bench::start().await;
+    let spec = Spec::default();
+    let run = bench.staged(&spec).await;
+    bench.expire_run(run).await;
+    let before = bench.look().await;
+    assert_eq!(
+        bench.sweep().await,
+        Swept {
+            abandoned: 1,
+            ..Swept::default()
+        }
+    );
+    assert_eq!(
+        bench.since(&before).await,
+        json!({
+            "deadlines": null,
+            "run:R1": {"ended_at": "T", "state": "failed", "stop": "abandoned"},
+            "run:R1 ttl": true,
+            "run:R1:config ttl": true,
+            "run:R1:tests": null,
+            "sweeper": {"cursor": "0"},
+        })
+    );
+    assert_eq!(
+        bench.store.stage(run, 0, &["x"], STAGING).await.unwrap(),
+        Staged::Closed(RunState::Failed)
+    );
+    assert_eq!(bench.activate(&spec).await, Activated::Already(RunState::Failed));
+}
+
+#[tokio::test]
+async fn a_collection_that_is_queued_or_held_is_not_queued_twice() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::default()).await;
+    bench.store.cancel(run).await.unwrap();
+    bench.expire_run(run).await;
+    assert_eq!(bench.sweep().await.requeued, 0);
+    let seat = bench.seat("w1").await;
+    bench.claim_control(&seat).await;
+    bench.expire_run(run).await;
+    assert_eq!(bench.sweep().await.requeued, 0);
+    assert_eq!(bench.look().await["control"], Value::Null);
+    assert_eq!(bench.look().await["deadlines"], json!({"zset": [["R1", "T"]]}));
+}
+
+/// F04, F32: the collection has vanished.
+#[tokio::test]
+async fn a_collection_that_was_lost_is_queued_again() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::default()).await;
+    bench.store.cancel(run).await.unwrap();
+    let () = bench.ask(&["DEL", &bench.key("control"), &bench.key("bell")]).await;
+    bench.expire_run(run).await;
+    assert_eq!(bench.sweep().await.requeued, 1);
+    assert_eq!(bench.look().await["bell"], json!(["1"]));
+    bench.claim_control(&bench.seat("w1").await).await;
+}
+
+/// A collector that died: the reaper brings the job back, the sweeper keeps watching.
+#[tokio::test]
+async fn a_collecting_run_whose_collector_died_is_collected_by_another() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 1)).await;
+    bench.store.cancel(run).await.unwrap();
+    bench.claim_control(&bench.seat("w1").await).await;
+    bench.expire_worker("w1").await;
+    bench.expire_run(run).await;
+    bench.reap().await;
+    assert_eq!(bench.sweep().await.requeued, 0);
+    let seat = bench.seat("w2").await;
+    let control = bench.claim_control(&seat).await;
+    bench.fill(&seat, run, control.fence, &[0]).await;
+    bench.collect(&seat, run, control.fence, None).await;
+    assert_eq!(bench.state(run).await, RunState::Completed);
+}
+
+/// F83, NO-LEAK
+#[tokio::test]
+async fn runs_whose_retention_is_over_are_forgotten() {
+    let bench = Bench::start().await;
+    for run in 1..=3 {
+        bench.staged(&Spec::parallel(run, 0)).await;
+    }
+    let () = bench.ask(&["DEL", &bench.store.keys().run(id(2))]).await;
+    assert_eq!(bench.sweep().await.forgotten, 1);
+    assert_eq!(bench.look().await["runs"], json!({"zset": [["R1", "T"], ["R3", "T"]]}));
+}
+
+/// F55, F56: a page at a time, and every run gets its turn.
+#[tokio::test]
+async fn the_list_of_runs_is_walked_in_pages() {
+    let bench = Bench::start().await;
+    let script = "for i = 1, 120 do redis.call('ZADD', KEYS[1], i, 'gone-' .. i) end return 1";
+    let _: i64 = bench.ask(&["EVAL", script, "1", &bench.key("runs")]).await;
+    let mut forgotten = Vec::new();
+    for _ in 0..3 {
+        forgotten.push(bench.sweep().await.forgotten);
+    }
+    assert_eq!(forgotten, [50, 50, 20]);
+}
+
+#[tokio::test]
+async fn more_late_runs_than_one_sweep_takes_are_taken_by_the_next() {
+    let bench = Bench::start().await;
+    for run in 1..=130 {
+        let run = bench.run(Spec::parallel(run, 1)).await;
+        bench.expire_run(run).await;
+    }
+    assert_eq!((bench.sweep().await.late, bench.sweep().await.late), (100, 30));
+}
+
+/// F32, PROGRESS-AFTER-HEAL: `ready` is lost.
+#[tokio::test]
+async fn an_open_run_that_lost_its_place_gets_it_back() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 2)).await;
+    let () = bench.ask(&["DEL", &bench.key("ready")]).await;
+    let seat = bench.seat("w1").await;
+    assert_eq!(bench.claim(&seat, 9).await.len(), 0);
+    bench.sweep().await;
+    assert_eq!(tests_of(&bench.claim(&seat, 9).await), [(1, 0), (1, 1)]);
+}
+
+/// F32, F68: the slots of an endpoint are lost, and with them the moment to wake what is parked.
+#[tokio::test]
+async fn a_run_parked_at_an_endpoint_with_room_is_woken() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 3).limit(1)).await;
+    let seat = bench.seat("w1").await;
+    bench.claim(&seat, 9).await;
+    let () = bench.ask(&["DEL", &endpoint_of("api", "slots")]).await;
+    assert_eq!(bench.claim(&seat, 9).await.len(), 0);
+    bench.sweep().await;
+    assert_eq!(bench.claim(&seat, 9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_parked_run_stays_parked_while_its_endpoint_is_full() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 3).limit(1)).await;
+    let seat = bench.seat("w1").await;
+    bench.claim(&seat, 9).await;
+    bench.sweep().await;
+    let look = bench.look().await;
+    assert_eq!(
+        (&look["ready"], &look["endpoint:api:parked"]["zset"][0][0]),
+        (&Value::Null, &json!("R1"))
+    );
+}
+
+/// F83: dead jobs carry payloads, so they go with the retention.
+#[tokio::test]
+async fn jobs_given_up_are_kept_for_the_retention_and_no_longer() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 3)).await;
+    let seat = bench.seat("w1").await;
+    let dead: Vec<Completion> = bench
+        .claim(&seat, 2)
+        .await
+        .iter()
+        .map(|test| Completion {
+            give_up: "x".into(),
+            ..completion(test)
+        })
+        .collect();
+    bench.settle(&seat, &dead).await;
+    let old = bench.base_ms - i64::try_from(RETENTION.as_millis()).unwrap();
+    let () = bench
+        .ask(&["ZADD", &bench.key("dead"), &old.to_string(), &format!("{}/0", id(1))])
+        .await;
+    bench.sweep().await;
+    let look = bench.look().await;
+    assert_eq!(look["dead"], json!({"zset": [["R1/1", "T"]]}));
+    assert_eq!(look["dead:jobs"].as_object().unwrap().len(), 1);
+}
