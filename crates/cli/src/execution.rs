@@ -9,7 +9,7 @@ use crate::dispatching;
 use crate::exit::Failure;
 use crate::fleet::Fleet;
 use crate::loading::Suite;
-use crate::output::{self, Output};
+use crate::output;
 use crate::progress::Progress;
 use crate::reporting::{self, ReportFile};
 use crate::session::Session;
@@ -27,6 +27,8 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// Whether progress stays untold.
     pub quiet: bool,
+    /// Whether standard output gets no report.
+    pub silent: bool,
 }
 
 /// How a run went.
@@ -169,7 +171,7 @@ async fn report(
     plan: &Plan,
     summary: &Summary,
 ) -> Result<(), Failure> {
-    let output: &Output = &session.output;
+    let output = (!plan.silent).then_some(&session.output);
     reporting::publish(&fleet.store, summary, Some(suite), &plan.reports, output).await?;
     if !plan.quiet {
         for file in &plan.reports {

@@ -78,6 +78,17 @@ impl Fleet {
         })
     }
 
+    /// A fleet that others started and stop; no worker of this process.
+    #[must_use]
+    pub fn of(store: Store, options: WorkerOptions) -> Self {
+        Self {
+            store,
+            options,
+            workers: Vec::new(),
+            server: None,
+        }
+    }
+
     /// Whether the server ends with this process, and every run with it.
     #[must_use]
     pub fn is_private(&self) -> bool {

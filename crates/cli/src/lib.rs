@@ -24,3 +24,4 @@ pub mod progress;
 pub mod reporting;
 pub mod session;
 pub mod waiting;
+pub mod worker_process;

@@ -87,7 +87,7 @@ pub fn prepare(files: &[ReportFile]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the report to standard output and to files. With `suite` the text shows what was asked and expected.
+/// Writes the report to standard output (unless there is no `output`) and to files. With `suite` the text shows what was asked and expected.
 ///
 /// # Errors
 /// When the store does not answer, or something cannot be written.
@@ -96,13 +96,13 @@ pub async fn publish(
     summary: &Summary,
     suite: Option<&Suite>,
     files: &[ReportFile],
-    output: &Output,
+    output: Option<&Output>,
 ) -> Result<(), Failure> {
     let mut sinks = files
         .iter()
         .map(|file| Sink::open(file, summary))
         .collect::<Result<Vec<Sink>, Failure>>()?;
-    let mut document = if output.json {
+    let mut document = if output.is_some_and(|output| output.json) {
         let begun = JsonWriter::begin(output::stream(), summary);
         Some(begun.map_err(|error| output::unwritable(&error))?)
     } else {
@@ -136,7 +136,7 @@ pub async fn publish(
     for sink in sinks {
         sink.finish(summary, &worst, options)?;
     }
-    if !output.json {
+    if let Some(output) = output.filter(|output| !output.json) {
         let options = TextOptions {
             ansi: output.colour,
             ..options

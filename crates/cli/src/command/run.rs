@@ -140,6 +140,7 @@ async fn start(arguments: StartArguments, session: &Session) -> Result<ExitCode,
         reports,
         timeout: arguments.timeout,
         quiet: arguments.quiet,
+        silent: false,
     };
     let outcome = execution::run(session, &fleet, &suite, &plan, &shutdown).await;
     // Nothing of a private server is needed any more; workers of a fleet may hold tests of other runs.

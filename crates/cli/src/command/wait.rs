@@ -44,7 +44,7 @@ pub async fn execute(arguments: WaitArguments, session: &Session) -> Result<Exit
     progress.finish();
     match waited? {
         Waited::Ended(summary) => {
-            reporting::publish(&store, &summary, None, &arguments.report, &session.output).await?;
+            reporting::publish(&store, &summary, None, &arguments.report, Some(&session.output)).await?;
             Ok(ExitCode::of(&summary))
         }
         Waited::TimedOut => {
