@@ -1,0 +1,70 @@
+# Every target says what it does: `make help`. All of them honour CARGO_TARGET_DIR.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET_DIR)/release
+NEXTEST_PROFILE := $(if $(CI),ci,default)
+
+.PHONY: help test lint format-check clippy doc build-tests unit doctest e2e demo build bench fmt clean-report redis
+
+help: ## Say what there is
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
+
+test: redis format-check clippy doc unit doctest ## Everything CI runs: format, clippy, docs, all tests, README
+
+# The same targets and features everywhere (--workspace --all-targets), so that nothing is compiled twice.
+# Programs first: the end-to-end tests start them.
+unit: build-tests ## All tests but those in docs: units, stores, real processes, pages
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  $(CARGO) nextest run --workspace --all-targets --locked --profile $(NEXTEST_PROFILE); \
+	else \
+	  echo "cargo-nextest is not installed; using cargo test"; \
+	  $(CARGO) test --workspace --lib --bins --tests --locked --no-fail-fast; \
+	fi
+
+build-tests:
+	$(CARGO) build --workspace --all-targets --locked
+
+e2e: redis build-tests ## Only the end-to-end tests and the tests of the pages
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  $(CARGO) nextest run --workspace --all-targets --locked -E 'package(testfleet-tests)'; \
+	else \
+	  $(CARGO) test -p testfleet-tests --locked --no-fail-fast; \
+	fi
+
+doctest: ## The examples in the docs
+	$(CARGO) test --workspace --doc --locked
+
+lint: format-check clippy doc ## Format, clippy and docs, without tests
+
+format-check:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## The API docs, without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+redis: ## Find a Redis or Valkey server, or install one
+	@scripts/get-redis.sh
+
+build: ## Optimised programs: testfleet, testfleet-worker, testfleet-stub
+	$(CARGO) build --release --locked -p testfleet -p testfleet-worker -p testfleet-stub --bins
+	@echo "built in $(RELEASE): testfleet, testfleet-worker, testfleet-stub"
+
+demo: redis build ## A stub, a fleet and a run, on this machine
+	$(RELEASE)/testfleet demo
+
+bench: redis build ## How many tests a second the queue takes, with tests that do nothing
+	$(RELEASE)/testfleet bench
+
+clean-report: ## Remove reports that runs have written
+	rm -rf report
