@@ -1,21 +1,296 @@
-//! bench
-use testfleet_model::{ExecutionMode, ExitCode};
+//! The benchmark of the queue itself: runs of tests that do nothing, through the real store, dispatcher and worker.
+//!
+//! What is measured, per run: `staging_s` from submission to activation; `total_s` from submission to the stored
+//! summary; `jobs_per_s` the tests over the time from activation to summary (the last two by the server's clock, whose
+//! unit is a millisecond); and what the server spent on all of it, staging and collection included, per test. Looking
+//! whether the run has ended costs the server 10 times 3 commands a second, which is in these numbers. Keys carry a prefix of their own, so that no other worker takes part, and runs
+//! are forgotten ten seconds after their end.
+
+mod figures;
+mod process;
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use testfleet_bootstrap::server_check::{CheckOptions, check_url};
+use testfleet_bootstrap::settings::SecretUrl;
+use testfleet_bootstrap::shutdown::Shutdown;
+use testfleet_dispatcher::{DispatchLimits, Submission, dispatch, wait_until_ended};
+use testfleet_model::configuration::TestCase;
+use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
+use testfleet_model::{ExecutionMode, ExitCode, RunId, Summary, TestConfiguration};
+use testfleet_store::Store;
+use testfleet_worker::{NoOpExecutor, Worker, WorkerHandle, WorkerOptions};
+
 use crate::exit::Failure;
+use crate::fleet;
+use crate::output;
 use crate::session::Session;
-/// p
-#[derive(Clone, Copy, Debug)]
-pub struct Plan { /// a
-    pub tests: u32, /// a
-    pub mode: ExecutionMode, /// a
-    pub workers: u32, /// a
-    pub separate: bool, /// a
-    pub append_only: bool, /// a
-    pub repeat: u32 }
-/// r
+use crate::waiting;
+use crate::worker_process::WorkerProcess;
+use figures::Figures;
+
+/// How long an ended run of the benchmark is kept.
+const RETENTION: Duration = Duration::from_secs(10);
+/// Between two looks at a run.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long workers may take to register.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The endpoint that is never called. One line, since everything else has a default.
+const CONFIGURATION: &str = r#"{"version": 1, "name": "bench", "endpoint": {"url": "http://noop.invalid/", "response": {"map": {"output": "$"}}}, "test_set": {"tests": [{"input": "-"}]}}"#;
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Plan {
+    /// Tests of one run.
+    pub tests: u32,
+    /// How they are released.
+    pub mode: ExecutionMode,
+    /// Workers.
+    pub workers: u32,
+    /// Whether they are processes of their own.
+    pub separate: bool,
+    /// Whether a private server writes an append-only file.
+    pub append_only: bool,
+    /// Runs to measure.
+    pub repeat: u32,
+}
+
+/// Server → workers → runs → numbers → stop everything.
+///
 /// # Errors
-/// x
-pub async fn run(_: Plan, _: &Session) -> Result<ExitCode, Failure> { Ok(ExitCode::Passed) }
-/// r
+/// When something could not be started, or a run did not end with every test passed.
+pub async fn run(plan: Plan, session: &Session) -> Result<ExitCode, Failure> {
+    let shutdown = Shutdown::new();
+    let _signals = shutdown
+        .listen()
+        .map_err(|error| Failure::internal(format!("could not listen for Ctrl-C: {error}")))?;
+    let server = match session.redis() {
+        Some(_) => None,
+        None => Some(fleet::start_server(plan.append_only).await?),
+    };
+    let url = match (&server, session.redis()) {
+        (Some(server), _) => SecretUrl::new(server.url()),
+        (None, Some(url)) => url.clone(),
+        (None, None) => return Err(Failure::usage("no Redis is named")),
+    };
+    let measured = tokio::select! {
+        measured = measure(plan, &url, session) => measured,
+        () = shutdown.draining() => Err(Failure::new(ExitCode::Cancelled, "interrupted")),
+    };
+    if let Some(server) = server {
+        fleet::stop_server(server).await?;
+    }
+    let (version, figures) = measured?;
+    figures::show(&plan, &version, &figures, session)?;
+    Ok(ExitCode::Passed)
+}
+
+async fn measure(plan: Plan, url: &SecretUrl, session: &Session) -> Result<(String, Vec<Figures>), Failure> {
+    let options = CheckOptions {
+        // Nothing here has to survive.
+        allow_volatile: true,
+        ..CheckOptions::from(&session.settings.redis)
+    };
+    let version = check_url(url, options).await?.version;
+    if cfg!(debug_assertions) {
+        output::note("this is a debug build; measure with `cargo run --release`");
+    }
+    let prefix = own_prefix(&session.settings.redis.prefix);
+    let store = session.store_at(url.expose(), &prefix)?;
+    let workers = Workers::start(plan, url, &prefix, session)?;
+    workers.registered(&store, plan.workers as usize).await?;
+    let mut figures = Vec::new();
+    for number in 1..=plan.repeat {
+        let measured = one(plan, &store, &workers, session).await?;
+        output::note(&format!("run {number} of {}: {:.0} jobs/s", plan.repeat, measured.jobs_per_s));
+        figures.push(measured);
+    }
+    workers.stop().await?;
+    Ok((version, figures))
+}
+
+/// A prefix that nobody else uses, and that fits the rule for prefixes.
+fn own_prefix(prefix: &str) -> String {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    format!("{}-bench-{}", &prefix[..prefix.len().min(12)], &id[id.len() - 12..])
+}
+
+async fn one(plan: Plan, store: &Store, workers: &Workers, session: &Session) -> Result<Figures, Failure> {
+    let configuration = configuration(plan, session)?;
+    let run = RunId::new(uuid::Uuid::now_v7());
+    let submission = Submission {
+        run,
+        configuration: &configuration,
+        configuration_id: None,
+        limits: DispatchLimits::default(),
+    };
+    let before = store.server_usage().await?;
+    let submitted = Instant::now();
+    dispatch(store, submission, tests(plan.tests))
+        .await
+        .map_err(|error| crate::dispatching::failure(&error))?;
+    let staging_s = submitted.elapsed().as_secs_f64();
+    wait_until_ended(store, run, LOOK_EVERY, |_| {}, None).await?;
+    let after = store.server_usage().await?;
+    let summary = store.summary(run).await?.ok_or_else(|| waiting::unknown(run))?;
+    all_passed(&waiting::parse(&summary)?, plan.tests)?;
+    let running_s = running_s(store, run).await?;
+    let jobs = f64::from(plan.tests);
+    Ok(Figures {
+        staging_s,
+        total_s: staging_s + running_s,
+        jobs_per_s: jobs / running_s,
+        server_cpu_us_per_job: (after.cpu_us - before.cpu_us) / jobs,
+        commands_per_job: after.commands.saturating_sub(before.commands) as f64 / jobs,
+        worker_rss_mib: workers.resident_mib(),
+        server_peak_mib: after.peak_memory as f64 / f64::from(1 << 20),
+    })
+}
+
+/// From activation to the stored summary, at least a millisecond.
+async fn running_s(store: &Store, run: RunId) -> Result<f64, Failure> {
+    let view = store.run_view(run).await?.ok_or_else(|| waiting::unknown(run))?;
+    let from = view.activated_at_ms.unwrap_or_default();
+    let ms = view.ended_at_ms.unwrap_or_default().saturating_sub(from);
+    Ok(ms.max(1) as f64 / 1_000.0)
+}
+
+fn all_passed(summary: &Summary, tests: u32) -> Result<(), Failure> {
+    if summary.tests_passed == tests && summary.total_tests == tests {
+        return Ok(());
+    }
+    Err(Failure::internal(format!(
+        "the run did not end as it should: {}",
+        summary.status_details
+    )))
+}
+
+fn configuration(plan: Plan, session: &Session) -> Result<TestConfiguration, Failure> {
+    let reading = read_configuration(CONFIGURATION, "bench", DocumentFormat::Json, &Defaults::default())?;
+    let mut configuration = reading.configuration;
+    let room = u64::from(plan.workers) * session.settings.worker.concurrency as u64;
+    configuration.attributes.execution_mode = plan.mode;
+    configuration.attributes.batch_concurrency = u32::try_from(room).unwrap_or(u32::MAX);
+    Ok(configuration)
+}
+
+fn tests(count: u32) -> impl Iterator<Item = Result<TestCase, Infallible>> {
+    (0..count).map(|index| {
+        Ok(TestCase {
+            id: format!("test-{index}"),
+            input: Some(format!("What is the answer to question {index}?")),
+            ..TestCase::default()
+        })
+    })
+}
+
+/// The workers of a benchmark.
+enum Workers {
+    Here(Vec<WorkerHandle>),
+    Separate(Vec<WorkerProcess>),
+}
+
+impl Workers {
+    fn start(plan: Plan, url: &SecretUrl, prefix: &str, session: &Session) -> Result<Self, Failure> {
+        if plan.separate {
+            return process::start(plan.workers, url, prefix, session).map(Self::Separate);
+        }
+        let options = worker_options(session)?;
+        let start = |_| {
+            let store = session.store_at(url.expose(), prefix)?;
+            Ok(Worker::with_executor(store, options.clone(), NoOpExecutor).start())
+        };
+        Ok(Self::Here((0..plan.workers).map(start).collect::<Result<_, Failure>>()?))
+    }
+
+    async fn registered(&self, store: &Store, wanted: usize) -> Result<(), Failure> {
+        let until = Instant::now() + PATIENCE;
+        while store.worker_views().await?.len() < wanted {
+            if Instant::now() >= until {
+                return Err(Failure::internal(format!("{wanted} workers did not come up in time")));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// The largest resident memory any of them has had; `None` where the system does not tell.
+    fn resident_mib(&self) -> Option<f64> {
+        match self {
+            Self::Here(_) => process::peak_resident_mib("self"),
+            Self::Separate(workers) => workers
+                .iter()
+                .filter_map(|worker| process::peak_resident_mib(&worker.pid().to_string()))
+                .reduce(f64::max),
+        }
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        let mut in_order = true;
+        match self {
+            Self::Here(workers) => {
+                for worker in workers {
+                    in_order &= !worker.stop().await.failed;
+                }
+            }
+            Self::Separate(workers) => {
+                for worker in workers {
+                    in_order &= worker.stop().await;
+                }
+            }
+        }
+        if in_order {
+            Ok(())
+        } else {
+            Err(Failure::internal("a worker did not stop in order"))
+        }
+    }
+}
+
+fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
+    let mut options = WorkerOptions::from_settings(&session.settings, false)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    options.retention = RETENTION;
+    Ok(options)
+}
+
+/// A worker that does nothing with tests, until it is told to stop.
+///
 /// # Errors
-/// x
-pub async fn work(_: &Session) -> Result<ExitCode, Failure> { Ok(ExitCode::Passed) }
+/// When the server cannot be used, or the worker failed.
+pub async fn work(session: &Session) -> Result<ExitCode, Failure> {
+    let shutdown = Shutdown::new();
+    let _signals = shutdown
+        .listen()
+        .map_err(|error| Failure::internal(format!("could not listen for signals: {error}")))?;
+    let store = session.fleet_view().await?;
+    let mut worker = Worker::with_executor(store, worker_options(session)?, NoOpExecutor).start();
+    let stopped = tokio::select! {
+        stopped = worker.ended() => stopped,
+        () = shutdown.draining() => worker.stop().await,
+    };
+    if stopped.failed {
+        return Err(Failure::internal("the worker failed"));
+    }
+    Ok(ExitCode::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_our_own_and_fits_the_rule() {
+        let long = own_prefix("abcdefghijklmnopqrstuvwxyz012345");
+        assert!(long.len() <= 32, "{long}");
+        assert!(long.starts_with("abcdefghijkl-bench-"), "{long}");
+        assert_ne!(own_prefix("tf"), own_prefix("tf"));
+    }
+
+    #[test]
+    fn the_configuration_reads() {
+        assert!(read_configuration(CONFIGURATION, "bench", DocumentFormat::Json, &Defaults::default()).is_ok());
+    }
+}

@@ -131,10 +131,18 @@ impl Session {
     /// # Errors
     /// When the URL cannot be used.
     pub fn store(&self, url: &str) -> Result<Store, Failure> {
+        self.store_at(url, &self.settings.redis.prefix)
+    }
+
+    /// The same with another prefix.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn store_at(&self, url: &str, prefix: &str) -> Result<Store, Failure> {
         let redis = &self.settings.redis;
         let options = StoreOptions {
             url: url.to_owned(),
-            prefix: redis.prefix.clone(),
+            prefix: prefix.to_owned(),
             response_timeout: redis.response_timeout,
             connect_timeout: redis.connect_timeout,
             pool_size: redis.pool_size,
