@@ -22,7 +22,7 @@ use crate::session::GlobalArguments;
 /// `testfleet run suite.yaml` needs nothing else: it starts a private Redis and a worker, runs the tests, and stops
 /// both. With --redis (or TESTFLEET_REDIS_URL) the same command uses the workers of a fleet.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "testfleet", version, arg_required_else_help = true, after_long_help = top_help())]
+#[command(name = "testfleet", version, arg_required_else_help = true, disable_help_subcommand = true, after_long_help = top_help())]
 pub struct Arguments {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -42,19 +42,19 @@ pub enum Command {
     /// Wait until a run has ended and print its report
     Wait(WaitArguments),
     /// Read or change the execution mode of a stored configuration
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Mode(ModeCommand),
     /// Check configuration files, and manage those that are stored
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Config(ConfigCommand),
     /// See what waits where
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Queue(QueueCommand),
     /// See the workers
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Worker(WorkerCommand),
     /// See the endpoints and their limits
-    #[command(subcommand)]
+    #[command(subcommand, disable_help_subcommand = true)]
     Endpoint(EndpointCommand),
     /// See it all work in half a minute, with nothing installed
     Demo(DemoArguments),

@@ -104,7 +104,10 @@ async fn measure(plan: Plan, url: &SecretUrl, session: &Session) -> Result<(Stri
     let mut figures = Vec::new();
     for number in 1..=plan.repeat {
         let measured = one(plan, &store, &workers, session).await?;
-        output::note(&format!("run {number} of {}: {:.0} jobs/s", plan.repeat, measured.jobs_per_s));
+        output::note(&format!(
+            "run {number} of {}: {:.0} jobs/s",
+            plan.repeat, measured.jobs_per_s
+        ));
         figures.push(measured);
     }
     workers.stop().await?;
@@ -202,7 +205,9 @@ impl Workers {
             let store = session.store_at(url.expose(), prefix)?;
             Ok(Worker::with_executor(store, options.clone(), NoOpExecutor).start())
         };
-        Ok(Self::Here((0..plan.workers).map(start).collect::<Result<_, Failure>>()?))
+        Ok(Self::Here(
+            (0..plan.workers).map(start).collect::<Result<_, Failure>>()?,
+        ))
     }
 
     async fn registered(&self, store: &Store, wanted: usize) -> Result<(), Failure> {
@@ -250,8 +255,8 @@ impl Workers {
 }
 
 fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
-    let mut options = WorkerOptions::from_settings(&session.settings, false)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let mut options =
+        WorkerOptions::from_settings(&session.settings, false).map_err(|error| Failure::usage(error.to_string()))?;
     options.retention = RETENTION;
     Ok(options)
 }

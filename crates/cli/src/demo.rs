@@ -85,11 +85,15 @@ impl Stage {
             token: Some(TOKEN.to_owned()),
             ..StubSettings::default()
         };
-        let stub = Stub::start(settings)
-            .map_err(|error| Failure::internal(format!("could not start the stub: {error}")))?;
+        let stub =
+            Stub::start(settings).map_err(|error| Failure::internal(format!("could not start the stub: {error}")))?;
         output::note(&format!("endpoint  a stub of a support bot at {}", stub.url()));
         let server = fleet::start_server(true).await?;
-        output::note(&format!("redis     private, {} (process {})", server.program().display(), server.pid()));
+        output::note(&format!(
+            "redis     private, {} (process {})",
+            server.program().display(),
+            server.pid()
+        ));
         let store = session.store(&server.url())?;
         let mut workers = Vec::with_capacity(WORKERS);
         for number in 1..=WORKERS {
@@ -124,7 +128,9 @@ impl Stage {
             Ok(())
         } else {
             let directory = self.directory.display();
-            Err(Failure::internal(format!("a worker did not stop in order; see {directory}/worker-*.log")))
+            Err(Failure::internal(format!(
+                "a worker did not stop in order; see {directory}/worker-*.log"
+            )))
         }
     }
 }

@@ -68,7 +68,9 @@ pub async fn submit_stored(
             limits,
             retry,
         };
-        return dispatch_stored(store, id, submission).await.map_err(|error| failure(&error));
+        return dispatch_stored(store, id, submission)
+            .await
+            .map_err(|error| failure(&error));
     };
     let (mut configuration, version) = load_configuration(store, id).await.map_err(|error| refused(&error))?;
     configuration.attributes.execution_mode = mode;
@@ -82,7 +84,9 @@ pub async fn submit_stored(
         limits,
     };
     let tests = configuration.test_set.tests.iter().cloned().map(Ok::<_, Infallible>);
-    dispatch(store, submission, tests).await.map_err(|error| failure(&error))
+    dispatch(store, submission, tests)
+        .await
+        .map_err(|error| failure(&error))
 }
 
 /// The exit code and sentence for a stored configuration that cannot be used or stored.

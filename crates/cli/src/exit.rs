@@ -11,6 +11,7 @@ use testfleet_store::{StoreError, StoreErrorKind};
 #[derive(Debug)]
 pub struct Failure {
     code: ExitCode,
+    findings: Vec<String>,
     message: String,
 }
 
@@ -20,6 +21,7 @@ impl Failure {
     pub fn new(code: ExitCode, message: impl Into<String>) -> Self {
         Self {
             code,
+            findings: Vec::new(),
             message: message.into(),
         }
     }
@@ -52,6 +54,12 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> ExitCode {
         self.code
+    }
+
+    /// What was found, one line each, for tools that read `file:line:column:`. Shown before the message.
+    #[must_use]
+    pub fn findings(&self) -> &[String] {
+        &self.findings
     }
 
     /// What people are told; empty when there is nothing to say.
@@ -113,7 +121,10 @@ impl From<Problems> for Failure {
             1 => "1 problem".to_owned(),
             several => format!("{several} problems"),
         };
-        Self::usage(format!("{problems}\n{count}; nothing was started"))
+        Self {
+            findings: problems.0.iter().map(ToString::to_string).collect(),
+            ..Self::usage(format!("{count}; nothing was started"))
+        }
     }
 }
 

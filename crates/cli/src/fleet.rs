@@ -121,7 +121,9 @@ impl Fleet {
             stop_server(server).await?;
         }
         if failed {
-            return Err(Failure::internal("a worker of this process failed; --log info shows why"));
+            return Err(Failure::internal(
+                "a worker of this process failed; --log info shows why",
+            ));
         }
         Ok(())
     }

@@ -203,8 +203,7 @@ impl Suite {
             let message = format!("{name}: {}", unreadable(&error));
             Problems::from(self.positions.problem(&key, message))
         });
-        let tests =
-            opened.and_then(|file| read_source(BufReader::new(file), name, &set.sources[index], &set.defaults));
+        let tests = opened.and_then(|file| read_source(BufReader::new(file), name, &set.sources[index], &set.defaults));
         match tests {
             Err(problems) => Box::new(std::iter::once(Err(problems))),
             Ok(tests) => Box::new(tests.map(move |read| {

@@ -154,6 +154,9 @@ pub fn unwritable(error: &io::Error) -> Failure {
 
 /// Says why a command failed.
 pub fn show_failure(failure: &Failure) {
+    for finding in failure.findings() {
+        note(finding);
+    }
     if !failure.message().is_empty() {
         note(&format!("testfleet: {}", failure.message()));
     }

@@ -170,7 +170,11 @@ mod tests {
     fn a_day_of_watching_gives_a_bounded_number_of_lines() {
         let mut lines = Lines::default();
         let shown = (0..24 * 3600_u32)
-            .filter(|second| lines.next(&seen(second / 9, 10_000), Duration::from_secs(u64::from(*second))).is_some())
+            .filter(|second| {
+                lines
+                    .next(&seen(second / 9, 10_000), Duration::from_secs(u64::from(*second)))
+                    .is_some()
+            })
             .count();
         assert!(shown <= 24 * 120 + 10, "{shown}");
     }

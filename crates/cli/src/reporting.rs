@@ -38,7 +38,8 @@ impl FromStr for ReportFile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = "expected FORMAT=PATH with a format of json, jsonl, junit or text, such as junit=report/junit.xml";
+        let expected =
+            "expected FORMAT=PATH with a format of json, jsonl, junit or text, such as junit=report/junit.xml";
         let (format, path) = text.split_once('=').ok_or(expected)?;
         let format = match format.to_ascii_lowercase().as_str() {
             "json" => ReportFormat::Json,
@@ -176,7 +177,10 @@ pub const RESULTS_PAGE: u32 = PAGE;
 
 /// The tests of those results, read from their files once more. Without them the report only shows less.
 fn tests_of(suite: &Suite, worst: &Worst) -> Vec<TestCase> {
-    let mut wanted: HashMap<u32, &str> = worst.iter().map(|result| (result.index, result.test_id.as_str())).collect();
+    let mut wanted: HashMap<u32, &str> = worst
+        .iter()
+        .map(|result| (result.index, result.test_id.as_str()))
+        .collect();
     let mut found = Vec::with_capacity(wanted.len());
     if wanted.is_empty() {
         return found;
@@ -259,7 +263,13 @@ mod tests {
         assert_eq!(file.format, ReportFormat::Junit);
         assert_eq!(file.path, PathBuf::from("out/a=b.xml"));
         for wrong in ["junit", "junit=", "csv=x", "=x"] {
-            assert!(wrong.parse::<ReportFile>().unwrap_err().contains("junit=report/junit.xml"), "{wrong}");
+            assert!(
+                wrong
+                    .parse::<ReportFile>()
+                    .unwrap_err()
+                    .contains("junit=report/junit.xml"),
+                "{wrong}"
+            );
         }
     }
 }

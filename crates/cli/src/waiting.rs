@@ -87,9 +87,9 @@ pub async fn cancel(store: &Store, options: &WorkerOptions, run: RunId) -> Resul
     };
     let ended = until_ended(store, run, Some(COLLECTED_WITHIN), &mut Progress::Quiet).await?;
     if ended == Waited::TimedOut {
-        collect_now(store, options, run)
-            .await
-            .map_err(|error| Failure::unreachable(format!("the run is cancelled, but could not be collected: {error}")))?;
+        collect_now(store, options, run).await.map_err(|error| {
+            Failure::unreachable(format!("the run is cancelled, but could not be collected: {error}"))
+        })?;
     }
     Ok(outcome)
 }

@@ -51,8 +51,14 @@ impl WorkerProcess {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).envs(settings.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0);
+        command
+            .args(arguments)
+            .envs(settings.iter().map(|(name, value)| (name, value)));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .process_group(0);
         let child = Command::from(command).kill_on_drop(true).spawn().map_err(wrong)?;
         let pid = child.id().unwrap_or_default();
         let watch = shell(WATCH, pid).stdin(Stdio::piped()).spawn().map_err(wrong)?;

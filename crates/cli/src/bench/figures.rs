@@ -65,10 +65,13 @@ const COLUMNS: &[Column<Row>] = &[
     Column::number("staging s", |(_, row)| format!("{:.3}", row.staging_s)),
     Column::number("total s", |(_, row)| format!("{:.3}", row.total_s)),
     Column::number("jobs/s", |(_, row)| format!("{:.0}", row.jobs_per_s)),
-    Column::number("server cpu us/job", |(_, row)| format!("{:.2}", row.server_cpu_us_per_job)),
+    Column::number("server cpu us/job", |(_, row)| {
+        format!("{:.2}", row.server_cpu_us_per_job)
+    }),
     Column::number("commands/job", |(_, row)| format!("{:.2}", row.commands_per_job)),
     Column::number("worker rss MiB", |(_, row)| {
-        row.worker_rss_mib.map_or_else(|| "-".to_owned(), |mib| format!("{mib:.1}"))
+        row.worker_rss_mib
+            .map_or_else(|| "-".to_owned(), |mib| format!("{mib:.1}"))
     }),
     Column::number("server peak MiB", |(_, row)| format!("{:.1}", row.server_peak_mib)),
 ];
@@ -80,14 +83,21 @@ pub(super) fn show(plan: &Plan, server: &str, figures: &[Figures], session: &Ses
         let document = json!({ "plan": plan, "server": server, "runs": figures, "spread": spread });
         return session.output.json(&document);
     }
-    let mut rows: Vec<Row> = (1..).zip(figures).map(|(number, row): (u32, _)| (number.to_string(), *row)).collect();
+    let mut rows: Vec<Row> = (1..)
+        .zip(figures)
+        .map(|(number, row): (u32, _)| (number.to_string(), *row))
+        .collect();
     if let Some(spread) = spread.filter(|_| figures.len() > 1) {
         rows.push(("min".to_owned(), spread.min));
         rows.push(("median".to_owned(), spread.median));
         rows.push(("max".to_owned(), spread.max));
     }
     let workers = if plan.workers == 1 { "worker" } else { "workers" };
-    let place = if plan.separate { "as separate processes" } else { "in this process" };
+    let place = if plan.separate {
+        "as separate processes"
+    } else {
+        "in this process"
+    };
     let head = format!(
         "{} tests, {}, {} {workers} {place}, {} tests in flight each, {server}{}\n",
         plan.tests,
@@ -117,9 +127,16 @@ mod tests {
 
     #[test]
     fn each_number_is_ranked_by_itself() {
-        let runs = [figures(4.0, Some(1.0)), figures(1.0, Some(3.0)), figures(2.0, Some(2.0))];
+        let runs = [
+            figures(4.0, Some(1.0)),
+            figures(1.0, Some(3.0)),
+            figures(2.0, Some(2.0)),
+        ];
         let spread = Spread::of(&runs).unwrap();
-        assert_eq!((spread.min.total_s, spread.median.total_s, spread.max.total_s), (1.0, 2.0, 4.0));
+        assert_eq!(
+            (spread.min.total_s, spread.median.total_s, spread.max.total_s),
+            (1.0, 2.0, 4.0)
+        );
         assert_eq!((spread.min.staging_s, spread.max.staging_s), (0.25, 1.0));
         assert_eq!(spread.median.worker_rss_mib, Some(2.0));
     }

@@ -22,7 +22,9 @@ use crate::session::Session;
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check files completely, without running anything
-    #[command(after_help = "Examples:\n  testfleet config check suite.yaml\n  testfleet config check suites/*.yaml --secrets")]
+    #[command(
+        after_help = "Examples:\n  testfleet config check suite.yaml\n  testfleet config check suites/*.yaml --secrets"
+    )]
     Check(CheckArguments),
     /// Store a configuration with all its tests, so that it can be run by its id
     #[command(
@@ -39,7 +41,9 @@ pub enum ConfigCommand {
     #[command(after_help = "Examples:\n  testfleet config rm nightly --dry-run\n  testfleet config rm nightly")]
     Rm(RemoveArguments),
     /// Every setting in force and where it comes from, secrets masked
-    #[command(after_help = "Examples:\n  testfleet config settings\n  TESTFLEET_WORKER_LEASE=30s testfleet config settings --json")]
+    #[command(
+        after_help = "Examples:\n  testfleet config settings\n  TESTFLEET_WORKER_LEASE=30s testfleet config settings --json"
+    )]
     Settings,
 }
 
@@ -115,7 +119,10 @@ struct Checked {
 const CHECKED: &[Column<Checked>] = &[
     Column::text("file", |row| row.file.clone()),
     Column::text("verdict", |row| if row.ok { "ok" } else { "wrong" }.to_owned()),
-    Column::number("tests", |row| if row.ok { row.tests.to_string() } else { "-".to_owned() }),
+    Column::number(
+        "tests",
+        |row| if row.ok { row.tests.to_string() } else { "-".to_owned() },
+    ),
     Column::text("mode", |row| row.mode.clone()),
     Column::number("problems", |row| row.problems.len().to_string()),
     Column::number("warnings", |row| row.warnings.len().to_string()),
@@ -165,12 +172,7 @@ fn check(arguments: &CheckArguments, session: &Session) -> Result<ExitCode, Fail
 }
 
 async fn put(arguments: PutArguments, session: &Session) -> Result<ExitCode, Failure> {
-    let suite = loading::open(
-        &arguments.file,
-        session,
-        &Overrides::default(),
-        SecretValues::Elsewhere,
-    )?;
+    let suite = loading::open(&arguments.file, session, &Overrides::default(), SecretValues::Elsewhere)?;
     let configuration = suite.inlined()?;
     let id = arguments.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let store = session.fleet().await?;
@@ -246,10 +248,15 @@ async fn remove(arguments: &RemoveArguments, session: &Session) -> Result<ExitCo
     let stored = store.stored_config(id).await?.ok_or_else(|| unknown(id))?;
     let tests = from_canonical_json(&stored.document).map_or(0, |document| document.test_set.tests.len());
     let verb = if arguments.dry_run { "would remove" } else { "removing" };
-    output::note(&format!("{verb} 1 configuration with {tests} tests: {id} ({})", stored.name));
+    output::note(&format!(
+        "{verb} 1 configuration with {tests} tests: {id} ({})",
+        stored.name
+    ));
     let removed = !arguments.dry_run && store.remove_config(id).await?;
     if session.output.json {
-        session.output.json(&json!({ "id": id, "tests": tests, "removed": removed }))?;
+        session
+            .output
+            .json(&json!({ "id": id, "tests": tests, "removed": removed }))?;
     }
     Ok(ExitCode::Passed)
 }

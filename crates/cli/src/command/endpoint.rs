@@ -20,7 +20,8 @@ const COLUMNS: &[Column<EndpointView>] = &[
     Column::text("endpoint", |row| row.endpoint.clone()),
     Column::number("in flight", |row| row.in_flight.to_string()),
     Column::number("at most", |row| {
-        row.max_concurrency.map_or_else(|| "-".to_owned(), |limit| limit.to_string())
+        row.max_concurrency
+            .map_or_else(|| "-".to_owned(), |limit| limit.to_string())
     }),
     Column::number("runs parked", |row| row.parked.to_string()),
 ];

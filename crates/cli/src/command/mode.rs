@@ -77,10 +77,12 @@ async fn get(id: &str, session: &Session) -> Result<ExitCode, Failure> {
 
 async fn set(id: &str, mode: ExecutionMode, session: &Session) -> Result<ExitCode, Failure> {
     let store = session.fleet().await?;
-    let version = set_execution_mode(&store, id, mode).await.map_err(|error| match error {
-        SetModeError::Configuration(error) => dispatching::refused(&error),
-        error => Failure::usage(error.to_string()),
-    })?;
+    let version = set_execution_mode(&store, id, mode)
+        .await
+        .map_err(|error| match error {
+            SetModeError::Configuration(error) => dispatching::refused(&error),
+            error => Failure::usage(error.to_string()),
+        })?;
     show(id, mode, version, session)
 }
 

@@ -81,8 +81,18 @@ fn text(view: &QueueView, now: i64) -> String {
     list("Ready", view.ready.len(), view.ready_count, table(&view.ready, WAITING));
     list("In flight", view.in_flight.len(), view.in_flight_count, held(view, now));
     list("Parked", view.parked.len(), parked, table(&view.parked, WAITING));
-    list("Delayed", view.delayed.len(), view.delayed_count, timed(&view.delayed, now));
-    list("Control", view.control.len(), view.control_count, timed(&view.control, now));
+    list(
+        "Delayed",
+        view.delayed.len(),
+        view.delayed_count,
+        timed(&view.delayed, now),
+    );
+    list(
+        "Control",
+        view.control.len(),
+        view.control_count,
+        timed(&view.control, now),
+    );
     list("Dead", view.dead.len(), view.dead_count, table(&view.dead, DEAD));
     text
 }

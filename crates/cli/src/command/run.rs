@@ -21,8 +21,9 @@ use crate::session::{Session, SettingsFlag};
 /// `run …`
 #[derive(Args, Clone, Debug)]
 #[command(
-    args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    override_usage = "testfleet run [OPTIONS] <FILE>\n       testfleet run <VERB> …",
     subcommand_value_name = "VERB",
     subcommand_help_heading = "Or, instead of FILE, one of",
     after_help = "Examples:
@@ -43,7 +44,7 @@ pub struct RunCommand {
 }
 
 /// `run FILE`
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct StartArguments {
     /// The test configuration: YAML, JSON or TOML
     #[arg(value_name = "FILE", required = true)]
@@ -117,6 +118,11 @@ impl RunCommand {
 /// # Errors
 /// What kept it from doing so.
 pub async fn execute(command: RunCommand, session: &Session) -> Result<ExitCode, Failure> {
+    if command.verb.is_some() && command.start != StartArguments::default() {
+        return Err(Failure::usage(
+            "a FILE and its options go with `testfleet run FILE`, not with list, show, results or cancel (options of those come after the verb)",
+        ));
+    }
     match command.verb {
         None => start(command.start, session).await,
         Some(RunVerb::List(arguments)) => run_list::execute(arguments, session).await,

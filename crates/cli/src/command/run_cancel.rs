@@ -45,8 +45,8 @@ const COLUMNS: &[Column<Row>] = &[
 /// When there is no such run, or the store does not answer.
 pub async fn execute(arguments: CancelArguments, session: &Session) -> Result<ExitCode, Failure> {
     let store = session.fleet_view().await?;
-    let options = WorkerOptions::from_settings(&session.settings, false)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let options =
+        WorkerOptions::from_settings(&session.settings, false).map_err(|error| Failure::usage(error.to_string()))?;
     let mut views: Vec<RunView> = Vec::new();
     for run in &arguments.runs {
         views.push(store.run_view(*run).await?.ok_or_else(|| waiting::unknown(*run))?);

@@ -51,9 +51,19 @@ fn text(shown: &Shown) -> String {
     line("state", &format!("{} ({})", run.state.shown(), run.state));
     line("mode", &run.execution_mode);
     line("endpoint", &run.endpoint);
-    line("configuration", run.test_configuration_id.as_deref().unwrap_or_default());
-    line("tests", &format!("{} of {} done, {} in flight", run.done, run.total, run.in_flight));
-    let counts: Vec<String> = run.counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    line(
+        "configuration",
+        run.test_configuration_id.as_deref().unwrap_or_default(),
+    );
+    line(
+        "tests",
+        &format!("{} of {} done, {} in flight", run.done, run.total, run.in_flight),
+    );
+    let counts: Vec<String> = run
+        .counts
+        .iter()
+        .map(|(status, count)| format!("{count} {status}"))
+        .collect();
     line("results", &counts.join(", "));
     line("stopped by", run.stop_reason.as_deref().unwrap_or_default());
     line("created", &moment(run.created_at_ms));
@@ -65,7 +75,10 @@ fn text(shown: &Shown) -> String {
     line("mail", run.mail.as_deref().unwrap_or_default());
     line("mail error", run.mail_error.as_deref().unwrap_or_default());
     if let Some(summary) = &shown.summary {
-        line("summary", &format!("{}: {}", summary.final_status, summary.status_details));
+        line(
+            "summary",
+            &format!("{}: {}", summary.final_status, summary.status_details),
+        );
         line("duration", &summary.execution_time);
     }
     text

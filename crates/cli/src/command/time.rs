@@ -16,7 +16,11 @@ pub fn moment(ms: Option<i64>) -> String {
 #[must_use]
 pub fn between(from_ms: i64, to_ms: i64) -> String {
     let ms = u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0);
-    let rounded = if ms < 10_000 { ms / 100 * 100 } else { ms / 1_000 * 1_000 };
+    let rounded = if ms < 10_000 {
+        ms / 100 * 100
+    } else {
+        ms / 1_000 * 1_000
+    };
     humantime::format_duration(Duration::from_millis(rounded)).to_string()
 }
 

@@ -103,7 +103,11 @@ mod tests {
         let directory = write("http://stub.example:1").unwrap();
         for example in EXAMPLES {
             let text = std::fs::read_to_string(directory.path().join(example.file)).unwrap();
-            assert!(text.contains("http://stub.example:1/") && !text.contains(URL), "{}", example.file);
+            assert!(
+                text.contains("http://stub.example:1/") && !text.contains(URL),
+                "{}",
+                example.file
+            );
         }
     }
 }
