@@ -113,7 +113,7 @@ async fn a_delayed_attempt_makes_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_closed_run_only_gets_its_things_back() {
+async fn a_closed_run_gets_its_things_back_and_knows_what_was_tried() {
     let bench = Bench::start().await;
     let run = bench.run(Spec::parallel(1, 2)).await;
     let seat = bench.seat("w1").await;
@@ -126,7 +126,13 @@ async fn a_closed_run_only_gets_its_things_back() {
     );
     assert_eq!(
         bench.since(&before).await,
-        json!({"endpoint:api:slots": null, "leases": null, "run:R1:owners": null, "worker:w1:jobs": null})
+        json!({
+            "endpoint:api:slots": null,
+            "leases": null,
+            "run:R1:owners": null,
+            "run:R1:tries": {"0": "1|0|T+30m"},
+            "worker:w1:jobs": null
+        })
     );
 }
 

@@ -219,6 +219,13 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 error!(run.id = %run, test.index = index, "an attempt panicked; the test is in error");
                 finished.completions.push(panicked(run, index, fence));
             }
+            // The run is over: what was tried is told with the result that its collection gives.
+            (Err(_), Some(Stopped::Closed)) => finished.retries.push(Retry {
+                run,
+                index,
+                fence,
+                delay: Duration::ZERO,
+            }),
             (Err(_), _) => finished.returns.push((held.reference(), Duration::ZERO)),
         }
     }
