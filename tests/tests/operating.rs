@@ -99,13 +99,61 @@ async fn the_commands_show_a_run_in_flight_and_what_became_of_it() {
     assert!(format!("{:?}", after["GET tf:{0}:run:RUN:countdown"]).contains('0'));
 }
 
+/// A key as the architecture page spells it.
+fn spelled(key: &str, runs: &[RunId], workers: &[String]) -> String {
+    let mut key = key.replace("endpoint:stub", "endpoint:<name>");
+    for run in runs {
+        key = key.replace(&run.to_string(), "<id>");
+    }
+    for worker in workers {
+        key = key.replace(worker, "<id>");
+    }
+    key
+}
+
+#[tokio::test]
+async fn every_key_of_a_live_store_is_on_the_architecture_page() {
+    let fleet = Fleet::start(FleetOptions::default().latency(Duration::from_millis(50)));
+    let _worker = fleet.worker("a").await;
+    let short = fleet.submit(&echo_suite(fleet.stub.url(), 3)).await;
+    fleet.ended(short).await;
+    let mut suite = echo_suite(fleet.stub.url(), 200);
+    suite["endpoint"]["limits"] = serde_json::json!({ "max_concurrency": 2 });
+    let long = fleet.submit(&suite).await;
+    fleet.wait_for_calls("some calls", |calls| calls.len() >= 10);
+    let workers: Vec<String> = fleet
+        .store()
+        .worker_views()
+        .await
+        .expect("a view")
+        .into_iter()
+        .map(|view| view.worker)
+        .collect();
+    let known = keys_of_the_page();
+    for key in fleet
+        .redis
+        .dump("")
+        .await
+        .into_keys()
+        .filter(|key| !key.ends_with(" ttl"))
+    {
+        let key = spelled(&key, &[short, long], &workers);
+        assert!(
+            known.contains(&key),
+            "{key} is not in the table of keys of ARCHITECTURE.md"
+        );
+    }
+}
+
+fn keys_of_the_page() -> Vec<String> {
+    let architecture = page::read("ARCHITECTURE.md");
+    let rows = page::table(&architecture, &["key", "type", "content"]);
+    rows.iter().flat_map(|row| page::code_words(&row[0])).collect()
+}
+
 #[test]
 fn every_key_of_the_commands_is_a_key_of_the_architecture_page() {
-    let architecture = page::read("ARCHITECTURE.md");
-    let keys: Vec<String> = page::table(&architecture, &["key", "type", "content"])
-        .iter()
-        .flat_map(|row| page::code_words(&row[0]))
-        .collect();
+    let keys = keys_of_the_page();
     let known = |key: &str| {
         let key = key
             .replace(":RUN", ":<id>")
