@@ -16,6 +16,7 @@ mod extend;
 mod fill;
 mod hand_back;
 mod heartbeat;
+mod interleaving;
 mod reap;
 mod reconcile;
 mod register;

@@ -1,0 +1,188 @@
+//! What can happen, and drawing it.
+
+/// One thing that happens. `pick`s choose among what there is when it happens.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    Activate {
+        pick: u32,
+    },
+    Claim {
+        worker: usize,
+        tests: usize,
+        control: usize,
+    },
+    ClaimAnswerLost {
+        worker: usize,
+        tests: usize,
+        control: usize,
+    },
+    Complete {
+        worker: usize,
+        jobs: usize,
+        want: usize,
+    },
+    CompleteAgain {
+        pick: u32,
+    },
+    CompleteTwiceInABatch {
+        worker: usize,
+    },
+    ZombieCompletes {
+        pick: u32,
+    },
+    ZombieRetries {
+        pick: u32,
+    },
+    Retry {
+        worker: usize,
+        pick: u32,
+        later: bool,
+    },
+    HandBack {
+        worker: usize,
+        jobs: usize,
+        later: bool,
+    },
+    HandBackControl {
+        worker: usize,
+        later: bool,
+    },
+    Extend {
+        worker: usize,
+        pick: u32,
+    },
+    WorkerDies {
+        worker: usize,
+    },
+    JobExpires {
+        pick: u32,
+    },
+    Register {
+        worker: usize,
+    },
+    Heartbeat {
+        worker: usize,
+    },
+    Cancel {
+        pick: u32,
+    },
+    DeadlinePasses {
+        pick: u32,
+    },
+    Sweep,
+    DelaysEnd,
+    Fill {
+        worker: usize,
+        pick: u32,
+    },
+    Collect {
+        worker: usize,
+    },
+    Settle {
+        worker: usize,
+        sent: bool,
+    },
+    ScriptsForgotten,
+}
+
+/// splitmix64: small, and the same on every machine.
+pub struct Draw(u64);
+
+impl Draw {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
+    }
+}
+
+pub const WORKERS: usize = 3;
+
+pub fn draw(seed: u64, count: usize) -> Vec<Step> {
+    let mut draw = Draw::new(seed ^ 0xA5A5);
+    let mut steps = vec![Step::Activate { pick: 0 }, Step::Activate { pick: 1 }];
+    steps.extend((0..count).map(|_| one(&mut draw)));
+    steps
+}
+
+fn one(draw: &mut Draw) -> Step {
+    let worker = draw.below(WORKERS);
+    let pick = u32::try_from(draw.below(1 << 16)).unwrap();
+    let jobs = 1 + draw.below(4);
+    let control = draw.below(2);
+    let later = draw.below(2) == 0;
+    match draw.below(100) {
+        0..4 => Step::Activate { pick },
+        4..26 => Step::Claim {
+            worker,
+            tests: jobs,
+            control,
+        },
+        26..31 => Step::ClaimAnswerLost {
+            worker,
+            tests: jobs,
+            control,
+        },
+        31..48 => Step::Complete {
+            worker,
+            jobs,
+            want: draw.below(4),
+        },
+        48..50 => Step::CompleteAgain { pick },
+        50..52 => Step::CompleteTwiceInABatch { worker },
+        52..56 => Step::ZombieCompletes { pick },
+        56..57 => Step::ZombieRetries { pick },
+        57..62 => Step::Retry { worker, pick, later },
+        62..65 => Step::HandBack { worker, jobs, later },
+        65..66 => Step::HandBackControl { worker, later },
+        66..67 => Step::Extend { worker, pick },
+        67..72 => Step::WorkerDies { worker },
+        72..75 => Step::JobExpires { pick },
+        75..77 => Step::Register { worker },
+        77..79 => Step::Heartbeat { worker },
+        79..81 => Step::Cancel { pick },
+        81..82 => Step::DeadlinePasses { pick },
+        82..83 => Step::Sweep,
+        83..88 => Step::DelaysEnd,
+        88..91 => Step::Fill { worker, pick },
+        91..95 => Step::Collect { worker },
+        95..98 => Step::Settle { worker, sent: later },
+        _ => Step::ScriptsForgotten,
+    }
+}
+
+/// A few claims, after which every kind of key exists.
+pub fn claims() -> Vec<Step> {
+    let mut steps: Vec<Step> = (0..4).map(|pick| Step::Activate { pick }).collect();
+    steps.push(Step::Claim {
+        worker: 0,
+        tests: 4,
+        control: 0,
+    });
+    steps.push(Step::Retry {
+        worker: 0,
+        pick: 0,
+        later: true,
+    });
+    steps.push(Step::Complete {
+        worker: 0,
+        jobs: 1,
+        want: 0,
+    });
+    steps.push(Step::Claim {
+        worker: 1,
+        tests: 4,
+        control: 0,
+    });
+    steps
+}

@@ -1,0 +1,620 @@
+//! The runs and workers of a case: takes steps as real workers would, with what they believe they hold.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{FromRedisValue, cmd};
+use testfleet_model::{ExecutionMode, RunId, RunState, Status};
+use testfleet_store::{
+    ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Delivery, Filling, JobRef, NewRun,
+    Reaped, Reconciled, Retry, Seat, Settled, Store, StoreOptions, Want, WorkerInfo,
+};
+use testfleet_testkit::TestRedis;
+use uuid::Uuid;
+
+use super::invariant::{self, Past, Planned};
+use super::snapshot::Snapshot;
+use super::step::{Draw, Step, WORKERS};
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// Steps to the end are few; more mean that nothing moves any more.
+const PATIENCE: usize = 500;
+
+/// A worker, and what it believes to hold.
+#[derive(Default)]
+struct Worker {
+    seat: Option<Seat>,
+    tests: Vec<ClaimedTest>,
+    control: Vec<ClaimedControl>,
+}
+
+pub struct World {
+    store: Store,
+    connection: MultiplexedConnection,
+    runs: Vec<Planned>,
+    activated: Vec<bool>,
+    limits: BTreeMap<&'static str, usize>,
+    workers: Vec<Worker>,
+    /// Rights that their holders lost, and by whom they were held.
+    lost: Vec<(Seat, ClaimedTest)>,
+    /// Results that were stored.
+    done: Vec<(Seat, Completion)>,
+    past: Past,
+}
+
+type Outcome = Result<(), String>;
+
+fn at<T>(items: &[T], pick: u32) -> Option<usize> {
+    (!items.is_empty()).then(|| usize::try_from(pick).unwrap() % items.len())
+}
+
+fn result_of(test: &ClaimedTest) -> Completion {
+    Completion {
+        run: test.run,
+        index: test.index,
+        fence: test.fence,
+        status: Status::ALL[usize::try_from(test.fence % 4).unwrap()],
+        result: format!("by {}", test.fence).into_bytes(),
+        captured: if test.sequential {
+            format!("after {}", test.index)
+        } else {
+            String::new()
+        },
+        give_up: if test.lost > 2 { "lost".into() } else { String::new() },
+    }
+}
+
+impl World {
+    pub async fn new(redis: &TestRedis, seed: u64) -> Self {
+        let mut draw = Draw::new(seed);
+        let store = Store::new(&StoreOptions::new(redis.url())).unwrap();
+        let mut connection = redis.connection().await;
+        let () = cmd("FLUSHALL").query_async(&mut connection).await.unwrap();
+        let count = 2 + draw.below(3);
+        let runs: Vec<Planned> = (0..count)
+            .map(|number| {
+                let sequential = number > 0 && draw.below(3) == 0;
+                Planned {
+                    run: RunId::new(Uuid::from_u128(u128::try_from(number).unwrap() + 1)),
+                    sequential,
+                    endpoint: if draw.below(4) < 3 || number < 2 {
+                        "shared"
+                    } else {
+                        "free"
+                    },
+                    cap: if sequential { 1 } else { 1 + draw.below(4) },
+                    total: 4 + draw.below(5),
+                }
+            })
+            .collect();
+        let limits = [("shared", 1 + draw.below(3)), ("free", 100)].into();
+        let mut world = Self {
+            store,
+            connection,
+            activated: vec![false; runs.len()],
+            runs,
+            limits,
+            workers: (0..=WORKERS).map(|_| Worker::default()).collect(),
+            lost: Vec::new(),
+            done: Vec::new(),
+            past: Past::default(),
+        };
+        world.submit().await;
+        world
+    }
+
+    async fn submit(&mut self) {
+        for plan in &self.runs {
+            let run = NewRun {
+                id: plan.run,
+                configuration: "{}",
+                name: "run",
+                configuration_id: None,
+                mode: if plan.sequential {
+                    ExecutionMode::Sequential
+                } else {
+                    ExecutionMode::Parallel
+                },
+                endpoint: plan.endpoint,
+                cap: u32::try_from(plan.cap).unwrap(),
+                lease: HOUR,
+                staging_timeout: HOUR,
+                idempotency: None,
+            };
+            self.store.create(&run).await.unwrap();
+            let payloads = vec!["test"; plan.total];
+            self.store.stage(plan.run, 0, &payloads, HOUR).await.unwrap();
+        }
+        for worker in 0..WORKERS {
+            self.register(worker).await;
+        }
+    }
+
+    async fn ask<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        let mut command = cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query_async(&mut self.connection).await.unwrap()
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.store.keys().shard(name)
+    }
+
+    pub async fn check(&mut self) -> Outcome {
+        let now = Snapshot::read(&mut self.connection).await;
+        invariant::check(&now, &self.runs, &self.limits, &mut self.past)
+    }
+
+    /// Runs a command that no script would.
+    pub async fn damage(&mut self, command: &str) {
+        let mut words: Vec<String> = command.split(' ').map(ToOwned::to_owned).collect();
+        words[1] = self.key(&words[1]);
+        for word in &mut words {
+            for (number, plan) in self.runs.iter().enumerate() {
+                *word = word.replace(&format!("R{number}"), &plan.run.to_string());
+            }
+        }
+        let _: deadpool_redis::redis::Value = self.ask(&words.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+
+    pub async fn take(&mut self, step: Step) -> Outcome {
+        match step {
+            Step::Activate { pick } => self.activate(pick).await,
+            Step::Claim { worker, tests, control } => self.claim(worker, Want { tests, control }).await?,
+            Step::ClaimAnswerLost { worker, tests, control } => {
+                self.lose_answer(worker, Want { tests, control }).await?
+            }
+            Step::Complete { worker, jobs, want } => self.complete(worker, jobs, want).await?,
+            Step::CompleteAgain { pick } => self.complete_again(pick).await?,
+            Step::CompleteTwiceInABatch { worker } => self.complete_twice(worker).await?,
+            Step::ZombieCompletes { pick } => self.zombie_completes(pick).await?,
+            Step::ZombieRetries { pick } => self.zombie_retries(pick).await?,
+            Step::Retry { worker, pick, later } => self.retry(worker, pick, later).await,
+            Step::HandBack { worker, jobs, later } => self.hand_back(worker, jobs, later).await,
+            Step::HandBackControl { worker, later } => self.hand_back_control(worker, later).await,
+            Step::Extend { worker, pick } => self.extend(worker, pick).await,
+            Step::WorkerDies { worker } => self.die(worker).await,
+            Step::JobExpires { pick } => self.expire_job(pick).await,
+            Step::Register { worker } => self.register(worker).await,
+            Step::Heartbeat { worker } => self.heartbeat(worker).await,
+            Step::Cancel { pick } => {
+                let run = self.runs[at(&self.runs, pick).unwrap()].run;
+                self.store.cancel(run).await.unwrap();
+            }
+            Step::DeadlinePasses { pick } => {
+                let run = self.runs[at(&self.runs, pick).unwrap()].run;
+                let () = self
+                    .ask(&["ZADD", &self.key("deadlines"), "XX", "1", &run.to_string()])
+                    .await;
+                self.store.sweep(HOUR).await.unwrap();
+            }
+            Step::Sweep => drop(self.store.sweep(HOUR).await.unwrap()),
+            Step::DelaysEnd => self.end_delays().await,
+            Step::Fill { worker, pick } => self.fill(worker, Some(pick)).await,
+            Step::Collect { worker } => self.collect(worker).await,
+            Step::Settle { worker, sent } => self.settle_notification(worker, sent).await,
+            Step::ScriptsForgotten => {
+                let () = self.ask(&["SCRIPT", "FLUSH"]).await;
+            }
+        }
+        self.check().await
+    }
+
+    async fn activate(&mut self, pick: u32) {
+        let number = at(&self.runs, pick).unwrap();
+        let plan = &self.runs[number];
+        let limit = u32::try_from(self.limits[plan.endpoint]).unwrap();
+        let total = u32::try_from(plan.total).unwrap();
+        self.store.activate(plan.run, total, HOUR, Some(limit)).await.unwrap();
+        self.activated[number] = true;
+    }
+
+    async fn register(&mut self, worker: usize) {
+        let name = format!("w{worker}");
+        let (seat, _) = self.store.register(&name, HOUR, &WorkerInfo::default()).await.unwrap();
+        self.workers[worker].seat = Some(seat);
+    }
+
+    fn keep(&mut self, worker: usize, answer: ClaimAnswer) -> Outcome {
+        let ClaimAnswer::Claimed(Claimed { tests, control, .. }) = answer else {
+            // A dead worker that does not know it yet, which is the only reason here.
+            return Ok(());
+        };
+        for test in &tests {
+            let first = self
+                .lost
+                .iter()
+                .filter(|(_, old)| (old.run, old.index) == (test.run, test.index));
+            if first.into_iter().any(|(_, old)| old.fence >= test.fence) {
+                return Err(format!("the fence of {test:?} did not rise"));
+            }
+            if test.sequential && test.index > 0 && &*test.captured != format!("after {}", test.index - 1).as_str() {
+                return Err(format!("captured values are not those of the test before: {test:?}"));
+            }
+        }
+        self.workers[worker].tests.extend(tests);
+        self.workers[worker].control.extend(control);
+        Ok(())
+    }
+
+    async fn claim(&mut self, worker: usize, want: Want) -> Outcome {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return Ok(());
+        };
+        let answer = self.store.claim(&seat, want).await.unwrap();
+        self.keep(worker, answer)
+    }
+
+    async fn lose_answer(&mut self, worker: usize, want: Want) -> Outcome {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return Ok(());
+        };
+        drop(self.store.claim(&seat, want).await.unwrap());
+        let held = &self.workers[worker];
+        let tests = held
+            .tests
+            .iter()
+            .map(|test| JobRef::test(test.run, test.index, test.fence));
+        let control = held.control.iter().map(|job| JobRef::control(job.job, job.fence));
+        let known: Vec<JobRef> = tests.chain(control).collect();
+        if let Reconciled::Ok { seat: new, .. } = self.store.reconcile(&seat.worker, &known).await.unwrap() {
+            self.workers[worker].seat = Some(new);
+            // The claim was delayed on its way and arrives now.
+            if !matches!(self.store.claim(&seat, want).await.unwrap(), ClaimAnswer::Stale) {
+                return Err("a claim of an older epoch was answered".into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn complete(&mut self, worker: usize, jobs: usize, want: usize) -> Outcome {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return Ok(());
+        };
+        let count = jobs.min(self.workers[worker].tests.len());
+        let tests: Vec<ClaimedTest> = self.workers[worker].tests.drain(..count).collect();
+        let results: Vec<Completion> = tests.iter().map(result_of).collect();
+        let want = Want {
+            tests: want,
+            control: 0,
+        };
+        let (settled, answer) = self.store.complete(&seat, &results, want).await.unwrap();
+        for (completion, word) in results.into_iter().zip(settled) {
+            if word == Settled::Stored {
+                self.done.push((seat.clone(), completion));
+            }
+        }
+        self.keep(worker, answer)
+    }
+
+    async fn complete_again(&mut self, pick: u32) -> Outcome {
+        let Some(chosen) = at(&self.done, pick) else {
+            return Ok(());
+        };
+        let (seat, completion) = self.done[chosen].clone();
+        let (settled, _) = self
+            .store
+            .complete(&seat, &[completion], Want::default())
+            .await
+            .unwrap();
+        if settled == [Settled::Already] {
+            Ok(())
+        } else {
+            Err(format!("{settled:?}"))
+        }
+    }
+
+    async fn complete_twice(&mut self, worker: usize) -> Outcome {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return Ok(());
+        };
+        let Some(test) = self.workers[worker].tests.pop() else {
+            return Ok(());
+        };
+        let first = result_of(&test);
+        let other = Completion {
+            result: b"other".to_vec(),
+            ..first.clone()
+        };
+        let batch = [first.clone(), first.clone(), other];
+        let (settled, _) = self.store.complete(&seat, &batch, Want::default()).await.unwrap();
+        use Settled::{Already, Closed, Lost, Stored};
+        match settled[..] {
+            [Stored, Already, Lost] => self.done.push((seat, first)),
+            [Closed | Lost, Lost, Lost] => {}
+            _ => return Err(format!("{settled:?}")),
+        }
+        Ok(())
+    }
+
+    async fn zombie_completes(&mut self, pick: u32) -> Outcome {
+        let Some(chosen) = at(&self.lost, pick) else {
+            return Ok(());
+        };
+        let (seat, test) = self.lost[chosen].clone();
+        let (settled, _) = self
+            .store
+            .complete(&seat, &[result_of(&test)], Want::default())
+            .await
+            .unwrap();
+        if settled == [Settled::Lost] {
+            Ok(())
+        } else {
+            Err(format!("{settled:?} for {test:?}"))
+        }
+    }
+
+    async fn zombie_retries(&mut self, pick: u32) -> Outcome {
+        let Some(chosen) = at(&self.lost, pick) else {
+            return Ok(());
+        };
+        let (seat, test) = self.lost[chosen].clone();
+        let before = Snapshot::read(&mut self.connection).await;
+        let job = JobRef::test(test.run, test.index, test.fence);
+        let retry = Retry {
+            run: test.run,
+            index: test.index,
+            fence: test.fence,
+            delay: HOUR,
+        };
+        self.store.retry(&seat, &[retry]).await.unwrap();
+        self.store
+            .hand_back(&seat, std::slice::from_ref(&job), HOUR)
+            .await
+            .unwrap();
+        self.store.extend(&seat, &job, HOUR).await.unwrap();
+        let after = Snapshot::read(&mut self.connection).await;
+        // The bell may ring: there may be work, and a ring promises nothing.
+        let same = before
+            .names()
+            .filter(|name| *name != "bell")
+            .all(|name| before.list(name) == after.list(name));
+        if same {
+            Ok(())
+        } else {
+            Err(format!("{test:?} changed something"))
+        }
+    }
+
+    async fn retry(&mut self, worker: usize, pick: u32, later: bool) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let Some(chosen) = at(&self.workers[worker].tests, pick) else {
+            return;
+        };
+        let test = self.workers[worker].tests.remove(chosen);
+        let delay = if later { HOUR } else { Duration::ZERO };
+        let retry = Retry {
+            run: test.run,
+            index: test.index,
+            fence: test.fence,
+            delay,
+        };
+        self.store.retry(&seat, &[retry]).await.unwrap();
+        self.lost.push((seat, test));
+    }
+
+    async fn hand_back(&mut self, worker: usize, jobs: usize, later: bool) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let count = jobs.min(self.workers[worker].tests.len());
+        let tests: Vec<ClaimedTest> = self.workers[worker].tests.drain(..count).collect();
+        let refs: Vec<JobRef> = tests
+            .iter()
+            .map(|test| JobRef::test(test.run, test.index, test.fence))
+            .collect();
+        let delay = if later { HOUR } else { Duration::ZERO };
+        self.store.hand_back(&seat, &refs, delay).await.unwrap();
+        self.lost.extend(tests.into_iter().map(|test| (seat.clone(), test)));
+    }
+
+    async fn hand_back_control(&mut self, worker: usize, later: bool) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let Some(control) = self.workers[worker].control.pop() else {
+            return;
+        };
+        let delay = if later { HOUR } else { Duration::ZERO };
+        let job = JobRef::control(control.job, control.fence);
+        self.store.hand_back(&seat, &[job], delay).await.unwrap();
+    }
+
+    async fn extend(&mut self, worker: usize, pick: u32) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let Some(chosen) = at(&self.workers[worker].tests, pick) else {
+            return;
+        };
+        let test = &self.workers[worker].tests[chosen];
+        let job = JobRef::test(test.run, test.index, test.fence);
+        self.store.extend(&seat, &job, HOUR).await.unwrap();
+    }
+
+    async fn reap(&mut self) -> Reaped {
+        let now = self.store.now_ms().await.unwrap().to_string();
+        let () = self
+            .ask(&["HSET", &self.key("reaper"), "tick", &now, "grace_until", "0"])
+            .await;
+        self.store.reap(HOUR).await.unwrap()
+    }
+
+    /// Stops renewing and is reaped. Its seat stays with it: it does not know, and goes on as a zombie.
+    async fn die(&mut self, worker: usize) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let () = self.ask(&["ZADD", &self.key("workers"), "XX", "1", &seat.worker]).await;
+        self.reap().await;
+        let tests = std::mem::take(&mut self.workers[worker].tests);
+        self.lost.extend(tests.into_iter().map(|test| (seat.clone(), test)));
+        self.workers[worker].control.clear();
+    }
+
+    async fn expire_job(&mut self, pick: u32) {
+        let leases: Vec<String> = self.ask(&["ZRANGE", &self.key("leases"), "0", "-1"]).await;
+        let Some(chosen) = at(&leases, pick) else { return };
+        let () = self.ask(&["ZADD", &self.key("leases"), "1", &leases[chosen]]).await;
+        self.reap().await;
+        for worker in &mut self.workers {
+            let Some(seat) = worker.seat.clone() else { continue };
+            let (expired, kept) = std::mem::take(&mut worker.tests)
+                .into_iter()
+                .partition(|test| format!("{}/{}", test.run, test.index) == leases[chosen]);
+            worker.tests = kept;
+            self.lost
+                .extend(Vec::into_iter(expired).map(|test| (seat.clone(), test)));
+        }
+    }
+
+    async fn heartbeat(&mut self, worker: usize) {
+        let runs: Vec<RunId> = self.runs.iter().map(|plan| plan.run).collect();
+        let name = format!("w{worker}");
+        self.store.heartbeat(&name, HOUR, "running", 1, &runs).await.unwrap();
+    }
+
+    async fn end_delays(&mut self) {
+        for name in ["delayed", "control"] {
+            let key = self.key(name);
+            let members: Vec<String> = self.ask(&["ZRANGE", &key, "0", "-1"]).await;
+            for member in members {
+                let () = self.ask(&["ZADD", &key, "1", &member]).await;
+            }
+        }
+    }
+
+    /// The first collection a worker believes to hold.
+    fn collection(&self, worker: usize) -> Option<(Seat, usize, RunId, u64)> {
+        let seat = self.workers[worker].seat.clone()?;
+        let jobs = self.workers[worker].control.iter().enumerate();
+        let mut collections = jobs.filter_map(|(at, control)| match control.job {
+            ControlJob::Collect(run) => Some((seat.clone(), at, run, control.fence)),
+            ControlJob::Notify(_) => None,
+        });
+        collections.next()
+    }
+
+    /// Fills one index, or all.
+    async fn fill(&mut self, worker: usize, pick: Option<u32>) {
+        let Some((seat, _, run, fence)) = self.collection(worker) else {
+            return;
+        };
+        let total = self.runs.iter().find(|plan| plan.run == run).unwrap().total;
+        let indices: Vec<u32> = (0..u32::try_from(total).unwrap()).collect();
+        let chosen = match pick {
+            Some(pick) => vec![indices[at(&indices, pick).unwrap()]],
+            None => indices,
+        };
+        let fillings: Vec<Filling> = chosen
+            .into_iter()
+            .map(|index| Filling {
+                index,
+                status: Status::Cancelled,
+                result: b"filled".to_vec(),
+            })
+            .collect();
+        self.store.fill(&seat, run, fence, &fillings).await.unwrap();
+    }
+
+    async fn collect(&mut self, worker: usize) {
+        let Some((seat, chosen, run, fence)) = self.collection(worker) else {
+            return;
+        };
+        let summary = format!("by {fence}");
+        let ended = RunState::Completed;
+        let answer = self
+            .store
+            .collect(&seat, run, fence, ended, &summary, Some("mail"), HOUR)
+            .await
+            .unwrap();
+        if !matches!(answer, testfleet_store::Collected::Incomplete { .. }) {
+            self.workers[worker].control.remove(chosen);
+        }
+    }
+
+    async fn settle_notification(&mut self, worker: usize, sent: bool) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let jobs = &self.workers[worker].control;
+        let Some(chosen) = jobs
+            .iter()
+            .position(|control| matches!(control.job, ControlJob::Notify(_)))
+        else {
+            return;
+        };
+        let control = self.workers[worker].control.remove(chosen);
+        let ControlJob::Notify(run) = control.job else { return };
+        let again = Delivery::Again {
+            delay: HOUR,
+            reason: "451".into(),
+        };
+        let delivery = if sent { Delivery::Sent } else { again };
+        self.store
+            .settle_notification(&seat, run, control.fence, &delivery)
+            .await
+            .unwrap();
+    }
+
+    /// All workers die, and a new one does what is left; nothing helps it but the transitions themselves.
+    pub async fn drive_to_the_end(&mut self) -> Outcome {
+        for worker in 0..WORKERS {
+            self.die(worker).await;
+        }
+        self.register(WORKERS).await;
+        self.check().await?;
+        for _ in 0..PATIENCE {
+            self.end_delays().await;
+            self.claim(WORKERS, Want { tests: 3, control: 1 }).await?;
+            self.complete(WORKERS, 3, 0).await?;
+            self.fill(WORKERS, None).await;
+            self.collect(WORKERS).await;
+            self.settle_notification(WORKERS, true).await;
+            self.check().await?;
+            if self.all_ended().await {
+                return self.check_the_end().await;
+            }
+        }
+        Err("runs do not end".into())
+    }
+
+    async fn all_ended(&mut self) -> bool {
+        let runs: Vec<(RunId, bool)> = self
+            .runs
+            .iter()
+            .map(|plan| plan.run)
+            .zip(self.activated.clone())
+            .collect();
+        for (run, activated) in runs {
+            let state = self.store.run_view(run).await.unwrap().unwrap().state;
+            if activated && !state.is_terminal() {
+                return false;
+            }
+        }
+        let waiting: usize = self.ask(&["ZCARD", &self.key("control")]).await;
+        waiting == 0
+    }
+
+    async fn check_the_end(&mut self) -> Outcome {
+        // What was never activated is swept away.
+        let staged: Vec<RunId> = self.runs.iter().map(|plan| plan.run).collect();
+        for run in staged {
+            let () = self
+                .ask(&["ZADD", &self.key("deadlines"), "XX", "1", &run.to_string()])
+                .await;
+        }
+        self.store.sweep(HOUR).await.unwrap();
+        let left = self.store.deregister(&format!("w{WORKERS}")).await.unwrap();
+        if left != 0 {
+            return Err(format!("the last worker still holds {left} jobs"));
+        }
+        let now = Snapshot::read(&mut self.connection).await;
+        invariant::check_nothing_left(&now)
+    }
+}
