@@ -45,6 +45,9 @@ pub enum StoreErrorKind {
     Defect,
 }
 
+/// What a server that wants a password says, before it hangs up, to a command of more than ten words (every script).
+const LONG_WITHOUT_PASSWORD: &str = "unauthenticated multibulk length";
+
 /// Error codes that mean "not now". The library has no kinds of its own for most of them.
 const NOT_NOW: &[&str] = &[
     "LOADING",
@@ -71,7 +74,8 @@ impl StoreError {
     }
 
     /// Whether the connection that gave this error must not be used again: one that broke, that timed out (its
-    /// answers are out of step with our calls) or that leads to a server which has become a replica.
+    /// answers are out of step with our calls), that leads to a server which has become a replica, or that the server
+    /// does not trust.
     pub(crate) fn spoils_connection(&self) -> bool {
         match self {
             Self::Server { source, .. } => {
@@ -79,6 +83,7 @@ impl StoreError {
                     || source.is_timeout()
                     || source.is_unrecoverable_error()
                     || matches!(source.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly))
+                    || classify(source) == StoreErrorKind::Unauthorised
             }
             Self::ConnectTimeout { .. } => true,
             Self::Answer { .. } | Self::Url(_) => false,
@@ -89,7 +94,10 @@ impl StoreError {
 fn classify(error: &RedisError) -> StoreErrorKind {
     let code = error.code().unwrap_or_default();
     let detail = error.detail().unwrap_or_default();
-    if matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM") || error.kind() == ErrorKind::AuthenticationFailed {
+    if matches!(code, "NOAUTH" | "WRONGPASS" | "NOPERM")
+        || error.kind() == ErrorKind::AuthenticationFailed
+        || detail.contains(LONG_WITHOUT_PASSWORD)
+    {
         return StoreErrorKind::Unauthorised;
     }
     if NOT_NOW.contains(&code) || detail.contains("max number of clients") {

@@ -6,12 +6,15 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod activate;
+mod allow_oom;
+mod bell;
 mod cancel;
 mod claim;
 mod collect;
 mod complete;
 mod configuration;
 mod create;
+mod error_kind;
 mod extend;
 mod fill;
 mod hand_back;
