@@ -141,20 +141,26 @@ impl Store {
         if let Some(found) = self.current() {
             return Ok(found);
         }
-        let _only_one_connects = self.inner.connecting.lock().await;
-        if let Some(found) = self.current() {
-            return Ok(found);
-        }
-        let connecting = self
-            .inner
-            .client
-            .get_multiplexed_async_connection_with_config(&self.inner.config);
-        let connection = tokio::time::timeout(self.inner.connect_timeout, connecting)
+        // One limit for waiting and connecting: during an outage callers would else wait for each other in a row.
+        tokio::time::timeout(self.inner.connect_timeout, self.connect(call))
             .await
             .map_err(|_| StoreError::ConnectTimeout {
                 call,
                 waited_ms: self.inner.connect_timeout.as_millis(),
             })?
+    }
+
+    /// Connects, one caller at a time; the others find the connection that the first one made.
+    async fn connect(&self, call: &'static str) -> Result<(MultiplexedConnection, u64), StoreError> {
+        let _only_one_connects = self.inner.connecting.lock().await;
+        if let Some(found) = self.current() {
+            return Ok(found);
+        }
+        let connection = self
+            .inner
+            .client
+            .get_multiplexed_async_connection_with_config(&self.inner.config)
+            .await
             .map_err(|source| StoreError::Server { call, source })?;
         let mut current = self
             .inner

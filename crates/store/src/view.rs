@@ -65,6 +65,8 @@ pub struct QueueView {
     pub in_flight_count: u64,
     /// Runs set aside because their endpoint has no room.
     pub parked: Vec<WaitingRun>,
+    /// Number of those runs.
+    pub parked_count: u64,
     /// Tests waiting for a retry, soonest first.
     pub delayed: Vec<TimedJob>,
     /// Number of those tests.
@@ -317,23 +319,24 @@ impl Store {
             dead_count,
         ): (Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64) =
             self.query_all("ZRANGE", &pipeline).await?;
-        let mut parked = Vec::new();
+        let (mut parked, mut parked_count) = (Vec::new(), 0);
         for endpoint in self.endpoint_names().await? {
-            let mut command = cmd("ZRANGE");
-            command
-                .arg(keys.endpoint_part(&endpoint, "parked"))
-                .arg(0)
-                .arg(last)
-                .arg("WITHSCORES");
-            let runs: Scored = self.query("ZRANGE", &command).await?;
+            let key = keys.endpoint_part(&endpoint, "parked");
+            let mut pipeline = pipe();
+            pipeline.cmd("ZRANGE").arg(&key).arg(0).arg(last).arg("WITHSCORES");
+            pipeline.cmd("ZCARD").arg(&key);
+            let (runs, count): (Scored, u64) = self.query_all("ZRANGE", &pipeline).await?;
             parked.extend(runs);
+            parked_count += count;
         }
+        parked.truncate(limit);
         Ok(QueueView {
             ready: self.waiting_runs(ready).await?,
             ready_count,
             in_flight: self.held_jobs(leases).await?,
             in_flight_count,
             parked: self.waiting_runs(parked).await?,
+            parked_count,
             delayed: timed(delayed),
             delayed_count,
             control: timed(control),

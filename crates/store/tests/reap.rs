@@ -242,6 +242,42 @@ async fn a_job_missing_from_its_workers_list_comes_back_by_its_hard_deadline() {
     assert_eq!(bench.claim_one(&bench.seat("w2").await).await.index, 0);
 }
 
+/// F32: who holds what is lost. Results of the old holders are too late, but every test is run again.
+#[tokio::test]
+async fn jobs_without_owner_go_back_to_the_queue_once() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 5).limit(4)).await;
+    let seat = bench.seat("w1").await;
+    let held = bench.claim(&seat, 4).await;
+    bench.complete(&seat, &held[..1]).await;
+    let delay = Duration::from_secs(3600);
+    let retry = Retry {
+        run,
+        index: 1,
+        fence: held[1].fence,
+        delay,
+    };
+    bench.store.retry(&seat, &[retry]).await.unwrap();
+    let () = bench.ask(&["DEL", &bench.store.keys().run_part(run, "owners")]).await;
+    // Leases of every kind: done, delayed, lost, and one that was never claimed.
+    for index in 0..5 {
+        let () = bench
+            .ask(&["ZADD", &bench.key("leases"), "1", &format!("{run}/{index}")])
+            .await;
+    }
+    bench.expire_worker("w1").await;
+    bench.reap().await;
+    bench.reap().await;
+    let look = bench.look().await;
+    assert_eq!(
+        (&look["endpoint:api:slots"], &look["leases"]),
+        (&Value::Null, &Value::Null)
+    );
+    let mut again = tests_of(&bench.claim(&bench.seat("w2").await, 9).await);
+    again.sort_unstable();
+    assert_eq!(again, [(1, 2), (1, 3), (1, 4)]);
+}
+
 /// F27: completed just before.
 #[tokio::test]
 async fn a_test_that_was_completed_meanwhile_is_not_run_again() {

@@ -110,6 +110,31 @@ async fn a_collection_that_was_lost_is_queued_again() {
     bench.claim_control(&bench.seat("w1").await).await;
 }
 
+/// F32: neither the reaper nor anybody else would find it.
+#[tokio::test]
+async fn a_collection_whose_holder_has_no_lease_is_queued_again() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 1)).await;
+    bench.store.cancel(run).await.unwrap();
+    let dead = bench.seat("w1").await;
+    let old = bench.claim_control(&dead).await;
+    let () = bench
+        .ask(&[
+            "DEL",
+            &bench.key("leases"),
+            &bench.key("workers"),
+            &bench.key("worker:w1:jobs"),
+        ])
+        .await;
+    bench.expire_run(run).await;
+    assert_eq!(bench.sweep().await.requeued, 1);
+    assert_eq!(
+        bench.fill(&dead, run, old.fence, &[0]).await,
+        testfleet_store::Filled::Lost
+    );
+    bench.claim_control(&bench.seat("w2").await).await;
+}
+
 /// A collector that died: the reaper brings the job back, the sweeper keeps watching.
 #[tokio::test]
 async fn a_collecting_run_whose_collector_died_is_collected_by_another() {

@@ -3,7 +3,7 @@
 -- stayed alive can renew; they did nothing wrong.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases workers worker
+-- Keys: run run:owners run:results run:tries run:again ready clock endpoint:parked endpoint:slots leases workers worker
 --   worker:jobs delayed control control:attempts control:owners bell reaper
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
@@ -23,6 +23,17 @@ redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace
 if now < grace_until then return { 'waiting', grace_until - now } end
 
 local jobs_taken, workers_lost = 0, 0
+-- A job without owner: nothing of ours leaves one, but a server may lose a key, and no test may be lost with it.
+local function adopt(run, index, job)
+  local state, endpoint, next_index = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next'))
+  if not state then return end
+  if redis.call('SREM', endpoint_key(endpoint, 'slots'), job) == 1 then unpark(endpoint, 1) end
+  if not is_open(state) or tonumber(index) >= tonumber(next_index) then return end
+  if redis.call('HEXISTS', run_key(run, 'results'), index) == 1 then return end
+  if redis.call('ZSCORE', key('delayed'), job) or redis.call('LPOS', run_key(run, 'again'), index) then return end
+  redis.call('LPUSH', run_key(run, 'again'), index)
+  place(run, endpoint)
+end
 -- Takes a job from its holder, whoever that is, or only from `worker`. Answers whether it was taken.
 local function take(job, worker)
   jobs_taken = jobs_taken + 1
@@ -33,6 +44,7 @@ local function take(job, worker)
   local owner = read_owner(held)
   if not owner then
     redis.call('ZREM', key('leases'), job)
+    if run then adopt(run, index, job) end
     return false
   end
   if worker and owner.worker ~= worker then return false end

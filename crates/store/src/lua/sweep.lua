@@ -4,7 +4,7 @@
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:config run:tests run:again run:owners ready clock endpoint endpoint:parked endpoint:slots control
---   control:owners deadlines bell runs sweeper dead dead:jobs
+--   control:owners leases deadlines bell runs sweeper dead dead:jobs
 -- ARGV: 1 retention ms of a submission that was abandoned, and of jobs given up
 -- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten)
 --@include keys
@@ -21,7 +21,10 @@ for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 
     late = late + 1
   elseif state == 'collecting' then
     local job = 'collect:' .. run
-    if redis.call('HEXISTS', key('control:owners'), job) == 0 and not redis.call('ZSCORE', key('control'), job) then
+    -- A holder without a lease is one that nobody would take it from.
+    local held = redis.call('HEXISTS', key('control:owners'), job) == 1 and redis.call('ZSCORE', key('leases'), job)
+    if not held and not redis.call('ZSCORE', key('control'), job) then
+      redis.call('HDEL', key('control:owners'), job)
       redis.call('ZADD', key('control'), whole(now), job)
       ring()
       requeued = requeued + 1
