@@ -11,7 +11,7 @@ use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_con
 use testfleet_store::view::RunView;
 use testfleet_store::{Store, StoreOptions};
 use testfleet_stub::{Call, Stub, StubHandle, StubSettings};
-use testfleet_testkit::{TestRedis, WAIT_BOUND, wait_for};
+use testfleet_testkit::{TestRedis, TestRedisOptions, WAIT_BOUND, wait_for};
 
 use crate::ended::Ended;
 use crate::mailbox::Mailbox;
@@ -28,6 +28,8 @@ pub struct FleetOptions {
     pub variables: Vec<(String, String)>,
     /// What the stub is started with.
     pub stub: StubSettings,
+    /// How the server is started.
+    pub redis: TestRedisOptions,
 }
 
 impl Default for FleetOptions {
@@ -37,6 +39,7 @@ impl Default for FleetOptions {
             stop_grace: Duration::from_secs(10),
             variables: Vec::new(),
             stub: StubSettings::default(),
+            redis: TestRedisOptions::default().append_only(),
         }
     }
 }
@@ -56,6 +59,14 @@ impl FleetOptions {
     pub fn latency(mut self, latency: Duration) -> Self {
         let ms = u64::try_from(latency.as_millis()).expect("a latency of some seconds");
         self.stub.behaviour.latency = testfleet_stub::Latency { min_ms: ms, max_ms: ms };
+        self
+    }
+
+    /// With a server that has written everything to disk before it answers. The default flushes once a second and, while
+    /// a flush takes its time, keeps what it acknowledged in memory for up to 2 s.
+    #[must_use]
+    pub fn flushed_at_once(mut self) -> Self {
+        self.redis = self.redis.setting("appendfsync", "always");
         self
     }
 
@@ -85,7 +96,7 @@ impl Fleet {
     /// A fleet without workers.
     #[must_use]
     pub fn start(options: FleetOptions) -> Self {
-        let redis = TestRedis::persistent();
+        let redis = options.redis.clone().start();
         let stub = Stub::start(options.stub.clone()).expect("a stub on a free port");
         let directory = tempfile::tempdir().expect("a temporary directory");
         Self {
