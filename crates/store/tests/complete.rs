@@ -395,3 +395,47 @@ async fn captured_values_of_a_refused_result_are_not_kept() {
     let kept: Option<String> = bench.ask(&["HGET", &bench.store.keys().run(run), "captured"]).await;
     assert_eq!(kept, None);
 }
+
+/// F04: a client that is cut off after any number of bytes has stored its result and queued the collection, or neither.
+#[tokio::test]
+async fn a_call_that_is_cut_off_has_happened_wholly_or_not_at_all() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 1)).await;
+    let seat = bench.seat("w1").await;
+    let test = bench.claim_one(&seat).await;
+    let script = &testfleet_store::script::COMPLETE;
+    let _: String = bench.ask(&["SCRIPT", "LOAD", script.code()]).await;
+    let (epoch, fence, run_id) = (seat.epoch.to_string(), test.fence.to_string(), run.to_string());
+    let mut call = deadpool_redis::redis::cmd("EVALSHA");
+    call.arg(&[
+        script.hash(),
+        "1",
+        bench.store.keys().root(),
+        "w1",
+        &epoch,
+        "0",
+        "0",
+        "1",
+    ]);
+    call.arg(&[&run_id, "", "1", "0", &fence, "Pass", "", "the result"]);
+    let bytes = call.get_packed_command();
+    let before = bench.look().await;
+    let send = |bytes: &[u8]| {
+        use std::io::Write;
+        let mut socket = std::os::unix::net::UnixStream::connect(bench.redis.socket()).unwrap();
+        socket.write_all(bytes).unwrap();
+    };
+    for cut in 0..bytes.len() {
+        send(&bytes[..cut]);
+    }
+    assert_eq!(bench.look().await, before);
+    send(&bytes);
+    testfleet_testkit::wait_for("the whole call", async || {
+        (bench.state(run).await == RunState::Collecting).then_some(())
+    })
+    .await;
+    let look = bench.look().await;
+    assert_eq!(look["run:R1:results"], json!({"0": "the result"}));
+    assert_eq!(look["control"], json!({"zset": [["collect:R1", "T"]]}));
+    assert_eq!(look["leases"], Value::Null);
+}

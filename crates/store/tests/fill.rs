@@ -107,6 +107,19 @@ async fn filling_some_says_how_many_are_left() {
     );
 }
 
+/// F03
+#[tokio::test]
+async fn an_index_that_the_run_does_not_have_is_not_filled() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 2)).await;
+    bench.store.cancel(run).await.unwrap();
+    let seat = bench.seat("w1").await;
+    let fence = bench.claim_control(&seat).await.fence;
+    let before = bench.look().await;
+    assert_eq!(bench.fill(&seat, run, fence, &[2, 9]).await, Filled::Filled { left: 2 });
+    assert_eq!(bench.look().await, before);
+}
+
 /// F67
 #[tokio::test]
 async fn freed_slots_wake_what_is_parked_and_ring() {

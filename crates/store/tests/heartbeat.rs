@@ -87,3 +87,24 @@ async fn runs_that_are_closed_are_named_and_no_others() {
         .unwrap();
     assert!(matches!(beat, Heartbeat::Ok { closed, .. } if closed == [cancelled, gone]));
 }
+
+/// F24, F25, F36: no setting has to be longer than the longest test; what was claimed and not begun is renewed too.
+#[tokio::test]
+async fn a_test_that_takes_twenty_leases_stays_with_a_worker_that_renews() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 1)).await;
+    let seat = bench.seat("w1").await;
+    let held = bench.claim(&seat, 1).await;
+    for _ in 0..20 {
+        bench.expire_worker("w1").await;
+        let beat = bench.store.heartbeat("w1", WORKER_LEASE, "running", 1, &[]).await;
+        assert!(matches!(beat.unwrap(), Heartbeat::Ok { .. }));
+        let nothing = testfleet_store::Reaped::Reaped {
+            workers: 0,
+            jobs: 0,
+            more: false,
+        };
+        assert_eq!(bench.reap().await, nothing);
+    }
+    assert_eq!(bench.complete(&seat, &held).await, [testfleet_store::Settled::Stored]);
+}

@@ -10,6 +10,7 @@ mod allow_oom;
 mod bell;
 mod cancel;
 mod claim;
+mod clock;
 mod collect;
 mod complete;
 mod configuration;

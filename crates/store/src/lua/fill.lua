@@ -17,9 +17,11 @@ if not state then return { 'unknown' } end
 if state ~= 'collecting' then return { 'closed', state } end
 if not holds(redis.call('HGET', key('control:owners'), 'collect:' .. run), worker, ARGV[3]) then return { 'lost' } end
 local freed = 0
+total = tonumber(total)
 for at = 4, #ARGV, 3 do
   local index, status = ARGV[at], ARGV[at + 1]
-  if redis.call('HSETNX', run_key(run, 'results'), index, ARGV[at + 2]) == 1 then
+  -- An index that the run does not have would bring the countdown below zero.
+  if tonumber(index) < total and redis.call('HSETNX', run_key(run, 'results'), index, ARGV[at + 2]) == 1 then
     local owner = read_owner(redis.call('HGET', run_key(run, 'owners'), index))
     if owner then
       free(run, index, owner.worker, endpoint)
@@ -33,4 +35,4 @@ for at = 4, #ARGV, 3 do
 end
 unpark(endpoint, freed)
 if freed > 0 and redis.call('ZCARD', key('ready')) > 0 then ring() end
-return { 'filled', write_countdown(run, tonumber(total)) }
+return { 'filled', write_countdown(run, total) }

@@ -37,7 +37,7 @@ pub const DAMAGES: &[(&str, &str)] = &[
     ("HSET run:R0 state queued", "back"),
     ("DEL endpoint:shared:parked", "neither"),
     ("ZADD ready 0 R1", "both"),
-    ("HSET run:R1:results 0 x", "places"),
+    ("HSET run:R1:results 0 x", "still held"),
     ("LPUSH bell 1 1", "bell"),
 ];
 
@@ -199,6 +199,10 @@ fn check_places(
         let prefix = (0..results.len()).all(|index| results.contains_key(&index.to_string()));
         hold!(prefix, "the results of {run} are {:?}", results.keys());
         hold!(next <= results.len() + 1, "{run} gave test {next} out of turn");
+    }
+    for index in results.keys() {
+        let held = owners.contains(index) || delayed.contains(&format!("{run}/{index}"));
+        hold!(!held, "{run}/{index} has its result and is still held or delayed");
     }
     if !open {
         return Ok(());

@@ -154,9 +154,9 @@ fn one(draw: &mut Draw) -> Step {
         81..82 => Step::DeadlinePasses { pick },
         82..83 => Step::Sweep,
         83..88 => Step::DelaysEnd,
-        88..91 => Step::Fill { worker, pick },
-        91..95 => Step::Collect { worker },
-        95..98 => Step::Settle { worker, sent: later },
+        88..93 => Step::Fill { worker, pick },
+        93..96 => Step::Collect { worker },
+        96..99 => Step::Settle { worker, sent: later },
         _ => Step::ScriptsForgotten,
     }
 }
