@@ -1,7 +1,7 @@
 //! How far a run is, on standard error: a bar where somebody watches, else a line now and then.
 //!
-//! Lines are bounded: one whenever another tenth of the tests is done, but no two within [`SHORTEST_GAP`]; and one
-//! every [`LONGEST_GAP`] while tests are slow. The numbers are those of the store's view of the run.
+//! Lines are bounded: one whenever another tenth of the tests is done, but no two within two
+//! seconds; and one every half minute while tests are slow. The numbers are those of the store's view of the run.
 
 use std::time::Duration;
 
@@ -45,9 +45,9 @@ impl Progress {
         match self {
             Self::Quiet => {}
             Self::Bar(bar) => {
+                bar.set_message(tally(seen));
                 bar.set_length(u64::from(seen.total));
                 bar.set_position(u64::from(seen.done));
-                bar.set_message(tally(seen));
             }
             Self::Lines(lines) => {
                 if let Some(line) = lines.next(seen, elapsed) {

@@ -59,7 +59,7 @@ fn text(view: &QueueView, now: i64) -> String {
     let counts = [
         ("ready", view.ready_count, "runs that workers can claim from"),
         ("in flight", view.in_flight_count, "jobs that workers hold"),
-        ("parked", view.parked.len() as u64, "runs whose endpoint has no room"),
+        ("parked", view.parked_count, "runs whose endpoint has no room"),
         ("delayed", view.delayed_count, "tests that wait for another attempt"),
         ("control", view.control_count, "collections and notifications that wait"),
         ("dead", view.dead_count, "jobs given up"),
@@ -77,10 +77,14 @@ fn text(view: &QueueView, now: i64) -> String {
             let _ = write!(text, "\n{title}{cut}\n{rows}");
         }
     };
-    let parked = view.parked.len() as u64;
     list("Ready", view.ready.len(), view.ready_count, table(&view.ready, WAITING));
     list("In flight", view.in_flight.len(), view.in_flight_count, held(view, now));
-    list("Parked", view.parked.len(), parked, table(&view.parked, WAITING));
+    list(
+        "Parked",
+        view.parked.len(),
+        view.parked_count,
+        table(&view.parked, WAITING),
+    );
     list(
         "Delayed",
         view.delayed.len(),
