@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use testfleet_store::{Heartbeat, Store};
 use tracing::{info, warn};
 
+use crate::health::Part;
 use crate::holding::{HeldJob, Holdings, Stopped};
 use crate::pump::Execute;
 use crate::worker::Identity;
@@ -44,6 +45,7 @@ impl<E: Execute> Heart<E> {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
+            self.identity.health.tick(Part::Heartbeat);
             self.beat_once().await;
         }
     }
@@ -63,6 +65,7 @@ impl<E: Execute> Heart<E> {
         let answer = tokio::time::timeout(self.until_letting_go().max(options.heartbeat), call).await;
         match answer {
             Ok(Ok(Heartbeat::Ok { closed, .. })) => {
+                self.identity.health.answered();
                 if self.let_go {
                     info!("the lease is renewed again");
                 }

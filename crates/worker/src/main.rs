@@ -1,16 +1,18 @@
 //! `testfleet-worker`: claims jobs from Redis, executes them, and stops when told to.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use testfleet_bootstrap::server_check::{CheckOptions, ServerCheckError, check_url};
 use testfleet_bootstrap::settings::{RedisSettings, SecretUrl, Settings, Sources};
 use testfleet_bootstrap::shutdown::Shutdown;
 use testfleet_bootstrap::{logging, tls};
 use testfleet_model::ExitCode as Exit;
 use testfleet_store::{Store, StoreOptions};
-use testfleet_worker::{Worker, WorkerHandle, WorkerOptions};
+use testfleet_worker::probe::{self, ask};
+use testfleet_worker::{Health, Question, Verdict, Worker, WorkerHandle, WorkerOptions};
 use tracing::{info, warn};
 
 /// How long a server that cannot be reached is waited for at the start: it may be starting too.
@@ -42,6 +44,19 @@ struct Arguments {
     /// What is logged, such as info or testfleet_worker=debug [default: info]
     #[arg(long, value_name = "DIRECTIVE")]
     log: Option<String>,
+    /// Without one: work.
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Action {
+    /// Ask the worker that runs with these settings how it is, at worker.health_listen: 0 for well, 1 for not well
+    Healthcheck {
+        /// Ask whether it takes work, instead of whether it should be restarted
+        #[arg(long)]
+        ready: bool,
+    },
 }
 
 const EXAMPLE: &str =
@@ -49,10 +64,15 @@ const EXAMPLE: &str =
 
 fn main() -> ExitCode {
     tls::install_crypto_provider();
-    let settings = match Settings::load(sources(Arguments::parse())) {
+    let arguments = Arguments::parse();
+    let action = arguments.action;
+    let settings = match Settings::load(sources(arguments)) {
         Ok(settings) => settings,
         Err(problems) => return stop(Exit::Usage, &problems.to_string()),
     };
+    if let Some(Action::Healthcheck { ready }) = action {
+        return healthcheck(&settings, if ready { Question::Ready } else { Question::Live });
+    }
     if let Err(problem) = logging::init(&settings.log) {
         return stop(Exit::Usage, &problem.to_string());
     }
@@ -108,6 +128,13 @@ async fn run(settings: &Settings) -> ExitCode {
         Ok(listener) => listener,
         Err(problem) => return stop(Exit::Internal, &format!("could not listen for signals: {problem}")),
     };
+    let health = Arc::new(Health::new(settings));
+    if let Some(address) = settings.worker.health_listen {
+        match probe::serve(address, Arc::clone(&health)) {
+            Ok(address) => info!(%address, "answering health probes"),
+            Err(problem) => return stop(Exit::Usage, &problem.to_string()),
+        }
+    }
     tokio::select! {
         checked = wait_for_server(url, &settings.redis) => {
             if let Err(problem) = checked {
@@ -126,7 +153,7 @@ async fn run(settings: &Settings) -> ExitCode {
         Ok(store) => store,
         Err(problem) => return stop(Exit::Usage, &problem.to_string()),
     };
-    let mut worker = Worker::new(store, options).start();
+    let mut worker = Worker::new(store, options).watched_by(health).start();
     info!(redis = %url.masked(), prefix = %settings.redis.prefix, "working");
     let stopped = follow(&mut worker, &shutdown).await;
     if stopped.failed {
@@ -134,6 +161,23 @@ async fn run(settings: &Settings) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Asks a running worker and says what it says: one line, and 0 or 1.
+fn healthcheck(settings: &Settings, question: Question) -> ExitCode {
+    let Some(address) = settings.worker.health_listen else {
+        return stop(
+            Exit::Usage,
+            "no worker can be asked: set worker.health_listen, in the settings of the worker too",
+        );
+    };
+    let (line, code) = match ask(address, question) {
+        Ok(Verdict::Green) => ("ok".to_owned(), ExitCode::SUCCESS),
+        Ok(Verdict::Red(reason)) => (reason, ExitCode::FAILURE),
+        Err(problem) => (format!("nobody answers at {address}: {problem}"), ExitCode::FAILURE),
+    };
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{line}\n").as_bytes());
+    code
 }
 
 /// Passes the stages of a shutdown on until the worker has ended.

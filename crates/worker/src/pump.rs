@@ -20,6 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::backoff::Backoff;
 use crate::clock::ServerClock;
+use crate::health::Part;
 use crate::holding::{HeldJob, Holdings, Stopped};
 use crate::lookout::Lookout;
 use crate::worker::Identity;
@@ -129,6 +130,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
     pub(crate) async fn run(mut self) -> Drained {
         let mut next_ask = Instant::now();
         while !self.drain.is_cancelled() && !self.abort.is_cancelled() {
+            self.identity.health.tick(Part::Pump);
             let room = self.room();
             let mut finished = Finished::default();
             let mut ask = false;
@@ -140,6 +142,8 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 Some(ended) = self.controls.join_next_with_id() => self.end_control(ended, &mut finished),
                 () = self.lookout.rung(), if room.tests > 0 => ask = true,
                 () = tokio::time::sleep_until(next_ask), if room.tests > 0 || room.control > 0 => ask = true,
+                // A full pump has nothing to ask and is alive all the same.
+                () = tokio::time::sleep(POLL) => {}
             }
             if finished.is_empty() && !ask {
                 continue;
@@ -290,6 +294,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
             let asked_at = std::time::Instant::now();
             match self.store.complete(&self.seat, completions, want).await {
                 Ok((settled, answer)) => {
+                    self.identity.health.answered();
                     self.report(completions, &settled, backoff.failures());
                     return self.take(answer, want, asked_at).await;
                 }
@@ -451,6 +456,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
 
     /// Waits before the next try. Answers false when the worker is told to abort meanwhile.
     async fn wait_out(&self, call: &str, error: &StoreError, backoff: &mut Backoff) -> bool {
+        self.identity.health.tick(Part::Pump);
         let delay = match error.kind() {
             StoreErrorKind::Unavailable => backoff.next(),
             StoreErrorKind::Unauthorised | StoreErrorKind::Defect => backoff.next().max(Duration::from_secs(1)),
@@ -471,6 +477,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
         let deadline = Instant::now() + self.identity.options.stop_grace.mul_f64(1.0 - HAND_BACK_SHARE);
         let mut handed_back = 0;
         while !self.tests.is_empty() || !self.controls.is_empty() {
+            self.identity.health.tick(Part::Pump);
             let mut finished = Finished::default();
             tokio::select! {
                 biased;
@@ -484,6 +491,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                         break;
                     }
                 }
+                () = tokio::time::sleep(POLL) => {}
             }
             if !finished.is_empty() {
                 self.turn(finished, false).await;

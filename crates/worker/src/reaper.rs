@@ -9,6 +9,7 @@ use std::time::Duration;
 use testfleet_store::{Reaped, Store, StoreError};
 use tracing::{debug, warn};
 
+use crate::health::Part;
 use crate::worker::Identity;
 
 /// Ticks until it is dropped.
@@ -17,6 +18,7 @@ pub(crate) async fn run(store: Store, identity: Arc<Identity>) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
+        identity.health.tick(Part::Reaper);
         match run_once(&store, identity.options.lease).await {
             Ok((0, 0)) => {}
             Ok((workers, jobs)) => warn!(workers, jobs, "took jobs of lost workers back"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use testfleet_store::{Store, Swept};
 use tracing::{debug, info};
 
+use crate::health::Part;
 use crate::worker::Identity;
 
 /// Ticks until it is dropped.
@@ -15,6 +16,7 @@ pub(crate) async fn run(store: Store, identity: Arc<Identity>) {
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
+        identity.health.tick(Part::Sweeper);
         match store.sweep(identity.options.retention).await {
             Ok(swept) if swept == Swept::default() => {}
             Ok(Swept {

@@ -1,7 +1,6 @@
 //! Starting and stopping a worker: its loops, who holds their handles, and which of them ends when.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use testfleet_bootstrap::host::host_name;
@@ -14,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::backoff::Backoff;
 use crate::delivery::Courier;
 use crate::executor::TestExecutor;
+use crate::health::{Health, Part};
 use crate::heartbeat::Heart;
 use crate::holding::Holdings;
 use crate::lookout::Lookout;
@@ -27,16 +27,16 @@ pub(crate) struct Identity {
     /// New at every start, so that two workers of one name are never taken for each other.
     pub(crate) worker: String,
     pub(crate) options: WorkerOptions,
-    draining: AtomicBool,
+    pub(crate) health: Arc<Health>,
 }
 
 impl Identity {
-    fn new(options: WorkerOptions) -> Self {
+    fn new(options: WorkerOptions, health: Arc<Health>) -> Self {
         let worker = uuid::Uuid::now_v7().simple().to_string();
         Self {
             worker,
             options,
-            draining: AtomicBool::new(false),
+            health,
         }
     }
 
@@ -54,7 +54,7 @@ impl Identity {
 
     /// What operators are shown.
     pub(crate) fn state(&self) -> &'static str {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.health.is_draining() {
             "draining"
         } else {
             "running"
@@ -67,6 +67,7 @@ pub struct Worker<E> {
     store: Store,
     options: WorkerOptions,
     executor: E,
+    health: Arc<Health>,
 }
 
 /// How a worker ended.
@@ -83,11 +84,7 @@ impl Worker<TestExecutor> {
     #[must_use]
     pub fn new(store: Store, options: WorkerOptions) -> Self {
         let executor = TestExecutor::new(store.clone(), &options);
-        Self {
-            store,
-            options,
-            executor,
-        }
+        Self::with_executor(store, options, executor)
     }
 }
 
@@ -99,7 +96,15 @@ impl<E: Execute> Worker<E> {
             store,
             options,
             executor,
+            health: Arc::new(Health::unwatched()),
         }
+    }
+
+    /// Leaves its state in `health`, for probes. A worker that nobody probes needs none.
+    #[must_use]
+    pub fn watched_by(mut self, health: Arc<Health>) -> Self {
+        self.health = health;
+        self
     }
 
     /// Starts it on the current tokio runtime. It reconnects without limit, so it may start before its server does.
@@ -158,8 +163,9 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
         store,
         options,
         executor,
+        health,
     } = worker;
-    let identity = Arc::new(Identity::new(options));
+    let identity = Arc::new(Identity::new(options, health));
     let Some(seat) = first_seat(&identity, &store, &drain).await else {
         return Stopped::default();
     };
@@ -202,10 +208,12 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
     let drained = loop {
         tokio::select! {
             ended = &mut pumping => break ended,
-            () = drain.cancelled(), if !identity.draining.load(Ordering::Relaxed) => {
-                identity.draining.store(true, Ordering::Relaxed);
+            () = drain.cancelled(), if !identity.health.is_draining() => {
+                identity.health.drain();
                 info!(worker.id = %identity.worker, "draining: no further claims");
                 loops.abort_all();
+                identity.health.ended(Part::Reaper);
+                identity.health.ended(Part::Sweeper);
             }
             Some(ended) = loops.join_next() => {
                 if !drain.is_cancelled() {
@@ -226,6 +234,8 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
         }
     };
     heartbeat.abort();
+    identity.health.ended(Part::Pump);
+    identity.health.ended(Part::Heartbeat);
     let drained = drained.unwrap_or_else(|error| {
         error!(%error, "the pump ended unexpectedly");
         failed = true;
@@ -246,7 +256,10 @@ async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToke
     let mut backoff = Backoff::default();
     loop {
         match identity.register(store).await {
-            Ok(seat) => return Some(seat),
+            Ok(seat) => {
+                identity.health.registered();
+                return Some(seat);
+            }
             Err(error) => {
                 let delay = backoff.next();
                 warn!(%error, failures = backoff.failures(), "could not register; trying again");

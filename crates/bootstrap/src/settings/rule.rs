@@ -1,6 +1,6 @@
 //! What single texts must look like: the rules that are more than a type and a range.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use deadpool_redis::redis::IntoConnectionInfo;
 use tracing_subscriber::EnvFilter;
@@ -62,6 +62,12 @@ pub(super) fn prefix(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("expected 1 to 32 of the characters A-Z a-z 0-9 _ . -".to_owned())
+}
+
+pub(super) fn socket_address(text: &str) -> Result<(), String> {
+    text.parse::<SocketAddr>()
+        .map(|_| ())
+        .map_err(|_| "expected an address and a port, such as 127.0.0.1:9464 or [::]:9464".to_owned())
 }
 
 pub(super) fn worker_id(text: &str) -> Result<(), String> {

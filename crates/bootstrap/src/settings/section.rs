@@ -1,5 +1,6 @@
 //! The sections: their fields, and the bounds of each. Meanings and defaults are in `config/default.toml`.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct WorkerSettings {
     pub stop_grace: Duration,
     /// Collections and notifications in flight.
     pub control_concurrency: usize,
+    /// Where probes are answered; `None`: nowhere.
+    pub health_listen: Option<SocketAddr>,
     /// The name that was set; [`WorkerSettings::name`] is the one to use.
     pub id: Option<String>,
 }
@@ -172,6 +175,9 @@ pub(super) fn worker(reader: &mut Reader) -> WorkerSettings {
         ),
         stop_grace: reader.duration("worker.stop_grace", UP_TO_A_DAY),
         control_concurrency: reader.number("worker.control_concurrency", 1..=100) as usize,
+        health_listen: reader
+            .optional_text("worker.health_listen", rule::socket_address)
+            .and_then(|text| text.parse().ok()),
         id: reader.optional_text("worker.id", rule::worker_id),
     }
 }

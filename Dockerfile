@@ -1,0 +1,69 @@
+# One image with the three programs, on nothing but the libraries they are linked to.
+#
+#   docker build -t testfleet .
+#   docker run --rm --entrypoint testfleet testfleet --version
+#
+# The stages: `manifests` keeps what dependencies follow from, so that editing a source file does not compile them
+# again; `build` compiles; `root` gathers the files of the image; the last one is the image.
+
+FROM rust:1.95-bookworm AS manifests
+WORKDIR /source
+COPY Cargo.toml Cargo.lock ./
+COPY crates crates
+COPY tests tests
+# Every source file that Cargo wants to see becomes an empty one; the rest goes.
+RUN find crates tests -type f ! -name Cargo.toml ! -path '*/src/main.rs' ! -path '*/src/lib.rs' \
+      ! -path '*/tests/*.rs' ! -path '*/examples/*.rs' -delete \
+ && find crates tests -type f -path '*/src/lib.rs' -exec truncate -s 0 {} + \
+ && echo 'fn main() {}' > /tmp/main.rs \
+ && find crates tests -type f -name '*.rs' ! -name lib.rs -exec cp /tmp/main.rs {} \; \
+ && find crates tests -type d -empty -delete
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /source
+# How much is optimised, for builds that should be quick rather than small: --build-arg LTO=off
+ARG LTO=thin
+ARG CODEGEN_UNITS=4
+ENV CARGO_PROFILE_RELEASE_LTO=$LTO \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$CODEGEN_UNITS \
+    CARGO_PROFILE_RELEASE_DEBUG=none \
+    CARGO_PROFILE_RELEASE_STRIP=symbols \
+    CARGO_INCREMENTAL=0
+COPY --from=manifests /source ./
+RUN cargo build --release --locked --bins -p testfleet -p testfleet-worker -p testfleet-stub
+COPY config config
+COPY crates crates
+# The copied files are older than what was built from the empty ones; Cargo goes by that.
+RUN find crates config -type f -exec touch {} + \
+ && cargo build --release --locked --bins -p testfleet -p testfleet-worker -p testfleet-stub
+
+FROM build AS root
+WORKDIR /root-of-image
+RUN mkdir -p usr/local/bin etc/ssl/certs etc/testfleet \
+ && install -m 755 -t usr/local/bin /source/target/release/testfleet /source/target/release/testfleet-worker \
+      /source/target/release/testfleet-stub \
+ && ldd usr/local/bin/* | grep -o '/[^ ]*\.so[^ ]*' | sort -u | xargs cp --parents --dereference -t . \
+ && cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/ \
+ && cp /source/config/docker.toml etc/testfleet/ \
+ && echo 'testfleet:x:65532:65532::/nonexistent:/nonexistent' > etc/passwd \
+ && echo 'testfleet:x:65532:' > etc/group \
+ && echo 'hosts: files dns' > etc/nsswitch.conf \
+ && install -d -m 1777 tmp \
+ && install -d -o 65532 -g 65532 work
+
+FROM scratch
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="testfleet" \
+      org.opencontainers.image.description="Runs test sets against endpoints on a fleet of workers" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+COPY --from=root /root-of-image/ /
+ENV PATH=/usr/local/bin \
+    TESTFLEET_CONFIG=/etc/testfleet/docker.toml
+USER 65532:65532
+WORKDIR /work
+STOPSIGNAL SIGTERM
+# Health checks belong to how a container is used; the worker's is ["testfleet-worker", "healthcheck"].
+ENTRYPOINT ["testfleet-worker"]
