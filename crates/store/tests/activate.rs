@@ -85,9 +85,9 @@ async fn activating_costs_the_same_for_one_test_and_for_thousands() {
     for (number, total) in [(1, 1), (2, 1), (3, 4_000)] {
         let spec = Spec::parallel(number, total);
         bench.staged(&spec).await;
-        let before = crate::claim::commands(&bench).await;
+        let before = bench.commands().await;
         bench.activate(&spec).await;
-        costs.push(crate::claim::commands(&bench).await - before);
+        costs.push(bench.commands().await - before);
     }
     assert_eq!(costs[1], costs[2]);
 }

@@ -1,30 +1,16 @@
 //! `claim.lua`: who may claim, what is given, in which order, within which room.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use testfleet_store::{ClaimAnswer, Completion, ControlJob, Released, Retry, Seat, Settled, Want};
 
-use crate::support::{Bench, JOB_LEASE, Spec, completion, endpoint_of, id, tests_of};
+use crate::support::{Bench, JOB_LEASE, Spec, completion, id, tests_of};
 
 const MANY: Want = Want {
     tests: 200,
     control: 10,
 };
-
-/// Commands run so far, inside scripts too; those for looking and connecting left out.
-pub async fn commands(bench: &Bench) -> u64 {
-    let stats: String = bench.ask(&["INFO", "commandstats"]).await;
-    let lines = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_"));
-    let ours = lines.filter(|line| {
-        !["info", "hello", "client", "config", "eval"]
-            .iter()
-            .any(|other| line.starts_with(other))
-    });
-    ours.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok())
-        .sum()
-}
 
 #[tokio::test]
 async fn a_worker_that_is_not_registered_gets_nothing() {
@@ -146,145 +132,6 @@ async fn the_last_test_takes_the_run_out_of_its_place() {
     assert_eq!(bench.claim(&seat, 5).await.len(), 0);
 }
 
-/// F63
-#[tokio::test]
-async fn a_run_never_has_more_in_flight_than_its_cap() {
-    let bench = Bench::start().await;
-    bench.run(Spec::parallel(1, 9).cap(3)).await;
-    let seats = [bench.seat("w1").await, bench.seat("w2").await];
-    let held = bench.claim(&seats[0], 2).await;
-    assert_eq!(bench.claim(&seats[1], 9).await.len(), 1);
-    assert_eq!(bench.claim(&seats[1], 9).await.len(), 0);
-    bench.complete(&seats[0], &held).await;
-    assert_eq!(bench.claim(&seats[1], 9).await.len(), 2);
-}
-
-/// F63: sixty-four connections that race.
-#[tokio::test]
-async fn an_endpoint_never_has_more_in_flight_than_its_limit_over_all_its_runs() {
-    let bench = Bench::start().await;
-    for run in 1..=4 {
-        bench.run(Spec::parallel(run, 100).limit(3)).await;
-    }
-    let racing = (0..64).map(|number| {
-        let store = testfleet_store::Store::new(&testfleet_store::StoreOptions::new(bench.redis.url())).unwrap();
-        tokio::spawn(async move {
-            let worker = format!("w{number}");
-            let (seat, _) = store.register(&worker, JOB_LEASE, &Default::default()).await.unwrap();
-            match store.claim(&seat, MANY).await.unwrap() {
-                ClaimAnswer::Claimed(claimed) => claimed.tests.len(),
-                other => panic!("{other:?}"),
-            }
-        })
-    });
-    let mut given = 0;
-    for task in racing.collect::<Vec<_>>() {
-        given += task.await.unwrap();
-    }
-    assert_eq!(given, 3);
-    assert_eq!(bench.ask::<usize>(&["SCARD", &endpoint_of("api", "slots")]).await, 3);
-}
-
-/// F65
-#[tokio::test]
-async fn a_full_endpoint_sets_its_runs_aside_and_the_others_go_on() {
-    let bench = Bench::start().await;
-    for run in 1..=3 {
-        bench.run(Spec::parallel(run, 1_000).limit(1)).await;
-    }
-    let seat = bench.seat("w1").await;
-    assert_eq!(bench.claim(&seat, 50).await.len(), 1);
-    let parked = bench.look().await["endpoint:api:parked"]["zset"]
-        .as_array()
-        .unwrap()
-        .len();
-    assert_eq!(parked, 3);
-    bench.run(Spec::parallel(4, 2).endpoint("other")).await;
-    assert_eq!(tests_of(&bench.claim(&seat, 50).await), [(4, 0), (4, 1)]);
-}
-
-/// F67
-#[tokio::test]
-async fn a_freed_slot_wakes_one_parked_run() {
-    let bench = Bench::start().await;
-    for run in 1..=3 {
-        bench.run(Spec::parallel(run, 10).limit(1)).await;
-    }
-    let seat = bench.seat("w1").await;
-    let held = bench.claim(&seat, 50).await;
-    bench.complete(&seat, &held).await;
-    let after = bench.look().await;
-    assert_eq!(after["ready"]["zset"].as_array().unwrap().len(), 1);
-    assert_eq!(after["endpoint:api:parked"]["zset"].as_array().unwrap().len(), 2);
-    assert_eq!(bench.claim(&seat, 50).await.len(), 1);
-}
-
-/// A freed slot woke a run that is closed before it can use it: the next one has to get it.
-#[tokio::test]
-async fn a_woken_run_that_is_cancelled_passes_its_slot_on() {
-    let bench = Bench::start().await;
-    for run in 1..=3 {
-        bench.run(Spec::parallel(run, 10).limit(1)).await;
-    }
-    let seat = bench.seat("w1").await;
-    let held = bench.claim(&seat, 50).await;
-    bench.complete(&seat, &held).await;
-    let woken: Vec<String> = bench.ask(&["ZRANGE", &bench.key("ready"), "0", "-1"]).await;
-    bench.store.cancel(woken[0].parse().unwrap()).await.unwrap();
-    assert_eq!(bench.claim(&seat, 50).await.len(), 1, "{}", bench.look().await);
-}
-
-#[tokio::test]
-async fn a_woken_run_without_room_of_its_own_passes_its_slot_on() {
-    let bench = Bench::start().await;
-    let seat = bench.seat("w1").await;
-    bench.run(Spec::parallel(1, 10).cap(1).limit(2)).await;
-    bench.run(Spec::parallel(2, 10).limit(2)).await;
-    let held = bench.claim(&seat, 2).await;
-    assert_eq!(held.len(), 2);
-    assert_eq!(tests_of(&held), [(1, 0), (2, 0)]);
-    bench.complete(&seat, &held[1..]).await;
-    assert_eq!(tests_of(&bench.claim(&seat, 9).await), [(2, 1)]);
-}
-
-/// F66, FAIR
-#[tokio::test]
-async fn a_small_run_behind_a_large_one_is_next() {
-    let bench = Bench::start().await;
-    let seat = bench.seat("w1").await;
-    bench.run(Spec::parallel(1, 10_000)).await;
-    for _ in 0..3 {
-        bench.claim(&seat, 20).await;
-    }
-    bench.run(Spec::parallel(2, 10)).await;
-    assert_eq!(tests_of(&bench.claim(&seat, 1).await), [(2, 0)]);
-}
-
-/// F66: equal shares, whatever waits.
-#[tokio::test]
-async fn runs_of_equal_weight_get_equal_shares() {
-    let bench = Bench::start().await;
-    bench.run(Spec::parallel(1, 5_000)).await;
-    bench.run(Spec::parallel(2, 100)).await;
-    let seat = bench.seat("w1").await;
-    let mut shares = BTreeMap::new();
-    for _ in 0..100 {
-        let run = bench.claim_one(&seat).await.run;
-        *shares.entry(run).or_insert(0) += 1;
-    }
-    assert_eq!(shares.into_values().collect::<Vec<_>>(), [50, 50]);
-}
-
-#[tokio::test]
-async fn one_claim_takes_from_several_runs_until_it_has_enough() {
-    let bench = Bench::start().await;
-    for run in 1..=4 {
-        bench.run(Spec::parallel(run, 2)).await;
-    }
-    let claimed = bench.claim(&bench.seat("w1").await, 7).await;
-    assert_eq!(tests_of(&claimed).len(), 7);
-}
-
 /// F55
 #[tokio::test]
 async fn no_claim_gives_more_than_the_limit_however_much_is_wanted() {
@@ -366,6 +213,18 @@ async fn a_delayed_test_is_claimed_again_when_it_is_due_and_not_before() {
     assert_eq!(bench.look().await["delayed"], Value::Null);
 }
 
+/// A worker whose control places are taken would else ask again at once, and again.
+#[tokio::test]
+async fn what_is_due_and_not_wanted_is_nothing_to_ask_again_for() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 1)).await;
+    bench.store.cancel(run).await.unwrap();
+    let seat = bench.seat("w1").await;
+    assert_eq!(bench.want(&seat, 5, 0).await.next_due, None);
+    let () = bench.ask(&["ZADD", &bench.key("delayed"), "1", "not-a-job"]).await;
+    assert_eq!(bench.want(&seat, 0, 0).await.next_due, None);
+}
+
 /// F55: however many are due at once.
 #[tokio::test]
 async fn a_hundred_thousand_due_tests_are_promoted_in_bounded_steps() {
@@ -376,9 +235,9 @@ async fn a_hundred_thousand_due_tests_are_promoted_in_bounded_steps() {
         .ask(&["EVAL", script, "1", &bench.key("delayed"), "not-a-run-of-ours"])
         .await;
     let seat = bench.seat("w1").await;
-    let before = commands(&bench).await;
+    let before = bench.commands().await;
     assert_eq!(tests_of(&bench.claim(&seat, 1).await), [(1, 0)]);
-    assert!(commands(&bench).await - before < 400);
+    assert!(bench.commands().await - before < 400);
     let left: usize = bench.ask(&["ZCARD", &bench.key("delayed")]).await;
     assert_eq!(left, 99_800);
     assert_eq!(run, id(1));
@@ -393,11 +252,11 @@ async fn a_claim_and_a_completion_run_the_same_commands_whatever_is_in_flight() 
     let mut costs = Vec::new();
     for round in 0..2 {
         let test = bench.claim_one(&seat).await;
-        let before = commands(&bench).await;
+        let before = bench.commands().await;
         let one = Want { tests: 1, control: 1 };
         let (settled, _) = bench.store.complete(&seat, &[completion(&test)], one).await.unwrap();
         assert_eq!(settled, [Settled::Stored]);
-        costs.push(commands(&bench).await - before);
+        costs.push(bench.commands().await - before);
         if round == 0 {
             for _ in 0..20 {
                 bench.claim(&seat, 256).await;

@@ -25,6 +25,7 @@ mod reap;
 mod reconcile;
 mod register;
 mod retry;
+mod room;
 mod settle_notification;
 mod stage;
 mod support;

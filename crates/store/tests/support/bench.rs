@@ -153,6 +153,19 @@ impl Bench {
         command.query_async(&mut self.connection().await).await.unwrap()
     }
 
+    /// Commands run so far, inside scripts too; those for looking and connecting left out.
+    pub async fn commands(&self) -> u64 {
+        let stats: String = self.ask(&["INFO", "commandstats"]).await;
+        let lines = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_"));
+        let ours = lines.filter(|line| {
+            !["info", "hello", "client", "config", "eval"]
+                .iter()
+                .any(|other| line.starts_with(other))
+        });
+        ours.filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
     pub fn key(&self, name: &str) -> String {
         self.store.keys().shard(name)
     }

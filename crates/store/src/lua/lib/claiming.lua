@@ -168,16 +168,19 @@ local function claim_tests(worker, want)
   return groups
 end
 
--- Milliseconds until something becomes claimable by itself; -1 when nothing is scheduled.
-local function next_due()
+-- Milliseconds until something of the wanted kind becomes claimable by itself; -1 when nothing is scheduled. What
+-- is due and not wanted must not count: its worker would ask again at once, and again.
+local function next_due(want_tests, want_control)
   local soonest
-  for _, name in ipairs({ 'delayed', 'control' }) do
+  local function look(name)
     local head = redis.call('ZRANGE', key(name), 0, 0, 'WITHSCORES')
     if #head == 2 then
       local wait = math.max(0, tonumber(head[2]) - now)
       if not soonest or wait < soonest then soonest = wait end
     end
   end
+  if want_tests > 0 then look('delayed') end
+  if want_control > 0 then look('control') end
   return soonest or -1
 end
 
@@ -197,7 +200,7 @@ local function claim(worker, epoch, want_tests, want_control)
   local control = claim_control(worker, want_control)
   local groups = claim_tests(worker, want_tests)
   local wait = -1
-  if #groups == 0 and #control == 0 then wait = next_due() end
+  if #groups == 0 and #control == 0 then wait = next_due(want_tests, want_control) end
   -- Whoever leaves work behind passes the token on; not one that had no room for it, or it would wake itself.
   if want_tests > 0 and redis.call('ZCARD', key('ready')) > 0 then ring()
   elseif want_control > 0 and #control == want_control * 3
