@@ -56,7 +56,7 @@ pub enum Command {
     /// See the endpoints and their limits
     #[command(subcommand, disable_help_subcommand = true)]
     Endpoint(EndpointCommand),
-    /// See it all work in half a minute, with nothing installed
+    /// See it all work in a few seconds, against an endpoint that comes along
     Demo(DemoArguments),
     /// Measure the queue itself, with tests that do nothing
     Bench(BenchArguments),

@@ -247,12 +247,6 @@ pub fn open(
     overrides: &Overrides,
     secret_values: SecretValues,
 ) -> Result<Suite, Failure> {
-    if !file.exists() && file.extension().is_none() {
-        return Err(Failure::usage(format!(
-            "there is no file {}; `testfleet run` takes a FILE or one of list, show, results, cancel",
-            file.display()
-        )));
-    }
     let suite = load(file, &session.document_defaults(), overrides, secret_values)?;
     if suite.total == 0 {
         let message = format!("{}: no test is selected: its sources hold none", suite.file);

@@ -165,6 +165,12 @@ fn checked(arguments: &StartArguments, session: &Session) -> Result<(Suite, Want
         .file
         .as_deref()
         .ok_or_else(|| Failure::usage("name a FILE to run"))?;
+    if !file.exists() && file.extension().is_none() {
+        return Err(Failure::usage(format!(
+            "there is no file {}; `testfleet run` takes a FILE or one of list, show, results, cancel",
+            file.display()
+        )));
+    }
     let overrides = Overrides {
         mode: arguments.mode,
         concurrency: arguments.concurrency,
