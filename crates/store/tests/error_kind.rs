@@ -247,3 +247,66 @@ async fn a_server_that_forgets_its_scripts_under_load_shows_no_error() {
     forgetting.await.unwrap();
     assert_eq!(stored, 300);
 }
+
+/// A server that answers every command with one error.
+async fn refusing(error: &'static str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 65_536];
+                while let Ok(count @ 1..) = socket.read(&mut buffer).await {
+                    // A command begins with the number of its words, at the start of a line.
+                    let text = format!("\r\n{}", String::from_utf8_lossy(&buffer[..count]));
+                    let commands = text.matches("\r\n*").count();
+                    let answers = format!("-{error}\r\n").repeat(commands);
+                    if socket.write_all(answers.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn every_error_code_has_its_kind() {
+    use StoreErrorKind::{Defect, Unauthorised, Unavailable};
+    for (error, expected) in [
+        ("LOADING Redis is loading the dataset in memory", Unavailable),
+        ("BUSY Redis is busy running a script", Unavailable),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", Unavailable),
+        ("OOM command not allowed when used memory > 'maxmemory'.", Unavailable),
+        ("MISCONF Redis is configured to save RDB snapshots", Unavailable),
+        ("READONLY You can't write against a read only replica.", Unavailable),
+        ("MASTERDOWN Link with MASTER is down", Unavailable),
+        ("NOREPLICAS Not enough good replicas to write.", Unavailable),
+        ("CLUSTERDOWN The cluster is down", Unavailable),
+        ("ERR max number of clients reached", Unavailable),
+        ("NOSCRIPT No matching script.", Unavailable),
+        ("NOAUTH Authentication required.", Unauthorised),
+        (
+            "WRONGPASS invalid username-password pair or user is disabled.",
+            Unauthorised,
+        ),
+        (
+            "NOPERM this user has no permissions to run the 'evalsha' command",
+            Unauthorised,
+        ),
+        (
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Defect,
+        ),
+        ("ERR unknown command 'EVALSHA'", Defect),
+    ] {
+        let store = impatient(refusing(error).await);
+        for _ in 0..2 {
+            assert_eq!(kind(&store).await, expected, "{error}");
+        }
+        let read = store.now_ms().await.unwrap_err();
+        assert_eq!(read.kind(), expected, "{error}, of a plain command");
+    }
+}
