@@ -564,7 +564,7 @@ fn timed(jobs: Vec<(String, f64)>) -> Vec<TimedJob> {
         .collect()
 }
 
-/// One part of an entry such as `worker|fence|attempt|lost|claimed_ms`.
+/// One part of an entry such as `worker|fence|attempt|lost|claimed_ms|begun_ms`.
 fn part<T: std::str::FromStr>(entry: &Option<Vec<u8>>, at: usize) -> Option<T> {
     std::str::from_utf8(entry.as_deref()?)
         .ok()?

@@ -102,6 +102,8 @@ pub struct ClaimedTest {
     pub lost: u32,
     /// Since when it could be claimed, by the server's clock, in milliseconds since 1970.
     pub released_ms: i64,
+    /// When its first attempt was claimed, by the server's clock, in milliseconds since 1970; `None` when this is it.
+    pub begun_ms: Option<i64>,
     /// The test as staged; empty when it is gone.
     pub payload: Vec<u8>,
     /// Values captured so far, as JSON; empty when there are none.
@@ -555,20 +557,31 @@ fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), Sto
     let sequential = group.text()? == ExecutionMode::Sequential.name();
     let fence = group.number()?;
     let captured: Arc<str> = group.text()?.into();
+    let released_ms = group.number()?;
     let mut members = group.array()?;
-    tests.reserve(members.len() / 5);
+    let mut tried = group.array()?;
+    tests.reserve(members.len() / 2);
     while !members.is_empty() {
-        tests.push(ClaimedTest {
+        let mut test = ClaimedTest {
             run,
             sequential,
             fence,
             captured: Arc::clone(&captured),
             index: members.number()?,
-            attempt: members.number()?,
-            lost: members.number()?,
-            released_ms: members.number()?,
             payload: members.bytes()?,
-        });
+            attempt: 1,
+            lost: 0,
+            released_ms,
+            begun_ms: None,
+        };
+        if !tried.is_empty() {
+            test.attempt = tried.number()?;
+            test.lost = tried.number()?;
+            let released = tried.text()?;
+            test.released_ms = released.parse().unwrap_or(released_ms);
+            test.begun_ms = Some(tried.number()?).filter(|_| test.attempt > 1);
+        }
+        tests.push(test);
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ async fn a_claim_gives_a_test_with_owner_lease_slot_and_membership() {
             "leases": {"zset": [["R1/0", "T+60m"], ["R1/1", "T+60m"]]},
             "ready": {"zset": [["R1", 2]]},
             "run:R1": {"fence": "F", "next": "2", "started_at": "T", "state": "progress", "vt": "2"},
-            "run:R1:owners": {"0": "w1|F|1|0|T", "1": "w1|F|1|0|T"},
+            "run:R1:owners": {"0": "w1|F|1|0|T|T", "1": "w1|F|1|0|T|T"},
             "worker:w1:jobs": {"set": ["R1/0", "R1/1"]},
         })
     );
@@ -159,7 +159,7 @@ async fn control_jobs_are_given_beside_tests_and_have_owner_and_lease() {
         json!({
             "control": null,
             "control:attempts": {"collect:R2": "1"},
-            "control:owners": {"collect:R2": "w1|F|1|0|T"},
+            "control:owners": {"collect:R2": "w1|F|1|0|T|T"},
             "fence": "F",
             "leases": {"zset": [["collect:R2", "T"]]},
             "worker:w1:jobs": {"set": ["collect:R2"]},

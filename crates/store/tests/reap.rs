@@ -116,7 +116,7 @@ async fn all_that_a_lost_worker_held_goes_back_and_the_worker_is_forgotten() {
             "ready": {"zset": [["R1", 2]]},
             "run:R1:again": ["0", "1"],
             "run:R1:owners": null,
-            "run:R1:tries": {"0": "1|1|T", "1": "1|1|T"},
+            "run:R1:tries": {"0": "1|1|T|T", "1": "1|1|T|T"},
             "worker:w1": null,
             "worker:w1:jobs": null,
             "workers": null,

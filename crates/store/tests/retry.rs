@@ -77,7 +77,7 @@ async fn a_delayed_attempt_holds_nothing_and_its_test_is_not_done() {
             "endpoint:api:slots": null,
             "leases": null,
             "run:R1:owners": null,
-            "run:R1:tries": {"0": "1|0|T+30m"},
+            "run:R1:tries": {"0": "1|0|T+30m|T"},
             "worker:w1:jobs": null,
         })
     );
@@ -130,7 +130,7 @@ async fn a_closed_run_gets_its_things_back_and_knows_what_was_tried() {
             "endpoint:api:slots": null,
             "leases": null,
             "run:R1:owners": null,
-            "run:R1:tries": {"0": "1|0|T+30m"},
+            "run:R1:tries": {"0": "1|0|T+30m|T"},
             "worker:w1:jobs": null
         })
     );

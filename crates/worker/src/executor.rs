@@ -82,22 +82,16 @@ impl TestExecutor {
             let error = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
             return self.refuse(job, &test, claimed_at, error, &message);
         }
-        let limit = plan.configuration.attributes.per_test_timeout;
-        let limit = test.timeout.map_or(limit, |own| own.min(limit));
-        match tokio::time::timeout(limit, self.call_and_evaluate(job, &test, &plan, claimed_at)).await {
+        let limit = time_limit(&test, &plan);
+        // The limit covers all attempts of the test and the waits between them.
+        let left = limit.saturating_sub(since_begun(job, claimed_at));
+        match tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let message = format!(
-                    "the attempt took longer than {}",
-                    testfleet_model::duration::format(limit)
-                );
-                self.refuse(
-                    job,
-                    &test,
-                    claimed_at,
-                    ErrorDetail::new(ErrorClass::TestTimeout, message),
-                    "",
-                )
+                let limit = testfleet_model::duration::format(limit);
+                let message = format!("the test took longer than {limit} in {} attempts", job.attempt);
+                let error = ErrorDetail::new(ErrorClass::TestTimeout, message);
+                self.refuse(job, &test, claimed_at, error, "")
             }
         }
     }
@@ -145,7 +139,11 @@ impl TestExecutor {
             RetryAdvice::Backoff => Some(backoff(retry.backoff.initial, retry.backoff.max, job.attempt, jitter())),
             RetryAdvice::After(delay) => Some(delay),
         };
-        if let Some(delay) = delay.filter(|_| job.attempt < retry.max_attempts) {
+        let in_time = |delay: &Duration| {
+            let next = since_begun(job, claimed_at).saturating_add(*delay);
+            next < time_limit(test, plan) && retry.max_elapsed.is_none_or(|most| next <= most)
+        };
+        if let Some(delay) = delay.filter(|delay| job.attempt < retry.max_attempts && in_time(delay)) {
             debug!(
                 run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, error = %failure.detail.message,
                 retry_in_ms = delay.as_millis(), "an attempt failed; the test is tried again"
@@ -223,6 +221,20 @@ impl Execute for TestExecutor {
     fn forget(&self, run: RunId) {
         self.plans.forget(run);
     }
+}
+
+/// The longest the test may take, all attempts and waits included.
+fn time_limit(test: &TestCase, plan: &Plan) -> Duration {
+    let limit = plan.configuration.attributes.per_test_timeout;
+    test.timeout.map_or(limit, |own| own.min(limit))
+}
+
+/// What has passed since the first attempt of the test was claimed, by the server's clock up to this claim.
+fn since_begun(job: &ClaimedTest, claimed_at: ServerClock) -> Duration {
+    let before = job
+        .begun_ms
+        .map_or(0, |begun| claimed_at.read_ms().saturating_sub(begun));
+    Duration::from_millis(u64::try_from(before).unwrap_or(0)).saturating_add(claimed_at.elapsed())
 }
 
 /// Evaluates here, or on a thread that may block when the output is large.

@@ -15,7 +15,7 @@ pub struct Attributes {
     pub execution_mode: ExecutionMode,
     /// Tests of the run in flight at any instant, over all workers; at least 1. Sequential runs ignore it.
     pub batch_concurrency: u32,
-    /// The longest an attempt may take: call, turns and metrics.
+    /// The longest a test may take: all its attempts, the waits between them, and its metrics.
     #[serde(with = "crate::duration")]
     pub per_test_timeout: Duration,
     /// The longest the run may take from its activation; `None`: the setting `run.deadline`.

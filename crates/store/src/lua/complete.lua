@@ -19,66 +19,82 @@
 --@include claiming
 local worker = ARGV[1]
 local words = {}
+-- Arguments of a job, from its first one on.
+local FENCE, STATUS, GIVE_UP, RESULT, PER_JOB = 1, 2, 3, 4, 5
+-- Of an owner entry, what a token has to be equal to. One claim gives many jobs the same fence.
+local tokens = {}
+local function token(fence)
+  local known = tokens[fence]
+  if not known then
+    known = worker .. '|' .. fence .. '|'
+    tokens[fence] = known
+  end
+  return known
+end
 
--- Checks a group against the owners; answers what may be stored and what must be freed.
-local function judge(open, results, owners, stored)
-  local accepted, freed, seen, discarded = {}, {}, {}, 0
-  for i, job in ipairs(results) do
+-- Checks a group against the owners and sorts it into what is stored, what is freed and what is discarded. Runs once
+-- per result of every run: nothing is allocated here that a plain result does not need.
+local function judge(run, first, count, open, owners, stored)
+  local verdict = { pairs = {}, indices = {}, jobs = {}, held = {}, repeated = {}, given_up = {}, counts = {} }
+  local pairs_, indices, jobs, held = verdict.pairs, verdict.indices, verdict.jobs, verdict.held
+  local accepted, freed, discarded, seen = 0, 0, 0, {}
+  for i = 1, count do
+    local at = first + (i - 1) * PER_JOB
+    local index, result = ARGV[at], ARGV[at + RESULT]
+    local owner, right = owners[i], token(ARGV[at + FENCE])
     local word
-    if seen[job.index] then
+    if seen[index] then
       -- Twice in one batch: the first is judged, the second compared with what came of it.
-      word = ((stored[i] or seen[job.index]) == job.result) and 'already' or 'lost'
-    elseif not holds(owners[i], worker, job.fence) then
-      word = (stored[i] == job.result) and 'already' or 'lost'
+      word = ((stored[i] or seen[index]) == result) and 'already' or 'lost'
+    elseif not owner or string.sub(owner, 1, #right) ~= right then
+      word = (stored[i] == result) and 'already' or 'lost'
     else
-      freed[#freed + 1] = job
-      job.owner = read_owner(owners[i])
-      if stored[i] then word = (stored[i] == job.result) and 'already' or 'lost'
+      freed = freed + 1
+      held[freed], jobs[freed] = index, job_id(run, index)
+      if string.sub(owner, #right + 1, #right + 2) ~= '1|' then verdict.repeated[#verdict.repeated + 1] = index end
+      if stored[i] then word = (stored[i] == result) and 'already' or 'lost'
       elseif not open then word = 'closed'
-      else word = 'stored' accepted[#accepted + 1] = job end
+      else
+        word = 'stored'
+        accepted = accepted + 1
+        indices[accepted] = index
+        pairs_[accepted * 2 - 1], pairs_[accepted * 2] = index, result
+        local status = ARGV[at + STATUS]
+        verdict.counts[status] = (verdict.counts[status] or 0) + 1
+        if ARGV[at + GIVE_UP] ~= '' then verdict.given_up[#verdict.given_up + 1] = at end
+      end
     end
     if word == 'lost' or word == 'closed' then discarded = discarded + 1 end
-    seen[job.index] = seen[job.index] or (word == 'stored' and job.result) or 'refused'
+    seen[index] = seen[index] or (word == 'stored' and result) or 'refused'
     words[#words + 1] = word
   end
-  return accepted, freed, discarded
+  verdict.accepted, verdict.freed, verdict.discarded = accepted, freed, discarded
+  return verdict
 end
 
-local function free_all(run, endpoint, freed)
-  if #freed == 0 then return end
-  local jobs, indices, repeated = {}, {}, {}
-  for i, job in ipairs(freed) do
-    jobs[i] = job_id(run, job.index)
-    indices[i] = job.index
-    if job.owner.attempt > 1 then repeated[#repeated + 1] = job.index end
-  end
-  redis.call('HDEL', run_key(run, 'owners'), unpack(indices))
-  redis.call('ZREM', key('leases'), unpack(jobs))
-  redis.call('SREM', worker_key(worker, 'jobs'), unpack(jobs))
-  redis.call('SREM', endpoint_key(endpoint, 'slots'), unpack(jobs))
-  if #repeated > 0 then redis.call('HDEL', run_key(run, 'tries'), unpack(repeated)) end
+local function free_all(run, endpoint, verdict)
+  if verdict.freed == 0 then return end
+  redis.call('HDEL', run_key(run, 'owners'), unpack(verdict.held))
+  redis.call('ZREM', key('leases'), unpack(verdict.jobs))
+  redis.call('SREM', worker_key(worker, 'jobs'), unpack(verdict.jobs))
+  redis.call('SREM', endpoint_key(endpoint, 'slots'), unpack(verdict.jobs))
+  if #verdict.repeated > 0 then redis.call('HDEL', run_key(run, 'tries'), unpack(verdict.repeated)) end
 end
 
-local function store(run, accepted)
-  local pairs_, indices, counts = {}, {}, {}
-  for i, job in ipairs(accepted) do
-    pairs_[i * 2 - 1], pairs_[i * 2] = job.index, job.result
-    indices[i] = job.index
-    counts[job.status] = (counts[job.status] or 0) + 1
-    if job.give_up ~= '' then
-      local id = job_id(run, job.index)
-      local payload = redis.call('HGET', run_key(run, 'tests'), job.index) or ''
-      redis.call('ZADD', key('dead'), whole(now), id)
-      redis.call('HSET', key('dead:jobs'), id, cjson.encode({ reason = job.give_up, payload = payload }))
-    end
+local function store(run, verdict)
+  for _, at in ipairs(verdict.given_up) do
+    local id = job_id(run, ARGV[at])
+    local payload = redis.call('HGET', run_key(run, 'tests'), ARGV[at]) or ''
+    redis.call('ZADD', key('dead'), whole(now), id)
+    redis.call('HSET', key('dead:jobs'), id, cjson.encode({ reason = ARGV[at + GIVE_UP], payload = payload }))
   end
-  redis.call('HSET', run_key(run, 'results'), unpack(pairs_))
-  redis.call('HDEL', run_key(run, 'tests'), unpack(indices))
-  for status, count in pairs(counts) do redis.call('HINCRBY', run_key(run), 'count:' .. status, count) end
+  redis.call('HSET', run_key(run, 'results'), unpack(verdict.pairs))
+  redis.call('HDEL', run_key(run, 'tests'), unpack(verdict.indices))
+  for status, count in pairs(verdict.counts) do redis.call('HINCRBY', run_key(run), 'count:' .. status, count) end
 end
 
 -- What follows for the run: the next test released, or the collection.
-local function move_on(run, endpoint, mode, total, captured, accepted)
+local function move_on(run, endpoint, mode, total, captured)
   local left = write_countdown(run, total)
   if mode == 'Sequential' then
     redis.call('HSET', run_key(run), 'released_at', whole(now))
@@ -86,45 +102,40 @@ local function move_on(run, endpoint, mode, total, captured, accepted)
   end
   if left <= 0 then
     begin_collection(run, endpoint, nil)
-  elseif #accepted > 0 then
+  else
     local pending = redis.call('HGET', run_key(run), 'next') ~= whole(total)
       or redis.call('LLEN', run_key(run, 'again')) > 0
     if pending then place(run, endpoint) end
   end
 end
 
-local function settle(run, captured, results)
+local function settle(run, captured, first, count)
   local indices = {}
-  for i, job in ipairs(results) do indices[i] = job.index end
+  for i = 1, count do indices[i] = ARGV[first + (i - 1) * PER_JOB] end
   local state, endpoint, mode, total = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'mode', 'total'))
   if not state then
-    for _, job in ipairs(results) do
-      free(run, job.index, worker, nil)
+    for _, index in ipairs(indices) do
+      free(run, index, worker, nil)
       words[#words + 1] = 'unknown'
     end
     return
   end
   local owners = redis.call('HMGET', run_key(run, 'owners'), unpack(indices))
   local stored = redis.call('HMGET', run_key(run, 'results'), unpack(indices))
-  local accepted, freed, discarded = judge(is_open(state), results, owners, stored)
-  free_all(run, endpoint, freed)
-  if discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', discarded) end
-  if #accepted > 0 then store(run, accepted) end
-  unpark(endpoint, #freed)
-  if #accepted > 0 then move_on(run, endpoint, mode, tonumber(total), captured, accepted) end
+  local verdict = judge(run, first, count, is_open(state), owners, stored)
+  free_all(run, endpoint, verdict)
+  if verdict.discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', verdict.discarded) end
+  if verdict.accepted > 0 then store(run, verdict) end
+  unpark(endpoint, verdict.freed)
+  if verdict.accepted > 0 then move_on(run, endpoint, mode, tonumber(total), captured) end
 end
 
 local at = 6
 for _ = 1, tonumber(ARGV[5]) do
   local run, captured, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3
-  local results = {}
-  for i = 1, count do
-    results[i] = { index = ARGV[at], fence = ARGV[at + 1], status = ARGV[at + 2], give_up = ARGV[at + 3],
-      result = ARGV[at + 4] }
-    at = at + 5
-  end
-  settle(run, captured, results)
+  settle(run, captured, at, count)
+  at = at + count * PER_JOB
 end
 local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
 -- A worker that wants nothing more leaves what it released to others.

@@ -31,7 +31,7 @@ local function claim_control(worker, want)
   for _, job in ipairs(due) do
     local attempt = redis.call('HINCRBY', key('control:attempts'), job, 1)
     redis.call('HSET', key('control:owners'), job,
-      worker .. '|' .. fence .. '|' .. attempt .. '|0|' .. whole(now))
+      worker .. '|' .. fence .. '|' .. attempt .. '|0|' .. whole(now) .. '|' .. whole(now))
     redis.call('ZADD', key('leases'), whole(now + CONTROL_LEASE_MS), job)
     redis.call('SADD', worker_key(worker, 'jobs'), job)
     answer[#answer + 1] = job
@@ -64,24 +64,28 @@ local function claim_from(worker, run, count, fields, again, room, free_slots)
   if repeated > 0 then
     tries = redis.call('HMGET', run_key(run, 'tries'), unpack(indices, 1, repeated))
   end
-  local released = fields[10] or fields[11]
-  local owners, leases, jobs, group = {}, {}, {}, {}
+  local now_text = whole(now)
+  local untried = worker .. '|' .. fence .. '|1|0|' .. now_text .. '|' .. now_text
+  local owners, leases, jobs, members, tried, claimed = {}, {}, {}, {}, {}, 0
   for i, index in ipairs(indices) do
     -- A payload goes when its test gets a result, so a stale index is recognised by that and skipped.
     if payloads[i] or redis.call('HEXISTS', run_key(run, 'results'), index) == 0 then
-      local attempts, lost, since = string.match(tries[i] or '', '^(%d+)|(%d+)|(%d+)$')
-      local attempt = (tonumber(attempts) or 0) + 1
+      local owner = untried
+      if i <= repeated then
+        local attempts, lost, since, begun = string.match(tries[i] or '', '^(%d+)|(%d+)|(%d+)|(%d+)$')
+        local attempt = (tonumber(attempts) or 0) + 1
+        lost, begun = lost or '0', (attempt > 1 and begun) or now_text
+        owner = worker .. '|' .. fence .. '|' .. attempt .. '|' .. lost .. '|' .. now_text .. '|' .. begun
+        local known = #tried
+        tried[known + 1], tried[known + 2], tried[known + 3], tried[known + 4] = attempt, lost, since or '', begun
+      end
       local job = job_id(run, index)
-      owners[#owners + 1] = index
-      owners[#owners + 1] = worker .. '|' .. fence .. '|' .. attempt .. '|' .. (lost or '0') .. '|' .. whole(now)
-      leases[#leases + 1] = lease_until
-      leases[#leases + 1] = job
-      jobs[#jobs + 1] = job
-      group[#group + 1] = index
-      group[#group + 1] = attempt
-      group[#group + 1] = lost or '0'
-      group[#group + 1] = since or released
-      group[#group + 1] = payloads[i] or ''
+      claimed = claimed + 1
+      jobs[claimed] = job
+      local second = claimed * 2
+      owners[second - 1], owners[second] = index, owner
+      leases[second - 1], leases[second] = lease_until, job
+      members[second - 1], members[second] = index, payloads[i] or ''
     end
   end
   local vt = tonumber(fields[12]) or 0
@@ -95,16 +99,16 @@ local function claim_from(worker, run, count, fields, again, room, free_slots)
     redis.call('HSET', run_key(run), 'next', whole(next_index + #indices - repeated), 'fence', fence,
       'vt', tostring(vt))
   end
-  if room <= #jobs then
+  if room <= claimed then
     redis.call('ZREM', key('ready'), run)
-  elseif free_slots and free_slots <= #jobs then
+  elseif free_slots and free_slots <= claimed then
     redis.call('ZREM', key('ready'), run)
     redis.call('ZADD', endpoint_key(endpoint, 'parked'), tostring(vt), run)
   else
     -- Also after stale indices were skipped: they took neither room nor slots.
     redis.call('ZADD', key('ready'), tostring(vt), run)
   end
-  if #jobs > 0 then
+  if claimed > 0 then
     redis.call('HSET', run_key(run, 'owners'), unpack(owners))
     redis.call('ZADD', key('leases'), unpack(leases))
     redis.call('SADD', worker_key(worker, 'jobs'), unpack(jobs))
@@ -112,7 +116,7 @@ local function claim_from(worker, run, count, fields, again, room, free_slots)
   end
   local captured = ''
   if mode == 'Sequential' then captured = redis.call('HGET', run_key(run), 'captured') or '' end
-  return { run, mode, fence, captured, group }, #jobs
+  return { run, mode, fence, captured, fields[10] or fields[11] or now_text, members, tried }, claimed
 end
 
 -- How many tests of a run may be claimed now, and how many are waiting to run again.
@@ -192,7 +196,9 @@ local function may_claim(worker, epoch)
   return 'ok'
 end
 
--- { word, now_ms, next_due_ms, {job, fence, attempt, …}, {run, mode, fence, captured, {index, attempt, lost, released_ms, payload, …}}, … }
+-- { word, now_ms, next_due_ms, {job, fence, attempt, …}, group… }, where a group is
+-- { run, mode, fence, captured, released_ms, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …} }:
+-- the last list is about the first members, those that have been tried before.
 local function claim(worker, epoch, want_tests, want_control)
   local word = may_claim(worker, epoch)
   if word ~= 'ok' then return { word, now, -1, {} } end

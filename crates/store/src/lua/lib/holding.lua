@@ -1,5 +1,5 @@
--- What a holder has: an owner entry `worker|fence|attempt|lost|claimed_ms`, a lease, a slot of the endpoint,
--- and membership in its worker's `jobs`. They are made together in a claim and freed together here.
+-- What a holder has: an owner entry `worker|fence|attempt|lost|claimed_ms|begun_ms` (begun: the first attempt of the
+-- test), a lease, a slot of the endpoint, and membership in its worker's `jobs`. They are made together in a claim and freed together here.
 local function job_id(run, index) return run .. '/' .. index end
 local function split_job(job)
   local run, index = string.match(job, '^([^/]*)/(%d+)$')
@@ -7,9 +7,9 @@ local function split_job(job)
 end
 local function read_owner(owner)
   if not owner then return nil end
-  local worker, fence, attempt, lost = string.match(owner, '^(.*)|(%d+)|(%d+)|(%d+)|%d+$')
+  local worker, fence, attempt, lost, begun = string.match(owner, '^(.*)|(%d+)|(%d+)|(%d+)|%d+|(%d+)$')
   if not worker then return nil end
-  return { worker = worker, fence = fence, attempt = tonumber(attempt), lost = tonumber(lost) }
+  return { worker = worker, fence = fence, attempt = tonumber(attempt), lost = tonumber(lost), begun = begun }
 end
 local function holds(owner, worker, fence)
   local prefix = worker .. '|' .. fence .. '|'
@@ -23,7 +23,7 @@ local function free(run, index, worker, endpoint)
   redis.call('SREM', worker_key(worker, 'jobs'), job)
   if endpoint then redis.call('SREM', endpoint_key(endpoint, 'slots'), job) end
 end
--- Attempts spent, workers lost, and since when it may be claimed.
-local function remember_tries(run, index, attempts, lost, released)
-  redis.call('HSET', run_key(run, 'tries'), index, attempts .. '|' .. lost .. '|' .. whole(released))
+-- Attempts spent, workers lost, since when it may be claimed, and when its first attempt began.
+local function remember_tries(run, index, attempts, lost, released, begun)
+  redis.call('HSET', run_key(run, 'tries'), index, attempts .. '|' .. lost .. '|' .. whole(released) .. '|' .. begun)
 end

@@ -7,7 +7,7 @@ local function release_test(run, index, owner, attempts, lost, due)
   unpark(endpoint, 1)
   -- Also of a run that is being collected: the result it gives the test says what was tried.
   local remembers = is_open(state) or state == 'collecting'
-  if remembers and (attempts > 0 or lost > 0) then remember_tries(run, index, attempts, lost, due) end
+  if remembers and (attempts > 0 or lost > 0) then remember_tries(run, index, attempts, lost, due, owner.begun) end
   if not is_open(state) then return 'closed' end
   if due > now then
     redis.call('ZADD', key('delayed'), whole(due), job_id(run, index))
