@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
-use deadpool_redis::redis::{Cmd, FromRedisValue, Value as Reply, cmd};
+use deadpool_redis::redis::{Cmd, FromRedisValue, Value as Reply, cmd, pipe};
 use serde_json::{Map, Value, json};
 
 /// The expiry that [`load`] gives to a marked key: longer than every test.
@@ -87,22 +87,29 @@ async fn value_of(connection: &mut MultiplexedConnection, key: &str) -> Option<V
     })
 }
 
-/// Writes a state in the shape of a dump beside what is there; a key that exists already is replaced.
+/// Writes a state in the shape of a dump beside what is there; a key that exists already is replaced. All of it happens
+/// at once, so that nobody who looks meanwhile sees a half of it.
 pub(crate) async fn load(connection: &mut MultiplexedConnection, state: &Value) {
     let state = state.as_object().expect("a state is an object of keys");
+    let mut commands = pipe();
+    commands.atomic();
     for (key, value) in state.iter().filter(|(_, value)| !value.is_boolean()) {
-        let () = ask(connection, cmd("DEL").arg(key)).await;
+        commands.cmd("DEL").arg(key);
         for command in commands_for(key, value) {
-            let _: Reply = ask(connection, &command).await;
+            commands.add_command(command);
         }
     }
     for (mark, _) in state.iter().filter(|(_, value)| value.is_boolean()) {
         let key = mark
             .strip_suffix(TTL_MARK)
             .unwrap_or_else(|| panic!("{mark:?}: only \"<key> ttl\" is true"));
-        let set: bool = ask(connection, cmd("EXPIRE").arg(key).arg(TTL_SECONDS)).await;
-        assert!(set, "{mark:?}: the state has no such key");
+        assert!(state.contains_key(key), "{mark:?}: the state has no such key");
+        commands.cmd("EXPIRE").arg(key).arg(TTL_SECONDS);
     }
+    let _: Vec<Reply> = commands
+        .query_async(connection)
+        .await
+        .unwrap_or_else(|error| panic!("could not write to the test's Redis: {error}"));
 }
 
 fn commands_for(key: &str, value: &Value) -> Vec<Cmd> {
