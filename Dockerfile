@@ -11,12 +11,12 @@ WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY crates crates
 COPY tests tests
-# Every source file that Cargo wants to see becomes an empty one; the rest goes.
-RUN find crates tests -type f ! -name Cargo.toml ! -path '*/src/main.rs' ! -path '*/src/lib.rs' \
-      ! -path '*/tests/*.rs' ! -path '*/examples/*.rs' -delete \
- && find crates tests -type f -path '*/src/lib.rs' -exec truncate -s 0 {} + \
+# Programs and libraries become empty ones; the rest goes, and with it what the manifests say about tests.
+RUN find crates tests -type f ! -name Cargo.toml ! -path '*/src/main.rs' ! -path '*/src/lib.rs' -delete \
+ && find crates tests -type f -name lib.rs -exec truncate -s 0 {} + \
  && echo 'fn main() {}' > /tmp/main.rs \
- && find crates tests -type f -name '*.rs' ! -name lib.rs -exec cp /tmp/main.rs {} \; \
+ && find crates tests -type f -name main.rs -exec cp /tmp/main.rs {} \; \
+ && find crates tests -name Cargo.toml -exec sed -i '/^\[\[\(test\|example\|bench\)\]\]/,/^$/d' {} + \
  && find crates tests -type d -empty -delete
 
 FROM rust:1.95-bookworm AS build
