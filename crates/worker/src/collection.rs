@@ -272,8 +272,11 @@ fn time(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
+/// How long the seat of [`collect_now`] is trusted: it sends no heartbeat.
+const SEAT_LEASE: Duration = Duration::from_secs(60);
+
 /// Runs the collections that wait, under a seat taken for this purpose: so that a process which has just cancelled a
-/// run ends it also where no worker is alive. Answers whether this run was among those ended here.
+/// run ends it also where no worker is alive. Answers what came of the collection of `run`.
 ///
 /// # Errors
 /// When the store does not answer; the collection stays queued, and a worker or the next call does it.
@@ -284,48 +287,49 @@ pub async fn collect_now(store: &Store, options: &WorkerOptions, run: RunId) -> 
         pid: std::process::id(),
         ..WorkerInfo::default()
     };
-    let (seat, _) = store.register(&worker, options.lease, &info).await?;
-    let outcome = collect_under(store, &seat, options, run).await;
+    let (seat, _) = store.register(&worker, SEAT_LEASE, &info).await?;
+    let mut unsettled = Vec::new();
+    let outcome = collect_under(store, &seat, options, run, &mut unsettled).await;
+    // Also after an error: what was claimed and not done must not wait for the end of its lease.
+    if !unsettled.is_empty() {
+        store.hand_back(&seat, &unsettled, Duration::ZERO).await?;
+    }
     store.deregister(&worker).await?;
     outcome
 }
 
+/// Claims control jobs one by one until the collection of `run` is done or none is left. Whatever was claimed and is
+/// not settled is in `unsettled`.
 async fn collect_under(
     store: &Store,
     seat: &Seat,
     options: &WorkerOptions,
     run: RunId,
+    unsettled: &mut Vec<JobRef>,
 ) -> Result<CollectOutcome, CollectError> {
-    let mut found = CollectOutcome::NotOurs;
-    let mut returned = Vec::new();
     loop {
         let ClaimAnswer::Claimed(claimed) = store.claim(seat, Want { tests: 0, control: 1 }).await? else {
-            break;
+            return Ok(CollectOutcome::NotOurs);
         };
         let Some(ClaimedControl { job, fence, .. }) = claimed.control.first().cloned() else {
-            break;
+            return Ok(CollectOutcome::NotOurs);
         };
-        match job {
-            ControlJob::Collect(of) => {
-                let collection = Collection {
-                    store,
-                    seat,
-                    run: of,
-                    fence,
-                    retention: options.retention,
-                    mail_enabled: options.mail.enabled(),
-                };
-                let outcome = collection.run().await?;
-                if of == run {
-                    found = outcome;
-                    break;
-                }
-            }
-            ControlJob::Notify(_) => returned.push(JobRef::control(job, fence)),
+        unsettled.push(JobRef::control(job, fence));
+        let ControlJob::Collect(of) = job else { continue };
+        let collection = Collection {
+            store,
+            seat,
+            run: of,
+            fence,
+            retention: options.retention,
+            mail_enabled: options.mail.enabled(),
+        };
+        let outcome = collection.run().await?;
+        if matches!(outcome, CollectOutcome::Committed(_)) {
+            unsettled.pop();
+        }
+        if of == run {
+            return Ok(outcome);
         }
     }
-    if !returned.is_empty() {
-        store.hand_back(seat, &returned, Duration::ZERO).await?;
-    }
-    Ok(found)
 }

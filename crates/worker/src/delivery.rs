@@ -10,11 +10,11 @@ use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, Summary, TestResult};
 use testfleet_notify::{Delivery as Sent, Mailer, MailerSettings, Message};
 use testfleet_report::mail::mail;
-use testfleet_store::{ClaimedControl, ControlJob, Delivery, Seat, Store};
+use testfleet_store::{ClaimedControl, ControlJob, Delivery, JobRef, Seat, Store};
 use tracing::{error, info, warn};
 
 use crate::backoff::jitter;
-use crate::collection::{Collection, OutboxRecord};
+use crate::collection::{CollectOutcome, Collection, OutboxRecord};
 use crate::options::{MailOptions, WorkerOptions};
 use crate::pump::{Control, ControlFailure};
 
@@ -66,10 +66,20 @@ impl Courier {
             retention: self.retention,
             mail_enabled: self.mailer.is_enabled(),
         };
-        collection.run().await.map(drop).map_err(|error| ControlFailure {
-            reason: error.to_string(),
+        let later = |reason: String| ControlFailure {
+            reason,
             delay: backoff(COLLECT_BACKOFF.0, COLLECT_BACKOFF.1, attempt, jitter()),
-        })
+        };
+        match collection.run().await {
+            Ok(CollectOutcome::Committed(_)) => Ok(()),
+            Ok(CollectOutcome::NotOurs) => {
+                // Nothing to collect any more: giving the job back drops it.
+                let job = JobRef::control(ControlJob::Collect(run), fence);
+                let returned = self.store.hand_back(seat, &[job], Duration::ZERO).await;
+                returned.map(drop).map_err(|error| later(error.to_string()))
+            }
+            Err(error) => Err(later(error.to_string())),
+        }
     }
 
     async fn notify(&self, seat: &Seat, run: RunId, fence: u64, attempt: u32) -> Result<(), ControlFailure> {
