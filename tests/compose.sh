@@ -53,6 +53,10 @@ engine_start() {
       > "$work/apt.log" 2>&1 || skip "${missing[*]} could not be installed: $(tail -1 "$work/apt.log")"
   fi
   mkdir -p "$work/engine"
+  # An engine changes both of these, and leaves them changed.
+  { printf '*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n*nat\nCOMMIT\n' && iptables-save; } \
+    > "$work/iptables" 2>/dev/null || skip "a private engine needs iptables"
+  cat /proc/sys/net/ipv4/ip_forward > "$work/ip_forward"
   # No bridge of its own: the networks of the test are made and removed by the test. Builds use the host's network.
   dockerd --data-root "$work/engine/data" --exec-root "$work/engine/exec" --pidfile "$work/engine/pid" \
     --host "unix://$work/engine/socket" --bridge none > "$work/engine/log" 2>&1 &
@@ -79,6 +83,8 @@ finish() {
   [ -z "${COMPOSE:-}" ] || dc down -v --remove-orphans -t 1 >/dev/null 2>&1 || true
   if [ -n "$engine_pid" ] && kill "$engine_pid" 2>/dev/null; then
     wait "$engine_pid" 2>/dev/null || true
+    iptables-restore < "$work/iptables" || true
+    cat "$work/ip_forward" > /proc/sys/net/ipv4/ip_forward || true
   fi
   rm -rf "$work" || true
   exit "$code"
@@ -128,7 +134,7 @@ END
 # This machine's compiler, and the packages that Cargo has here already, so that the build inside needs no registry.
 base_rust() {
   has rust:1.95-bookworm && return
-  cargo fetch --locked --quiet
+  cargo fetch --locked --quiet --target "$(rustc -vV | sed -n 's/^host: //p')"
   local cargo=${CARGO_HOME:-$HOME/.cargo} rust configuration=()
   rust=$(rustc --print sysroot)
   mkdir -p "$work/rust"
@@ -210,7 +216,6 @@ submit() { # FILE → run
   run=$(cli submit "$1") || { cat "$work/cli.log"; fail "submit $1"; }
   runs+=("$run")
 }
-latency() { curl -sSf -X PUT "$stub/_stub/behaviour" -d "{\"latency\":{\"min_ms\":$1,\"max_ms\":$1}}" > /dev/null; }
 called() { [ "$(account calls "$stub" "$1")" -ge "$2" ]; }
 mails() { dc exec -T mail sh -c "grep -l '^Message-ID: <$1' /mail/box/new/* 2>/dev/null | wc -l" | tr -d '\r '; }
 mailed() { [ "$(mails "$1")" -ge 1 ]; }
@@ -226,7 +231,7 @@ check() { # RUN TOTAL [STATUS] → duplicates
 
 parallel='' sequential='' scenario_began=''
 begin() { # LATENCY CALLS: both kinds of run, in the middle
-  latency "$1"
+  account latency "$stub" "$1"
   scenario_began=$(now)
   submit fleet.yaml; parallel=$run
   submit ticket-flow.yaml; sequential=$run

@@ -2,6 +2,7 @@
 """Holds what the fleet says about its runs against what the stub was called with and what mail arrived.
 
   account.py suite DIRECTORY TESTS        write the suite the scenarios run
+  account.py latency STUB MS              how long the stub takes to answer from here on
   account.py calls STUB RUN               how many calls of the run there were
   account.py first STUB RUN               when its first call began, in seconds since 1970
   account.py takeover STUB RUN SINCE      the time from SINCE to the first repeated call, in seconds
@@ -49,6 +50,11 @@ def suite(directory, tests):
     metrics = [{"type": "starts-with", "value": "Hello"}]
     lines = (json.dumps({"id": f"t-{n:03}", "input": "Hello", "metrics": metrics}) for n in range(int(tests)))
     (folder / "fleet.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def latency(stub, ms):
+    body = json.dumps({"latency": {"min_ms": int(ms), "max_ms": int(ms)}}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{stub}/_stub/behaviour", body, method="PUT"), timeout=10).close()
 
 
 def calls(stub, run):
@@ -129,6 +135,8 @@ def main():
     what, *rest = sys.argv[1:] or [""]
     if what == "suite":
         suite(*rest)
+    elif what == "latency":
+        latency(*rest)
     elif what == "calls":
         print(len(calls(*rest)))
     elif what == "first":
