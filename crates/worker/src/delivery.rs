@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, Summary, TestResult};
-use testfleet_notify::{Delivery as Sent, Mailer, MailerSettings, Message};
+use testfleet_notify::{Delivery as Sent, Mailer, Message};
 use testfleet_report::mail::mail;
 use testfleet_store::{ClaimedControl, ControlJob, Delivery, JobRef, Seat, Store};
 use tracing::{error, info, warn};
@@ -36,16 +35,7 @@ pub(crate) struct Courier {
 impl Courier {
     pub(crate) fn new(store: Store, options: &WorkerOptions) -> Self {
         let mail = options.mail.clone();
-        let settings = MailerSettings {
-            smtp_url: mail
-                .smtp_url
-                .as_ref()
-                .map(|url| SecretString::from(url.expose().to_owned())),
-            from: mail.from.clone(),
-            timeout: mail.timeout,
-            directory: mail.directory.clone(),
-        };
-        let mailer = Mailer::new(&settings).unwrap_or_else(|error| {
+        let mailer = Mailer::new(&mail.mailer_settings()).unwrap_or_else(|error| {
             error!(%error, "mail cannot be set up; no mail is sent");
             Mailer::disabled()
         });

@@ -3,8 +3,10 @@
 //! An attempt *fails* and may be tried again; a test gets a *result*, once. Waiting for another attempt happens in the
 //! queue, so that a waiting test holds neither a slot nor room here.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use testfleet_endpoint::{Call, Invocation, InvokeError, RetryAdvice};
 use testfleet_evaluation::{Assessment, Subject, assess};
@@ -13,7 +15,7 @@ use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, TestResult};
 use testfleet_store::{ClaimedTest, Store};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::backoff::jitter;
 use crate::capping;
@@ -161,6 +163,14 @@ impl TestExecutor {
         self.refuse(job, &TestCase::default(), claimed_at, detail, &message)
     }
 
+    fn panicked(&self, job: &ClaimedTest, claimed_at: ServerClock) -> Outcome {
+        error!(run.id = %job.run, test.index = job.index, "an attempt panicked; the test is in error");
+        let test: TestCase = serde_json::from_slice(&job.payload).unwrap_or_default();
+        let message = "the executor panicked while it worked on this test; see the worker's log".to_owned();
+        let detail = ErrorDetail::new(ErrorClass::Internal, message.clone());
+        self.refuse(job, &test, claimed_at, detail, &message)
+    }
+
     /// An error before anything could be called.
     fn refuse(
         &self,
@@ -215,7 +225,14 @@ impl TestExecutor {
 
 impl Execute for TestExecutor {
     async fn execute(&self, job: Job) -> Outcome {
-        self.attempt(&job.test, job.claimed_at).await
+        // Caught here, where the test is known, so that its result has an id and an attempt like any other.
+        match AssertUnwindSafe(self.attempt(&job.test, job.claimed_at))
+            .catch_unwind()
+            .await
+        {
+            Ok(outcome) => outcome,
+            Err(_) => self.panicked(&job.test, job.claimed_at),
+        }
     }
 
     fn forget(&self, run: RunId) {

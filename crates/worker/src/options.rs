@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use testfleet_bootstrap::settings::{SecretUrl, Settings};
 use testfleet_endpoint::Egress;
+use testfleet_notify::{Mailer, MailerSettings};
 
 /// What a worker is told.
 #[derive(Clone, Debug)]
@@ -64,6 +66,9 @@ pub enum OptionsError {
     /// Entries of `egress.allow`.
     #[error("egress.allow: {0}")]
     Egress(String),
+    /// `notify.smtp_url`, `notify.from` or `notify.directory`.
+    #[error("notify: {0}")]
+    Mail(#[from] testfleet_notify::SetupError),
 }
 
 impl WorkerOptions {
@@ -71,7 +76,7 @@ impl WorkerOptions {
     /// try their own service.
     ///
     /// # Errors
-    /// When an entry of `egress.allow` is not understood.
+    /// When an entry of `egress.allow` is not understood, or mail cannot be set up as asked.
     pub fn from_settings(settings: &Settings, allow_loopback: bool) -> Result<Self, OptionsError> {
         let egress = Egress::with_rules(&settings.egress.allow)
             .map_err(|wrong| {
@@ -79,6 +84,9 @@ impl WorkerOptions {
                 OptionsError::Egress(named.join("; "))
             })?
             .allow_loopback(allow_loopback);
+        let mail = MailOptions::of(settings);
+        // Found now rather than when the first run has ended.
+        Mailer::new(&mail.mailer_settings())?;
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         Ok(Self {
             name: settings.worker.name(),
@@ -93,21 +101,38 @@ impl WorkerOptions {
             max_output_bytes: bytes(settings.limits.max_output_bytes),
             max_result_bytes: bytes(settings.limits.max_result_bytes),
             egress,
-            mail: MailOptions {
-                smtp_url: settings.notify.smtp_url.clone(),
-                from: settings.notify.from.clone(),
-                timeout: settings.notify.timeout,
-                directory: settings.notify.directory.clone(),
-                base_url: settings.notify.base_url.clone(),
-                backoff_initial: settings.notify.backoff_initial,
-                backoff_max: settings.notify.backoff_max,
-                max_attempts: settings.notify.max_attempts,
-            },
+            mail,
         })
     }
 }
 
 impl MailOptions {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            smtp_url: settings.notify.smtp_url.clone(),
+            from: settings.notify.from.clone(),
+            timeout: settings.notify.timeout,
+            directory: settings.notify.directory.clone(),
+            base_url: settings.notify.base_url.clone(),
+            backoff_initial: settings.notify.backoff_initial,
+            backoff_max: settings.notify.backoff_max,
+            max_attempts: settings.notify.max_attempts,
+        }
+    }
+
+    /// What the mailer is made of.
+    pub(crate) fn mailer_settings(&self) -> MailerSettings {
+        MailerSettings {
+            smtp_url: self
+                .smtp_url
+                .as_ref()
+                .map(|url| SecretString::from(url.expose().to_owned())),
+            from: self.from.clone(),
+            timeout: self.timeout,
+            directory: self.directory.clone(),
+        }
+    }
+
     /// Whether any mail is delivered at all.
     #[must_use]
     pub fn enabled(&self) -> bool {
