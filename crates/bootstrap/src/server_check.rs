@@ -90,12 +90,16 @@ pub async fn check_connection(
 /// The verdict on what a server says of itself, without a server.
 ///
 /// # Errors
-/// [`ServerCheckError::TooOld`], [`ServerCheckError::NotPrimary`] or [`ServerCheckError::Volatile`].
+/// [`ServerCheckError::TooOld`], [`ServerCheckError::NotPrimary`], [`ServerCheckError::Cluster`] or
+/// [`ServerCheckError::Volatile`].
 pub fn judge(info: &ServerInfo, url: &str, allow_volatile: bool) -> Result<ServerReport, ServerCheckError> {
     let url = url.to_owned();
     let version = info.version();
     if let Some(role) = info.role_that_is_not_primary() {
         return Err(ServerCheckError::NotPrimary { url, role });
+    }
+    if info.is_cluster() {
+        return Err(ServerCheckError::Cluster { url });
     }
     if info.redis_version() < Some(OLDEST) {
         return Err(ServerCheckError::TooOld { url, version });

@@ -83,6 +83,12 @@ pub enum ServerCheckError {
         /// `slave`, `sentinel`.
         role: String,
     },
+    /// A node of a cluster; all keys are in one slot today, so a cluster has nothing to offer.
+    #[error("{url} is a node of a cluster, which this version does not support; name a single primary")]
+    Cluster {
+        /// Masked.
+        url: String,
+    },
     /// It may forget acknowledged runs.
     #[error("{url} may lose acknowledged runs: {}; or accept that with redis.allow_volatile = true", reasons.join("; "))]
     Volatile {

@@ -41,6 +41,10 @@ impl ServerInfo {
         Some((parts.next()?.ok()?, parts.next()?.ok()?))
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        self.field("redis_mode") == Some("cluster") || self.field("cluster_enabled") == Some("1")
+    }
+
     pub(super) fn role_that_is_not_primary(&self) -> Option<String> {
         if self.field("redis_mode") == Some("sentinel") {
             return Some("sentinel".to_owned());

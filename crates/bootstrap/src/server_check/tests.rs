@@ -151,6 +151,13 @@ async fn a_replica_is_refused() {
     );
 }
 
+#[tokio::test]
+async fn a_node_of_a_cluster_is_refused() {
+    let node = server(&[("cluster-enabled", "yes")]);
+    let error = check(&node).await.unwrap_err();
+    assert!(matches!(&error, ServerCheckError::Cluster { .. }), "{error}");
+}
+
 #[test]
 fn old_versions_are_refused_and_a_valkey_is_called_by_its_name() {
     let info = |version: &str| {
