@@ -5,9 +5,9 @@
 #
 #   tests/compose.sh [--start-engine] [--image NAME] [--keep]
 #
-#   --start-engine  use a private engine: install Debian's packages if they are not there, start it on a directory of
-#                   its own, make the base images with debootstrap, stop it at the end. Needs root. Where that is not
-#                   possible, one line says why and the script succeeds.
+#   --start-engine  where none answers, use a private engine: install Debian's packages if they are not there, start
+#                   it on a directory of its own, make the base images with debootstrap, stop it at the end. Needs
+#                   root. Where that is not possible, one line says why and the script succeeds.
 #   --image NAME    test this image instead of building one
 #   --keep          leave everything running, and say where
 #
@@ -83,6 +83,7 @@ finish() {
   [ -z "${COMPOSE:-}" ] || dc down -v --remove-orphans -t 1 >/dev/null 2>&1 || true
   if [ -n "$engine_pid" ] && kill "$engine_pid" 2>/dev/null; then
     wait "$engine_pid" 2>/dev/null || true
+    awk -v under="$work/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount || true
     iptables-restore < "$work/iptables" || true
     cat "$work/ip_forward" > /proc/sys/net/ipv4/ip_forward || true
   fi
@@ -91,7 +92,12 @@ finish() {
 }
 trap finish EXIT
 
-if $start_engine; then
+if $start_engine && docker info >/dev/null 2>&1; then
+  say "an engine answers already; using it"
+elif $start_engine && pgrep -x dockerd >/dev/null; then
+  # Two engines on one machine take each other's bridge away.
+  skip "another engine runs here, which docker does not reach"
+elif $start_engine; then
   engine_start
 else
   docker info >/dev/null 2>&1 || skip "no container engine answers; --start-engine starts one"
@@ -167,9 +173,7 @@ build -t testfleet-mail:latest deploy/mail
 if [ -z "$image" ]; then
   say "building the image"
   image=testfleet:test
-  # Quicker to build, and larger, than the image people build: what fits here fits there.
-  build -t "$image" --build-arg LTO=off --build-arg CODEGEN_UNITS=16 \
-    --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" .
+  build -t "$image" --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)" .
 fi
 printf 'FROM %s\nLABEL deploy=next\n' "$image" > "$work/next"
 build -t testfleet:next - < "$work/next"
