@@ -69,8 +69,10 @@ pub enum Collected {
 /// What became of one attempt to deliver a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// It went out, or there was nobody to send it to.
+    /// It went out.
     Sent,
+    /// Mail is not configured where it was to be delivered.
+    Off,
     /// Try again after this time.
     Again {
         /// How long to wait.
@@ -181,6 +183,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let (word, delay, reason) = match delivery {
             Delivery::Sent => ("sent", Duration::ZERO, ""),
+            Delivery::Off => ("off", Duration::ZERO, ""),
             Delivery::Again { delay, reason } => ("again", *delay, reason.as_str()),
             Delivery::Dead { reason } => ("dead", Duration::ZERO, reason.as_str()),
         };

@@ -38,7 +38,7 @@ pub struct RunView {
     pub discarded_results: u64,
     /// Why it was cut short.
     pub stop_reason: Option<String>,
-    /// Mail: `queued`, `sent` or `dead`; `None` when nobody is told.
+    /// Mail: `queued`, `sent`, `off` (not configured) or `dead`; `None` when nobody is to be told.
     pub mail: Option<String>,
     /// What last went wrong with the mail.
     pub mail_error: Option<String>,

@@ -83,6 +83,8 @@ pub struct Claimed {
     pub tests: Vec<ClaimedTest>,
     /// Control jobs.
     pub control: Vec<ClaimedControl>,
+    /// Control jobs of a kind this version does not know: to be handed back.
+    pub foreign: Vec<JobRef>,
 }
 
 /// A test, and the right to work on it.
@@ -539,12 +541,11 @@ fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> {
     let mut control = answer.array()?;
     while !control.is_empty() {
         let id = control.text()?;
-        let job = ControlJob::parse(&id).ok_or_else(|| control.unknown_word(&id))?;
-        claimed.control.push(ClaimedControl {
-            job,
-            fence: control.number()?,
-            attempt: control.number()?,
-        });
+        let (fence, attempt) = (control.number()?, control.number()?);
+        match ControlJob::parse(&id) {
+            Some(job) => claimed.control.push(ClaimedControl { job, fence, attempt }),
+            None => claimed.foreign.push(JobRef { id, fence }),
+        }
     }
     while !answer.is_empty() {
         read_group(answer.array()?, &mut claimed.tests)?;

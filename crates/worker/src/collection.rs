@@ -21,8 +21,10 @@ use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
 
-/// Results read at once.
+/// Results read at once, at most.
 const PAGE: u32 = 500;
+/// Bytes of results that are worth one read.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// How long the right to collect is extended at each step.
 const EXTENSION: Duration = Duration::from_secs(60);
 /// Pages between extensions.
@@ -73,7 +75,8 @@ pub(crate) struct Collection<'a> {
     pub(crate) run: RunId,
     pub(crate) fence: u64,
     pub(crate) retention: Duration,
-    pub(crate) mail_enabled: bool,
+    /// How often this collection was begun, from 1: after a failure pages are smaller.
+    pub(crate) attempt: u32,
 }
 
 impl Collection<'_> {
@@ -118,9 +121,11 @@ impl Collection<'_> {
         stop_reason: Option<StopReason>,
     ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
+        let mut paging = Paging::new(self.attempt);
+        let mut pages = 0u32;
         let mut first = 0;
         while first < view.total {
-            let count = PAGE.min(view.total - first);
+            let count = paging.size().min(view.total - first);
             let page = self.store.results(self.run, first, count).await?;
             let missing: Vec<u32> = (first..)
                 .zip(&page)
@@ -136,6 +141,7 @@ impl Collection<'_> {
             } else {
                 self.store.results(self.run, first, count).await?
             };
+            paging.learn(&page);
             for (index, result) in (first..).zip(page) {
                 match result.as_deref().map(serde_json::from_slice::<ResultDigest>) {
                     Some(Ok(digest)) => drop(fold.add(&digest)),
@@ -146,7 +152,8 @@ impl Collection<'_> {
                 }
             }
             first += count;
-            if (first / PAGE).is_multiple_of(PAGES_PER_EXTENSION) && !self.extend().await? {
+            pages += 1;
+            if pages.is_multiple_of(PAGES_PER_EXTENSION) && !self.extend().await? {
                 return Ok(None);
             }
         }
@@ -196,7 +203,8 @@ impl Collection<'_> {
             .as_ref()
             .map(TestConfiguration::recipients)
             .unwrap_or_default();
-        let outbox = if self.mail_enabled && !to.is_empty() {
+        // Whether mail can go out is for whoever delivers it: this process may only collect.
+        let outbox = if !to.is_empty() {
             Some(serde_json::to_string(&OutboxRecord { to, date })?)
         } else {
             None
@@ -223,6 +231,32 @@ impl Collection<'_> {
             Collected::Incomplete { left } => Err(CollectError::Incomplete { left }),
             Collected::Lost | Collected::Closed(_) | Collected::Unknown => Ok(CollectOutcome::NotOurs),
         }
+    }
+}
+
+/// How many results to read at once: by the size of those read so far, and fewer after a failed collection.
+struct Paging {
+    most: u32,
+    size: u32,
+}
+
+impl Paging {
+    fn new(attempt: u32) -> Self {
+        let most = (PAGE >> attempt.saturating_sub(1).min(31)).max(1);
+        Self {
+            most,
+            size: most.min(64),
+        }
+    }
+
+    fn size(&self) -> u32 {
+        self.size
+    }
+
+    fn learn(&mut self, page: &[Option<Vec<u8>>]) {
+        let largest = page.iter().flatten().map(Vec::len).max().unwrap_or(0).max(1);
+        let fit = u32::try_from(PAGE_BYTES / largest).unwrap_or(u32::MAX);
+        self.size = fit.clamp(1, self.most);
     }
 }
 
@@ -275,8 +309,8 @@ fn time(ms: i64) -> DateTime<Utc> {
 /// How long the seat of [`collect_now`] is trusted: it sends no heartbeat.
 const SEAT_LEASE: Duration = Duration::from_secs(60);
 
-/// Runs the collections that wait, under a seat taken for this purpose: so that a process which has just cancelled a
-/// run ends it also where no worker is alive. Answers what came of the collection of `run`.
+/// Runs the collection of a run if it waits, under a seat taken for this purpose: so that a process which has just
+/// cancelled a run ends it also where no worker is alive. Answers what came of the collection of `run`.
 ///
 /// # Errors
 /// When the store does not answer; the collection stays queued, and a worker or the next call does it.
@@ -311,25 +345,26 @@ async fn collect_under(
         let ClaimAnswer::Claimed(claimed) = store.claim(seat, Want { tests: 0, control: 1 }).await? else {
             return Ok(CollectOutcome::NotOurs);
         };
-        let Some(ClaimedControl { job, fence, .. }) = claimed.control.first().cloned() else {
+        let Some(ClaimedControl { job, fence, attempt }) = claimed.control.first().cloned() else {
             return Ok(CollectOutcome::NotOurs);
         };
         unsettled.push(JobRef::control(job, fence));
-        let ControlJob::Collect(of) = job else { continue };
+        // Those of other runs are for workers, which know how long to keep them.
+        if job != ControlJob::Collect(run) {
+            continue;
+        }
         let collection = Collection {
             store,
             seat,
-            run: of,
+            run,
             fence,
             retention: options.retention,
-            mail_enabled: options.mail.enabled(),
+            attempt,
         };
         let outcome = collection.run().await?;
         if matches!(outcome, CollectOutcome::Committed(_)) {
             unsettled.pop();
         }
-        if of == run {
-            return Ok(outcome);
-        }
+        return Ok(outcome);
     }
 }

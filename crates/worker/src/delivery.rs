@@ -9,10 +9,10 @@ use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, Summary, TestResult};
 use testfleet_notify::{Delivery as Sent, Mailer, Message};
 use testfleet_report::mail::mail;
-use testfleet_store::{ClaimedControl, ControlJob, Delivery, JobRef, Seat, Store};
+use testfleet_store::{ClaimedControl, ControlJob, Delivery, Extended, JobRef, Seat, Store, StoreError};
 use tracing::{error, info, warn};
 
-use crate::backoff::jitter;
+use crate::backoff::{Backoff, jitter};
 use crate::collection::{CollectOutcome, Collection, OutboxRecord};
 use crate::options::{MailOptions, WorkerOptions};
 use crate::pump::{Control, ControlFailure};
@@ -23,6 +23,17 @@ const WORST: usize = 10;
 const PAGE: u32 = 500;
 /// The first and the longest wait before a collection is tried again.
 const COLLECT_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// Beyond the time that delivering may take, how long the right to it lasts.
+const DELIVERY_MARGIN: Duration = Duration::from_secs(30);
+
+/// Why there is no message.
+enum Uncomposed {
+    /// The store does not answer; try again.
+    Store(StoreError),
+    /// What is stored cannot be read; a sentence.
+    Unreadable(String),
+}
 
 /// Does control jobs.
 pub(crate) struct Courier {
@@ -54,7 +65,7 @@ impl Courier {
             run,
             fence,
             retention: self.retention,
-            mail_enabled: self.mailer.is_enabled(),
+            attempt,
         };
         let later = |reason: String| ControlFailure {
             reason,
@@ -85,9 +96,23 @@ impl Courier {
                 };
                 return self.settle(seat, run, fence, &gone).await;
             }
-            Err(reason) => return Err(later(reason)),
+            Err(Uncomposed::Store(error)) => return Err(later(error.to_string())),
+            Err(Uncomposed::Unreadable(reason)) => {
+                error!(run.id = %run, reason, "the mail cannot be composed and is given up");
+                return self.settle(seat, run, fence, &Delivery::Dead { reason }).await;
+            }
         };
+        // The right to deliver must outlast the delivery: recipients may be tried one by one.
+        let tries = u32::try_from(message.to.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let longest = self.mail.timeout.saturating_mul(tries).saturating_add(DELIVERY_MARGIN);
+        let job = JobRef::control(ControlJob::Notify(run), fence);
+        match self.store.extend(seat, &job, longest).await {
+            Ok(Extended::Extended) => {}
+            Ok(Extended::Lost) => return Ok(()),
+            Err(error) => return Err(later(error.to_string())),
+        }
         let delivery = match self.mailer.send(&message).await {
+            Ok(Sent::Disabled) => Delivery::Off,
             Ok(sent) => {
                 self.say(run, &sent);
                 Delivery::Sent
@@ -105,6 +130,7 @@ impl Courier {
         };
         match &delivery {
             Delivery::Sent => {}
+            Delivery::Off => info!(run.id = %run, "mail is not configured on this worker; nobody is told"),
             Delivery::Again { reason, delay } => {
                 warn!(run.id = %run, reason, retry_in_ms = delay.as_millis(), "mail could not be delivered; trying again");
             }
@@ -122,7 +148,7 @@ impl Courier {
                 }
             }
             Sent::Written { path } => info!(run.id = %run, path = %path.display(), "mail is written"),
-            Sent::Disabled => info!(run.id = %run, "mail is not configured on this worker"),
+            Sent::Disabled => {}
         }
     }
 
@@ -131,25 +157,29 @@ impl Courier {
     }
 
     async fn settle(&self, seat: &Seat, run: RunId, fence: u64, delivery: &Delivery) -> Result<(), ControlFailure> {
-        let settled = self.store.settle_notification(seat, run, fence, delivery).await;
-        settled.map(drop).map_err(|error| ControlFailure {
-            reason: error.to_string(),
-            delay: self.mail.backoff_initial,
-        })
+        let mut backoff = Backoff::default();
+        // Repeated until it is answered: giving the job back instead would send a mail again that has gone out.
+        while let Err(error) = self.store.settle_notification(seat, run, fence, delivery).await {
+            let delay = backoff.next();
+            warn!(run.id = %run, %error, failures = backoff.failures(), "could not record what became of a mail; trying again");
+            tokio::time::sleep(delay).await;
+        }
+        Ok(())
     }
 
     /// The message of a run; `None` when its record or summary is gone.
-    async fn compose(&self, run: RunId) -> Result<Option<Message>, String> {
-        let Some(record) = self.store.outbox(run).await.map_err(|error| error.to_string())? else {
+    async fn compose(&self, run: RunId) -> Result<Option<Message>, Uncomposed> {
+        let Some(record) = self.store.outbox(run).await.map_err(Uncomposed::Store)? else {
             return Ok(None);
         };
-        let Some(summary) = self.store.summary(run).await.map_err(|error| error.to_string())? else {
+        let Some(summary) = self.store.summary(run).await.map_err(Uncomposed::Store)? else {
             return Ok(None);
         };
-        let record: OutboxRecord =
-            serde_json::from_str(&record).map_err(|error| format!("the outbox record: {error}"))?;
-        let summary: Summary = serde_json::from_str(&summary).map_err(|error| format!("the summary: {error}"))?;
-        let worst = self.worst(run, &summary).await.map_err(|error| error.to_string())?;
+        let record: OutboxRecord = serde_json::from_str(&record)
+            .map_err(|error| Uncomposed::Unreadable(format!("the outbox record: {error}")))?;
+        let summary: Summary =
+            serde_json::from_str(&summary).map_err(|error| Uncomposed::Unreadable(format!("the summary: {error}")))?;
+        let worst = self.worst(run, &summary).await.map_err(Uncomposed::Store)?;
         let mail = mail(&summary, &worst, self.mail.base_url.as_deref());
         Ok(Some(Message {
             run_id: run,
@@ -162,7 +192,7 @@ impl Courier {
     }
 
     /// The first results that did not pass.
-    async fn worst(&self, run: RunId, summary: &Summary) -> Result<Vec<TestResult>, testfleet_store::StoreError> {
+    async fn worst(&self, run: RunId, summary: &Summary) -> Result<Vec<TestResult>, StoreError> {
         let mut worst = Vec::new();
         let mut first = 0;
         while first < summary.total_tests && worst.len() < WORST && summary.tests_passed < summary.total_tests {

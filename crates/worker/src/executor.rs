@@ -82,17 +82,19 @@ impl TestExecutor {
                 job.lost
             );
             let error = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
-            return self.refuse(job, &test, claimed_at, error, &message);
+            return self.refuse_untried(job, &test, claimed_at, error, &message);
         }
         let limit = time_limit(&test, &plan);
         // The limit covers all attempts of the test and the waits between them.
         let left = limit.saturating_sub(since_begun(job, claimed_at));
+        if left.is_zero() {
+            let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt - 1));
+            return self.refuse_untried(job, &test, claimed_at, error, "");
+        }
         match tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let limit = testfleet_model::duration::format(limit);
-                let message = format!("the test took longer than {limit} in {} attempts", job.attempt);
-                let error = ErrorDetail::new(ErrorClass::TestTimeout, message);
+                let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
                 self.refuse(job, &test, claimed_at, error, "")
             }
         }
@@ -118,8 +120,19 @@ impl TestExecutor {
         match plan.target.invoke(&call).await {
             Ok(invocation) => {
                 let captured = merged(&captured, &invocation);
+                if captured.len() > self.max_result {
+                    return self.refuse(
+                        job,
+                        test,
+                        claimed_at,
+                        captured_too_much(captured.len(), self.max_result),
+                        "",
+                    );
+                }
                 let assessment = evaluate(test, plan, &invocation);
-                let result = result_of(assessment, test, job.index, invocation);
+                let mut result = result_of(assessment, test, job.index, invocation);
+                result.attempts = job.attempt;
+                result.started_at = Some(claimed_at.after(Duration::ZERO));
                 self.finish(result, job, test, claimed_at, "", captured)
             }
             Err(failure) => self.failed(job, test, plan, claimed_at, failure),
@@ -184,17 +197,36 @@ impl TestExecutor {
         self.done(result, job, test, claimed_at, give_up)
     }
 
+    /// An error instead of this attempt, which is not counted.
+    fn refuse_untried(
+        &self,
+        job: &ClaimedTest,
+        test: &TestCase,
+        claimed_at: ServerClock,
+        error: ErrorDetail,
+        give_up: &str,
+    ) -> Outcome {
+        let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
+        result.attempts = job.attempt.saturating_sub(1);
+        self.finish(result, job, test, claimed_at, give_up, String::new())
+    }
+
     fn done(
         &self,
-        result: TestResult,
+        mut result: TestResult,
         job: &ClaimedTest,
         test: &TestCase,
         claimed_at: ServerClock,
         give_up: &str,
     ) -> Outcome {
+        if result.status != Status::Skipped {
+            result.attempts = job.attempt;
+            result.started_at = Some(claimed_at.after(Duration::ZERO));
+        }
         self.finish(result, job, test, claimed_at, give_up, String::new())
     }
 
+    /// Times and places; attempts and start are the caller's.
     fn finish(
         &self,
         mut result: TestResult,
@@ -207,8 +239,6 @@ impl TestExecutor {
         let took = claimed_at.elapsed();
         let status = result.status;
         result.description.clone_from(&test.description);
-        result.attempts = if status == Status::Skipped { 0 } else { job.attempt };
-        result.started_at = (status != Status::Skipped).then(|| claimed_at.after(Duration::ZERO));
         result.completed_at = Some(claimed_at.after(took));
         result.execution_time_ms = milliseconds(took);
         result.queue_time_ms = Some((claimed_at.read_ms() - job.released_ms).max(0) as f64);
@@ -238,6 +268,19 @@ impl Execute for TestExecutor {
     fn forget(&self, run: RunId) {
         self.plans.forget(run);
     }
+}
+
+fn too_long(limit: Duration, attempts: u32) -> String {
+    let limit = testfleet_model::duration::format(limit);
+    format!("the test took longer than {limit} in {attempts} attempts")
+}
+
+/// Captured values travel with every claim of the run, so all of them together are bounded like one result.
+fn captured_too_much(bytes: usize, most: usize) -> ErrorDetail {
+    let message = format!(
+        "the captured values of the run have {bytes} bytes, more than limits.max_result_bytes ({most}); capture less"
+    );
+    ErrorDetail::new(ErrorClass::TooLarge, message)
 }
 
 /// The longest the test may take, all attempts and waits included.

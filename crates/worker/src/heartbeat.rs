@@ -4,6 +4,7 @@
 //! Promises: ZOMBIE-HARMLESS, CANCEL-STOPS, NO-OVERLAP (a frozen process excepted), OUTAGE-GRACE.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use testfleet_store::{Heartbeat, Store};
@@ -53,6 +54,7 @@ impl<E: Execute> Heart<E> {
     async fn beat_once(&mut self) {
         let runs = self.holdings.runs();
         let sent = Instant::now();
+        let epoch = self.identity.epoch.load(Ordering::Acquire);
         let options = &self.identity.options;
         let call = self.store.heartbeat(
             &self.identity.worker,
@@ -82,9 +84,12 @@ impl<E: Execute> Heart<E> {
                     self.executor.forget(run);
                 }
             }
-            // The pump finds out with its next call, and registers anew.
+            // The pump finds out with its next call, and registers anew. If it has done so since this was asked, what
+            // it holds now was claimed under the new seat.
             Ok(Ok(Heartbeat::Unregistered)) => {
-                self.holdings.stop(Stopped::Taken, |_| true);
+                if self.identity.epoch.load(Ordering::Acquire) == epoch {
+                    self.holdings.stop(Stopped::Taken, |_| true);
+                }
             }
             Ok(Err(error)) => {
                 warn!(%error, "could not renew the lease");

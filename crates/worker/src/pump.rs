@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use testfleet_model::result::ErrorClass;
@@ -27,6 +28,8 @@ use crate::worker::Identity;
 
 /// How often an idle worker asks although nobody rang.
 const POLL: Duration = Duration::from_secs(2);
+/// Before a control job of an unknown kind is offered again.
+const FOREIGN_DELAY: Duration = Duration::from_secs(60);
 /// Of the grace period, what is kept for handing back.
 const HAND_BACK_SHARE: f64 = 0.2;
 
@@ -139,7 +142,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 () = self.drain.cancelled() => break,
                 () = self.abort.cancelled() => break,
                 Some(ended) = self.tests.join_next_with_id() => self.gather(ended, &mut finished).await,
-                Some(ended) = self.controls.join_next_with_id() => self.end_control(ended, &mut finished),
+                Some(ended) = self.controls.join_next_with_id() => {
+                    self.end_control(ended, &mut finished);
+                    // Its place is free, and nobody rings for one that was left behind.
+                    ask = true;
+                }
                 () = self.lookout.rung(), if room.tests > 0 => ask = true,
                 () = tokio::time::sleep_until(next_ask), if room.tests > 0 || room.control > 0 => ask = true,
                 // A full pump has nothing to ask and is alive all the same.
@@ -299,7 +306,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     return self.take(answer, want, asked_at).await;
                 }
                 Err(error) => {
-                    if !self.wait_out("complete", &error, &mut backoff).await {
+                    if !self.wait_out("complete", &error, &mut backoff, self.is_holding()).await {
                         return POLL;
                     }
                     // The jobs of the claim may have been given to us all the same.
@@ -341,6 +348,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 self.idle.send_replace(!satisfied && want.tests > 0);
                 debug!(tests = claimed.tests.len(), control = claimed.control.len(), took = ?asked_at.elapsed(), "claimed");
                 let again = satisfied && self.room().tests > claimed.tests.len();
+                self.refuse_foreign(&claimed.foreign).await;
                 self.start(claimed);
                 if again { Duration::ZERO } else { wait }
             }
@@ -352,6 +360,17 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 self.take_new_seat().await;
                 Duration::ZERO
             }
+        }
+    }
+
+    /// Control jobs of a kind this version does not know wait for a worker that does.
+    async fn refuse_foreign(&self, foreign: &[JobRef]) {
+        if foreign.is_empty() {
+            return;
+        }
+        warn!(jobs = ?foreign, "control jobs of an unknown kind are left to other workers");
+        if let Err(error) = self.store.hand_back(&self.seat, foreign, FOREIGN_DELAY).await {
+            debug!(%error, "could not hand them back; they are free when their lease is over");
         }
     }
 
@@ -380,7 +399,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
         for chunk in retries.chunks(BATCH_LIMIT) {
             let mut backoff = Backoff::default();
             while let Err(error) = self.store.retry(&self.seat, chunk).await {
-                if !self.wait_out("retry", &error, &mut backoff).await {
+                if !self.wait_out("retry", &error, &mut backoff, true).await {
                     return;
                 }
             }
@@ -397,7 +416,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
             for chunk in jobs.chunks(BATCH_LIMIT) {
                 let mut backoff = Backoff::default();
                 while let Err(error) = self.store.hand_back(&self.seat, chunk, delay).await {
-                    if !self.wait_out("hand_back", &error, &mut backoff).await {
+                    if !self.wait_out("hand_back", &error, &mut backoff, true).await {
                         return;
                     }
                 }
@@ -413,7 +432,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
             known.extend(self.unsettled.iter().cloned());
             match self.store.reconcile(&self.identity.worker, &known).await {
                 Ok(Reconciled::Ok { seat, returned, more }) => {
-                    self.seat = seat;
+                    self.take_seat(seat);
                     if returned > 0 {
                         info!(returned, "jobs of a lost answer were handed back");
                     }
@@ -423,7 +442,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 }
                 Ok(Reconciled::Unregistered) => return self.take_new_seat().await,
                 Err(error) => {
-                    if !self.wait_out("reconcile", &error, &mut backoff).await {
+                    if !self
+                        .wait_out("reconcile", &error, &mut backoff, self.is_holding())
+                        .await
+                    {
                         return;
                     }
                 }
@@ -446,7 +468,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     return;
                 }
                 Err(error) => {
-                    if !self.wait_out("register", &error, &mut backoff).await {
+                    if !self.wait_out("register", &error, &mut backoff, false).await {
                         return;
                     }
                 }
@@ -454,8 +476,18 @@ impl<E: Execute, C: Control> Pump<E, C> {
         }
     }
 
-    /// Waits before the next try. Answers false when the worker is told to abort meanwhile.
-    async fn wait_out(&self, call: &str, error: &StoreError, backoff: &mut Backoff) -> bool {
+    fn take_seat(&mut self, seat: Seat) {
+        self.identity.epoch.store(seat.epoch, Ordering::Release);
+        self.seat = seat;
+    }
+
+    fn is_holding(&self) -> bool {
+        !self.unsettled.is_empty() || self.holdings.len() > 0
+    }
+
+    /// Waits before the next try. Answers false when there is no further try: the worker is told to abort, or it drains
+    /// and nothing depends on the answer (`matters`).
+    async fn wait_out(&self, call: &str, error: &StoreError, backoff: &mut Backoff, matters: bool) -> bool {
         self.identity.health.tick(Part::Pump);
         let delay = match error.kind() {
             StoreErrorKind::Unavailable => backoff.next(),
@@ -467,8 +499,9 @@ impl<E: Execute, C: Control> Pump<E, C> {
             error!(call, %error, failures = backoff.failures(), retry_in_ms = delay.as_millis(), "the store refuses; trying again slowly");
         }
         tokio::select! {
-            () = tokio::time::sleep(delay) => true,
             () = self.abort.cancelled() => false,
+            () = self.drain.cancelled(), if !matters => false,
+            () = tokio::time::sleep(delay) => true,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Starting and stopping a worker: its loops, who holds their handles, and which of them ends when.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use testfleet_bootstrap::host::host_name;
@@ -21,12 +22,17 @@ use crate::options::WorkerOptions;
 use crate::pump::{Drained, Execute, Pump};
 use crate::{reaper, sweeper};
 
+/// How long an aborted pump may take to notice.
+const ABORT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Who this worker is: the same for as long as its process lives.
 #[derive(Debug)]
 pub(crate) struct Identity {
     /// New at every start, so that two workers of one name are never taken for each other.
     pub(crate) worker: String,
     pub(crate) options: WorkerOptions,
+    /// The epoch of its newest seat.
+    pub(crate) epoch: AtomicU64,
     pub(crate) health: Arc<Health>,
 }
 
@@ -36,6 +42,7 @@ impl Identity {
         Self {
             worker,
             options,
+            epoch: AtomicU64::new(0),
             health,
         }
     }
@@ -49,6 +56,7 @@ impl Identity {
             concurrency: u32::try_from(self.options.concurrency).unwrap_or(u32::MAX),
         };
         let (seat, _) = store.register(&self.worker, self.options.lease, &info).await?;
+        self.epoch.store(seat.epoch, Ordering::Release);
         Ok(seat)
     }
 
@@ -204,6 +212,8 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
     };
     let mut pumping = tokio::spawn(pump.run());
 
+    let overtime = overtime(&drain, &abort, identity.options.stop_grace);
+    tokio::pin!(overtime);
     let mut failed = false;
     let drained = loop {
         tokio::select! {
@@ -220,6 +230,18 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
                     error!(?ended, "a loop of the worker ended unexpectedly; stopping");
                     failed = true;
                     drain.cancel();
+                }
+            }
+            // The pump may be waiting for a store that does not answer; the end must not wait with it.
+            () = &mut overtime => {
+                warn!(worker.id = %identity.worker, "not done within the grace period; what is held goes back when the lease is over");
+                abort.cancel();
+                tokio::select! {
+                    ended = &mut pumping => break ended,
+                    () = tokio::time::sleep(ABORT_PATIENCE) => {
+                        pumping.abort();
+                        break Ok(Drained::default());
+                    }
                 }
             }
             ended = &mut heartbeat => {
@@ -248,6 +270,15 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
     Stopped {
         handed_back: drained.handed_back,
         failed,
+    }
+}
+
+/// Returns when the grace period of a drain is over, or at once when the worker is told to abort.
+async fn overtime(drain: &CancellationToken, abort: &CancellationToken, grace: Duration) {
+    drain.cancelled().await;
+    tokio::select! {
+        () = abort.cancelled() => {}
+        () = tokio::time::sleep(grace) => {}
     }
 }
 

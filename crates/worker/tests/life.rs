@@ -318,3 +318,36 @@ async fn the_same_worker_goes_on_after_a_restart_of_the_server() {
     }
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_while_the_server_hangs_idle_or_not() {
+    let redis = TestRedis::start();
+    let store = store(&redis);
+    let idle = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
+    let (gated, begun, _gate) = Gated::new();
+    let run = submit(&store, ExecutionMode::Parallel, 3).await;
+    let summary = summary(&store, run).await;
+    assert_eq!(summary.tests_passed, 3);
+    idle.stop().await;
+    let busy = Worker::with_executor(store.clone(), options(), gated).start();
+    let run = submit(&store, ExecutionMode::Parallel, 3).await;
+    wait_for("all tests to be held", async || {
+        (begun.load(Ordering::SeqCst) == 3).then_some(())
+    })
+    .await;
+    let idle = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
+    wait_for("both workers", async || {
+        (store.worker_views().await.unwrap().len() == 2).then_some(())
+    })
+    .await;
+    redis.pause();
+    // The bound is a bound only: without an end of its own a stop would wait for the server for ever.
+    let both = async { (idle.stop().await, busy.stop().await) };
+    let (idle, busy) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    assert!(!idle.failed && !busy.failed);
+    redis.resume();
+    // What could not be handed back is taken back when the lease is over.
+    let heir = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
+    assert_eq!(self::summary(&store, run).await.tests_passed, 3);
+    heir.stop().await;
+}

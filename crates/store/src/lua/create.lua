@@ -1,5 +1,6 @@
---- create: begins a run in state `preparing`, or answers the run that its idempotency key already made. A run whose
--- submission was abandoned was never acknowledged, so its key is free again.
+--- create: begins a run in state `preparing`, or answers the run that its idempotency key already made. A run that
+-- ended without ever being activated (its submission was abandoned or cancelled) was never acknowledged, so its key is
+-- free again.
 -- Promises: SUBMIT-IDEMPOTENT, SUBMIT-ATOMIC
 -- Flags: none
 -- Keys: run run:config runs deadlines submission
@@ -12,8 +13,9 @@ local run, submission = ARGV[1], ARGV[3]
 if submission ~= '' then
   local known = redis.call('HMGET', key('submission:' .. submission), 'run', 'digest')
   if known[1] then
-    local state, stop = unpack(redis.call('HMGET', run_key(known[1]), 'state', 'stop'))
-    if stop ~= 'abandoned' then
+    local state, total = unpack(redis.call('HMGET', run_key(known[1]), 'state', 'total'))
+    local never_activated = (state == 'cancelled' or state == 'failed') and not total
+    if not never_activated then
       if known[2] ~= ARGV[4] then return { 'conflict', known[1] } end
       return { 'exists', known[1], state or 'gone' }
     end

@@ -2,7 +2,7 @@
 -- Promises: NOTIFY-ONCE-PLUS, ZOMBIE-HARMLESS
 -- Flags: allow-oom
 -- Keys: run control control:attempts control:owners leases worker:jobs outbox dead dead:jobs
--- ARGV: 1 worker incarnation; 2 run id; 3 fence; 4 sent | again | dead; 5 delay ms for again; 6 reason or ''
+-- ARGV: 1 worker incarnation; 2 run id; 3 fence; 4 sent | off | again | dead; 5 delay ms for again; 6 reason or ''
 -- Answers: settled | lost
 --@include keys
 --@include time
