@@ -95,7 +95,7 @@ async fn measure(plan: Plan, url: &SecretUrl, session: &Session) -> Result<(Stri
         output::note("this is a debug build; measure with `cargo run --release`");
     }
     let prefix = own_prefix(&session.settings.redis.prefix);
-    let store = session.store_at(url.expose(), &prefix)?;
+    let store = session.store_at(url.expose(), &prefix, 0)?;
     let workers = Workers::start(plan, url, &prefix, session)?;
     workers.registered(&store, plan.workers as usize).await?;
     let mut figures = Vec::new();

@@ -1,10 +1,8 @@
 //! From a checked suite to an acknowledged run, and what the dispatcher's errors mean for people.
 
-use std::convert::Infallible;
-
 use testfleet_dispatcher::{
     ConfigurationError, DispatchError, DispatchLimits, DispatchOptions, Dispatched, Refusal, StoreRetry,
-    StoredSubmission, Submission, dispatch, dispatch_stored, dispatch_with, load_configuration, survey,
+    StoredSubmission, Submission, dispatch_stored, dispatch_with, survey,
 };
 use testfleet_model::{ExecutionMode, ExitCode, RunId};
 use testfleet_store::Store;
@@ -59,32 +57,14 @@ pub async fn submit_stored(
     idempotency_key: Option<&str>,
     run: RunId,
 ) -> Result<Dispatched, Failure> {
-    let limits = limits(session);
-    let retry = StoreRetry::default();
-    let Some(mode) = mode else {
-        let submission = StoredSubmission {
-            run,
-            idempotency_key,
-            limits,
-            retry,
-        };
-        return dispatch_stored(store, id, submission)
-            .await
-            .map_err(|error| failure(&error));
-    };
-    let (mut configuration, version) = load_configuration(store, id).await.map_err(|error| refused(&error))?;
-    configuration.attributes.execution_mode = mode;
-    if let Some(key) = idempotency_key {
-        configuration.attributes.idempotency_key = Some(key.to_owned());
-    }
-    let submission = Submission {
+    let submission = StoredSubmission {
         run,
-        configuration: &configuration,
-        configuration_id: Some((id, version)),
-        limits,
+        idempotency_key,
+        mode,
+        limits: limits(session),
+        retry: StoreRetry::default(),
     };
-    let tests = configuration.test_set.tests.iter().cloned().map(Ok::<_, Infallible>);
-    dispatch(store, submission, tests)
+    dispatch_stored(store, id, submission)
         .await
         .map_err(|error| failure(&error))
 }

@@ -36,7 +36,7 @@ pub struct Plan {
 pub struct Outcome {
     /// What the program ends with.
     pub code: ExitCode,
-    /// The summary; `None` when the wait timed out and the run goes on elsewhere.
+    /// The summary; `None` when the wait timed out and the run goes on elsewhere, and when there is none to have.
     pub summary: Option<Summary>,
 }
 
@@ -70,11 +70,11 @@ async fn conduct(
         announce(suite, run);
     }
     if !fleet.has_workers() {
-        hint_at_workers(fleet, session).await?;
+        hint_at_workers(fleet, session).await;
     }
-    let waited = tokio::select! {
-        waited = waiting::until_ended(&fleet.store, run, plan.timeout, &mut progress) => waited,
-        () = shutdown.draining() => cancelled(fleet, run).await,
+    let (waited, interrupted) = tokio::select! {
+        waited = waiting::until_ended(&fleet.store, run, plan.timeout, &mut progress) => (waited, false),
+        () = shutdown.draining() => (cancelled(fleet, run).await, true),
     };
     progress.finish();
     match waited? {
@@ -86,6 +86,14 @@ async fn conduct(
                 summary: Some(*summary),
             })
         }
+        Waited::WithoutSummary(end) => {
+            output::note(&end.sentence(run));
+            Ok(Outcome {
+                code: end.code(),
+                summary: None,
+            })
+        }
+        Waited::TimedOut if interrupted => Ok(unfinished_cancel(fleet, run)),
         Waited::TimedOut => out_of_time(session, fleet, suite, plan, run).await,
     }
 }
@@ -119,21 +127,37 @@ fn announce(suite: &Suite, run: RunId) {
     ));
 }
 
-async fn hint_at_workers(fleet: &Fleet, session: &Session) -> Result<(), Failure> {
-    let workers = fleet.store.worker_views().await?;
+/// Only a hint: the run is submitted, so whatever goes wrong here is left to the wait.
+async fn hint_at_workers(fleet: &Fleet, session: &Session) {
+    let Ok(workers) = fleet.store.worker_views().await else {
+        return;
+    };
     if workers.iter().all(|worker| worker.state == "lost") {
         let url = session.redis().map(|url| url.masked()).unwrap_or_default();
         output::note(&format!(
             "no worker is running; start one with: testfleet-worker --redis {url}"
         ));
     }
-    Ok(())
 }
 
 async fn cancelled(fleet: &Fleet, run: RunId) -> Result<Waited, Failure> {
     output::note("cancelling the run; press Ctrl-C again to leave at once");
     waiting::cancel(&fleet.store, &fleet.options, run).await?;
     waiting::until_ended(&fleet.store, run, Some(CANCELLED_WITHIN), &mut Progress::Quiet).await
+}
+
+/// Cancelled, but its results are not together within the time that a person waits for.
+fn unfinished_cancel(fleet: &Fleet, run: RunId) -> Outcome {
+    let rest = if fleet.is_private() {
+        "its results could not be collected in time, so there is no report".to_owned()
+    } else {
+        format!("its results are still being collected. See them with `testfleet wait {run}`")
+    };
+    output::note(&format!("the run is cancelled; {rest}"));
+    Outcome {
+        code: ExitCode::Cancelled,
+        summary: None,
+    }
 }
 
 /// The time is up. A run on a private server ends with it, so its part is reported; a run of a fleet goes on.
@@ -151,6 +175,7 @@ async fn out_of_time(
         let waited = waiting::until_ended(&fleet.store, run, Some(CANCELLED_WITHIN), &mut Progress::Quiet).await?;
         if let Waited::Ended(ended) = waited {
             report(session, fleet, suite, plan, &ended).await?;
+            settle_mail(fleet, run).await?;
             summary = Some(*ended);
         }
     } else {

@@ -55,13 +55,14 @@ impl Fleet {
             let asked = usize::try_from(wanted.concurrency).unwrap_or(usize::MAX);
             options.concurrency = options.concurrency.max(asked.min(10_000));
         }
+        let workers_here = wanted.workers_here(session);
         let (store, server) = if private {
             let server = start_server(true).await?;
-            (session.store(&server.url())?, Some(server))
+            (session.store_for(&server.url(), workers_here)?, Some(server))
         } else {
-            (session.fleet().await?, None)
+            (session.fleet_for(workers_here).await?, None)
         };
-        let workers = (0..wanted.workers_here(session))
+        let workers = (0..workers_here)
             .map(|number| {
                 let mut options = options.clone();
                 if number > 0 {

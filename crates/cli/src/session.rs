@@ -98,7 +98,16 @@ impl Session {
     /// # Errors
     /// When no Redis is named, or the server cannot carry runs.
     pub async fn fleet(&self) -> Result<Store, Failure> {
-        self.connect(self.settings.redis.allow_volatile, true).await
+        self.fleet_for(0).await
+    }
+
+    /// The same for a process that runs so many workers: each waits for work on a connection of its own.
+    ///
+    /// # Errors
+    /// As [`fleet`](Self::fleet).
+    pub async fn fleet_for(&self, workers: usize) -> Result<Store, Failure> {
+        let url = self.checked(self.settings.redis.allow_volatile, true).await?;
+        self.store_for(url.expose(), workers)
     }
 
     /// The store of the fleet, for a command that only looks: any server that answers will do.
@@ -106,10 +115,11 @@ impl Session {
     /// # Errors
     /// When no Redis is named, or the server does not answer.
     pub async fn fleet_view(&self) -> Result<Store, Failure> {
-        self.connect(true, false).await
+        let url = self.checked(true, false).await?;
+        self.store(url.expose())
     }
 
-    async fn connect(&self, allow_volatile: bool, warn: bool) -> Result<Store, Failure> {
+    async fn checked(&self, allow_volatile: bool, warn: bool) -> Result<&SecretUrl, Failure> {
         let url = self.redis().ok_or_else(|| {
             Failure::usage("no Redis is named; give --redis URL, or set TESTFLEET_REDIS_URL (only `run`, `bench` and `demo` start one of their own)")
         })?;
@@ -123,7 +133,7 @@ impl Session {
                 output::note(&format!("warning: {warning}"));
             }
         }
-        self.store(url.expose())
+        Ok(url)
     }
 
     /// A store over a URL that is not checked, with the settings' prefix and times.
@@ -131,21 +141,29 @@ impl Session {
     /// # Errors
     /// When the URL cannot be used.
     pub fn store(&self, url: &str) -> Result<Store, Failure> {
-        self.store_at(url, &self.settings.redis.prefix)
+        self.store_for(url, 0)
+    }
+
+    /// The same for a process that runs so many workers.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub fn store_for(&self, url: &str, workers: usize) -> Result<Store, Failure> {
+        self.store_at(url, &self.settings.redis.prefix, workers)
     }
 
     /// The same with another prefix.
     ///
     /// # Errors
     /// When the URL cannot be used.
-    pub fn store_at(&self, url: &str, prefix: &str) -> Result<Store, Failure> {
+    pub fn store_at(&self, url: &str, prefix: &str, workers: usize) -> Result<Store, Failure> {
         let redis = &self.settings.redis;
         let options = StoreOptions {
             url: url.to_owned(),
             prefix: prefix.to_owned(),
             response_timeout: redis.response_timeout,
             connect_timeout: redis.connect_timeout,
-            pool_size: redis.pool_size,
+            pool_size: pool_size(redis.pool_size, workers),
         };
         Store::new(&options).map_err(|error| Failure::usage(error.to_string()))
     }
@@ -162,9 +180,28 @@ impl Session {
     }
 }
 
+/// Connections for blocking calls: as set, but one for each worker of this process and a few to spare. A worker that
+/// had to wait for a connection would hear of work too late.
+fn pool_size(configured: usize, workers: usize) -> usize {
+    configured.max(workers.saturating_add(2))
+}
+
 fn is_default(settings: &Settings, key: &str) -> bool {
     settings
         .describe()
         .iter()
         .any(|shown| shown.key == key && shown.origin.is_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_worker_of_this_process_has_a_connection_to_wait_on() {
+        assert_eq!(pool_size(8, 0), 8);
+        assert_eq!(pool_size(8, 6), 8);
+        assert_eq!(pool_size(8, 20), 22);
+        assert_eq!(pool_size(1, 1), 3);
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testfleet_dispatcher::{Ended, wait_until_ended};
-use testfleet_model::{RunId, RunState, Summary};
+use testfleet_model::{ExitCode, RunId, RunState, Summary};
 use testfleet_store::{Cancelled, Store};
 use testfleet_worker::{WorkerOptions, collect_now};
 use tokio::time::Instant;
@@ -21,8 +21,46 @@ const COLLECTED_WITHIN: Duration = Duration::from_secs(1);
 pub enum Waited {
     /// The run has ended.
     Ended(Box<Summary>),
+    /// The run has ended and there is no summary of it: it never started.
+    WithoutSummary(Unstarted),
     /// It had not ended in time.
     TimedOut,
+}
+
+/// How a run ended that no test was ever released of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unstarted {
+    /// Its last state.
+    pub state: RunState,
+    /// Why it ended, such as `cancelled` or `abandoned`.
+    pub stop_reason: Option<String>,
+}
+
+impl Unstarted {
+    /// What a program that wanted the run's outcome ends with.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        match self.state {
+            RunState::Cancelled => ExitCode::Cancelled,
+            _ => ExitCode::Internal,
+        }
+    }
+
+    /// What people are told.
+    #[must_use]
+    pub fn sentence(&self, run: RunId) -> String {
+        match (self.state, self.stop_reason.as_deref()) {
+            (RunState::Cancelled, _) => format!("run {run} was cancelled before it had started; no test ran"),
+            (_, Some("abandoned")) => {
+                format!("run {run} was never submitted completely and was given up; no test ran. Submit it again")
+            }
+            (state, reason) => format!(
+                "run {run} ended as {} without a summary{}",
+                state.shown(),
+                reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+            ),
+        }
+    }
 }
 
 /// Waits until the run has ended, at most for `timeout`.
@@ -41,10 +79,13 @@ pub async fn until_ended(
     match wait_until_ended(store, run, LOOK_EVERY, show, deadline).await? {
         Ended::Unknown => Err(unknown(run)),
         Ended::TimedOut(_) => Ok(Waited::TimedOut),
-        Ended::Ended(_) => {
-            let summary = store.summary(run).await?.ok_or_else(|| unknown(run))?;
-            Ok(Waited::Ended(Box::new(parse(&summary)?)))
-        }
+        Ended::Ended(seen) => match store.summary(run).await? {
+            Some(summary) => Ok(Waited::Ended(Box::new(parse(&summary)?))),
+            None => Ok(Waited::WithoutSummary(Unstarted {
+                state: seen.state,
+                stop_reason: seen.stop_reason,
+            })),
+        },
     }
 }
 
@@ -92,4 +133,33 @@ pub async fn cancel(store: &Store, options: &WorkerOptions, run: RunId) -> Resul
         })?;
     }
     Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_never_started_is_told_as_what_it_is() {
+        let run = RunId::new(uuid::Uuid::from_u128(7));
+        let told = |state, reason: Option<&str>| {
+            let end = Unstarted {
+                state,
+                stop_reason: reason.map(str::to_owned),
+            };
+            (end.code(), end.sentence(run))
+        };
+        let (code, sentence) = told(RunState::Cancelled, Some("cancelled"));
+        assert_eq!(code, ExitCode::Cancelled);
+        assert!(sentence.contains("cancelled before it had started"), "{sentence}");
+        let (code, sentence) = told(RunState::Failed, Some("abandoned"));
+        assert_eq!(code, ExitCode::Internal);
+        assert!(sentence.contains("given up"), "{sentence}");
+        let (code, sentence) = told(RunState::Failed, Some("lost"));
+        assert_eq!(code, ExitCode::Internal);
+        assert!(
+            sentence.ends_with("ended as Failed without a summary (lost)"),
+            "{sentence}"
+        );
+    }
 }

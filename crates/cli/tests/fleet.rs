@@ -4,8 +4,12 @@
 
 mod harness;
 
+use std::time::Duration;
+
 use harness::{Harness, stub};
 use serde_json::Value;
+use testfleet_model::{ExecutionMode, RunId};
+use testfleet_store::{Created, NewRun, Store, StoreOptions};
 use testfleet_testkit::TestRedis;
 
 /// A harness with the examples, and a server that keeps what it is told.
@@ -36,6 +40,12 @@ impl Fleet {
         all.push("--json");
         let ran = self.run(&all);
         serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {ran:?}"))
+    }
+
+    /// Does something with the store itself.
+    fn ask(&self, asked: impl AsyncFnOnce(Store)) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async { asked(Store::new(&StoreOptions::new(self.redis.url())).unwrap()).await });
     }
 
     fn submit(&self, arguments: &[&str]) -> String {
@@ -90,6 +100,56 @@ fn cancel_says_how_many_first_and_ends_the_run_without_a_worker() {
         (&again[0]["cancelled"], &again[0]["state"]),
         (&Value::Bool(false), &Value::from("cancelled"))
     );
+}
+
+/// Two runs whose submitters died: one is cancelled by hand, the other is given up by the sweeper.
+#[test]
+fn a_run_that_never_started_is_cancelled_and_waited_for_as_what_it_is() {
+    let fleet = Fleet::new("http://127.0.0.1:9");
+    let (cancelled, abandoned) = (
+        RunId::new(uuid::Uuid::from_u128(1)),
+        RunId::new(uuid::Uuid::from_u128(2)),
+    );
+    fleet.ask(async |store| {
+        for run in [cancelled, abandoned] {
+            assert_eq!(store.create(&unstarted(run)).await.unwrap(), Created::Created);
+        }
+    });
+    let again = fleet.json(&["run", "cancel", &cancelled.to_string()]);
+    assert_eq!(
+        (&again[0]["cancelled"], &again[0]["state"]),
+        (&Value::Bool(true), &Value::from("cancelled"))
+    );
+    let ran = fleet.run(&["wait", &cancelled.to_string()]);
+    assert_eq!((ran.code, ran.out.as_str()), (105, ""));
+    assert!(ran.err.contains("was cancelled before it had started"), "{}", ran.err);
+    fleet.ask(async |store| {
+        testfleet_testkit::wait_for("the sweep that gives it up", async || {
+            store.sweep(Duration::from_secs(3600)).await.unwrap();
+            let view = store.run_view(abandoned).await.unwrap().unwrap();
+            view.state.is_terminal().then_some(())
+        })
+        .await;
+    });
+    let ran = fleet.run(&["wait", &abandoned.to_string()]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("was given up"), "{}", ran.err);
+}
+
+/// A run whose tests were never staged, and that may be given up soon.
+fn unstarted(run: RunId) -> NewRun<'static> {
+    NewRun {
+        id: run,
+        configuration: "{}",
+        name: "suite",
+        configuration_id: None,
+        mode: ExecutionMode::Parallel,
+        endpoint: "api",
+        cap: 1,
+        lease: Duration::from_secs(60),
+        staging_timeout: Duration::from_millis(1),
+        idempotency: None,
+    }
 }
 
 #[test]

@@ -65,6 +65,7 @@ async fn start(store: &Store, request: Option<&str>) -> Result<Dispatched> {
     let submission = StoredSubmission {
         run: RunId::new(Uuid::now_v7()),
         idempotency_key: request,
+        mode: None,
         limits: DispatchLimits::default(),
         retry: StoreRetry::default(),
     };

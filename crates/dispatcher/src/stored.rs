@@ -1,7 +1,7 @@
 //! Configurations stored by id: put, load, dispatch. Listing and removing them is the store's.
 
 use testfleet_model::configuration::reading::{CanonicalError, from_canonical_json};
-use testfleet_model::{RunId, TestConfiguration};
+use testfleet_model::{ExecutionMode, RunId, TestConfiguration};
 use testfleet_store::{Put, Store, StoreError};
 
 use crate::error::{DispatchError, Refusal};
@@ -134,6 +134,8 @@ pub struct StoredSubmission<'a> {
     /// Replaces the configuration's own key. A key written in the configuration itself makes every dispatch of it
     /// the same run for 24 hours, so it usually comes from here: the id of the request that asks for the run.
     pub idempotency_key: Option<&'a str>,
+    /// How its tests are released, for this run only; `None`: as the configuration says.
+    pub mode: Option<ExecutionMode>,
     /// Limits.
     pub limits: DispatchLimits,
     /// How calls of the store are repeated.
@@ -159,6 +161,9 @@ pub async fn dispatch_stored(
     }
     if let Some(key) = submission.idempotency_key {
         configuration.attributes.idempotency_key = Some(key.to_owned());
+    }
+    if let Some(mode) = submission.mode {
+        configuration.attributes.execution_mode = mode;
     }
     let tests = configuration
         .test_set

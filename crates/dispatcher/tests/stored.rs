@@ -16,6 +16,7 @@ fn submission(run: u128, key: Option<&str>) -> StoredSubmission<'_> {
     StoredSubmission {
         run: run_id(run),
         idempotency_key: key,
+        mode: None,
         limits: limits(),
         retry: StoreRetry::default(),
     }
@@ -206,4 +207,31 @@ async fn a_stored_configuration_without_tests_of_its_own_is_refused() {
         matches!(error, DispatchError::Refused(Refusal::TestsInFiles { .. })),
         "{error}"
     );
+    let otherwise = StoredSubmission {
+        mode: Some(ExecutionMode::Sequential),
+        ..submission(1, None)
+    };
+    let error = dispatch_stored(&store, "files", otherwise).await.unwrap_err();
+    assert!(
+        matches!(error, DispatchError::Refused(Refusal::TestsInFiles { .. })),
+        "in another mode too: {error}"
+    );
+}
+
+#[tokio::test]
+async fn another_mode_is_for_the_one_run_and_not_for_the_configuration() {
+    let redis = TestRedis::start();
+    let store = store(&redis);
+    put_configuration(&store, "support", &configuration(), None)
+        .await
+        .unwrap();
+    let otherwise = StoredSubmission {
+        mode: Some(ExecutionMode::Sequential),
+        ..submission(1, None)
+    };
+    dispatch_stored(&store, "support", otherwise).await.unwrap();
+    let view = store.run_view(run_id(1)).await.unwrap().unwrap();
+    assert_eq!(view.execution_mode, "Sequential");
+    let (stored, version) = load_configuration(&store, "support").await.unwrap();
+    assert_eq!((get_execution_mode(&stored), version), (ExecutionMode::Parallel, 1));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use testfleet_model::{ExecutionMode, RunState};
-use testfleet_store::{Created, Idempotency, NewRun, Put};
+use testfleet_store::{Cancelled, Created, Idempotency, NewRun, Put};
 
 use crate::support::{Bench, Spec, id};
 
@@ -99,6 +99,61 @@ async fn the_key_of_an_abandoned_submission_is_free_again() {
     let again = bench.store.create(&keyed(3, "key", "body")).await.unwrap();
     let state = Some(RunState::Preparing);
     assert_eq!(again, Created::Exists { run: id(2), state });
+}
+
+/// Ctrl-C while the tests were being staged: nobody was told of the run, and the user sends the same again.
+#[tokio::test]
+async fn the_key_of_a_submission_that_was_cancelled_is_free_again() {
+    let bench = Bench::start().await;
+    bench.store.create(&keyed(1, "key", "body")).await.unwrap();
+    assert_eq!(bench.store.cancel(id(1)).await.unwrap(), Cancelled::Cancelled);
+    assert_eq!(
+        bench.store.create(&keyed(2, "key", "other body")).await.unwrap(),
+        Created::Created
+    );
+    let again = bench.store.create(&keyed(3, "key", "other body")).await.unwrap();
+    let state = Some(RunState::Preparing);
+    assert_eq!(again, Created::Exists { run: id(2), state });
+}
+
+/// A run that was acknowledged keeps its key, whatever becomes of it.
+#[tokio::test]
+async fn the_key_of_a_run_that_was_activated_and_cancelled_stays_taken() {
+    let bench = Bench::start().await;
+    let spec = Spec::parallel(1, 1);
+    bench.store.create(&keyed(1, "key", "body")).await.unwrap();
+    bench
+        .store
+        .stage(id(1), 0, &["x"], crate::support::STAGING)
+        .await
+        .unwrap();
+    bench.activate(&spec).await;
+    bench.store.cancel(id(1)).await.unwrap();
+    let seat = bench.seat("w1").await;
+    let control = bench.claim_control(&seat).await;
+    bench.fill(&seat, id(1), control.fence, &[0]).await;
+    let ended = RunState::Cancelled;
+    bench
+        .store
+        .collect(
+            &seat,
+            id(1),
+            control.fence,
+            ended,
+            "summary",
+            None,
+            crate::support::RETENTION,
+        )
+        .await
+        .unwrap();
+    let again = bench.store.create(&keyed(2, "key", "body")).await.unwrap();
+    assert_eq!(
+        again,
+        Created::Exists {
+            run: id(1),
+            state: Some(ended)
+        }
+    );
 }
 
 /// F05, F15: nothing can be claimed yet, and nothing of a live run expires.

@@ -31,7 +31,7 @@ impl Workers {
         }
         let options = worker_options(session)?;
         let start = |_| {
-            let store = session.store_at(url.expose(), prefix)?;
+            let store = session.store_at(url.expose(), prefix, 1)?;
             Ok(Worker::with_executor(store, options.clone(), NoOpExecutor).start())
         };
         Ok(Self::Here(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use testfleet_bootstrap::shutdown::Shutdown;
+use testfleet_bootstrap::shutdown::{Shutdown, Stage};
 use testfleet_model::{ExecutionMode, ExitCode, RunId};
 
 use crate::command::{run_cancel, run_list, run_results, run_show};
@@ -141,7 +141,10 @@ async fn start(arguments: StartArguments, session: &Session) -> Result<ExitCode,
     let _signals = shutdown
         .listen()
         .map_err(|error| Failure::internal(format!("could not listen for Ctrl-C: {error}")))?;
-    let fleet = Fleet::open(session, wanted).await?;
+    let fleet = tokio::select! {
+        opened = Fleet::open(session, wanted) => opened?,
+        () = shutdown.draining() => return Err(Failure::new(ExitCode::Cancelled, "cancelled before the run had started")),
+    };
     let plan = Plan {
         reports,
         timeout: arguments.timeout,
@@ -149,9 +152,11 @@ async fn start(arguments: StartArguments, session: &Session) -> Result<ExitCode,
         silent: false,
     };
     let outcome = execution::run(session, &fleet, &suite, &plan, &shutdown).await;
-    // Nothing of a private server is needed any more; workers of a fleet may hold tests of other runs.
-    let at_once = fleet.is_private() || outcome.is_err();
+    // Nothing of a private server is needed any more; workers of a fleet may hold tests of other runs, which would lose
+    // an attempt. Those finish, whatever became of this run, unless somebody wants to leave at once.
+    let at_once = fleet.is_private() || shutdown.stage() == Stage::Aborting;
     let stopped = tokio::select! {
+        biased;
         stopped = fleet.stop(at_once) => stopped,
         () = shutdown.aborting() => Ok(()),
     };

@@ -47,6 +47,10 @@ pub async fn execute(arguments: WaitArguments, session: &Session) -> Result<Exit
             reporting::publish(&store, &summary, None, &arguments.report, Some(&session.output)).await?;
             Ok(ExitCode::of(&summary))
         }
+        Waited::WithoutSummary(end) => {
+            output::note(&end.sentence(arguments.run));
+            Ok(end.code())
+        }
         Waited::TimedOut => {
             output::note("the time is up; the run goes on");
             Ok(ExitCode::WaitTimedOut)
