@@ -69,7 +69,7 @@ async fn an_activated_run_has_its_total_its_countdown_its_place_and_a_bell() {
             "bell": ["1"],
             "deadlines": {"zset": [["R1", "T+120m"]]},
             "endpoint:api:limits": {"max_concurrency": "2"},
-            "endpoints": {"zset": [["api", "T"]]},
+            "endpoints": {"zset": [["api", "T+120m"]]},
             "ready": {"zset": [["R1", 0]]},
             "run:R1": {"activated_at": "T", "state": "queued", "total": "3"},
             "run:R1:countdown": "3",

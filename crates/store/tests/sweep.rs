@@ -252,3 +252,70 @@ async fn jobs_given_up_are_kept_for_the_retention_and_no_longer() {
     assert_eq!(look["dead"], json!({"zset": [["R1/1", "T"]]}));
     assert_eq!(look["dead:jobs"].as_object().unwrap().len(), 1);
 }
+
+/// The endpoint of a test that was last needed before the retention.
+async fn forsaken(bench: &Bench, endpoint: &str) {
+    let old = bench.base_ms - i64::try_from(RETENTION.as_millis()).unwrap();
+    let () = bench
+        .ask(&["ZADD", &bench.key("endpoints"), "XX", &old.to_string(), endpoint])
+        .await;
+}
+
+/// NO-LEAK
+#[tokio::test]
+async fn endpoints_that_no_run_has_needed_for_the_retention_are_forgotten() {
+    let bench = Bench::start().await;
+    for (run, endpoint) in [(1, "old"), (2, "new")] {
+        let run = bench.run(Spec::parallel(run, 1).endpoint(endpoint).limit(3)).await;
+        bench.store.cancel(run).await.unwrap();
+    }
+    forsaken(&bench, "old").await;
+    let before = bench.look().await;
+    bench.sweep().await;
+    let mut changes = bench.since(&before).await;
+    changes.as_object_mut().unwrap().remove("sweeper");
+    assert_eq!(
+        changes,
+        json!({
+            "endpoint:old:limits": null,
+            "endpoints": {"zset": [["new", "T+120m"]]},
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_in_use_keeps_its_limits_whatever_its_age() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 3).limit(1)).await;
+    let seat = bench.seat("w1").await;
+    let held = bench.claim(&seat, 9).await;
+    forsaken(&bench, "api").await;
+    bench.sweep().await;
+    assert_eq!(
+        bench.look().await["endpoint:api:limits"],
+        json!({"max_concurrency": "1"}),
+        "held and parked"
+    );
+    bench.store.cancel(run).await.unwrap();
+    bench.sweep().await;
+    assert_eq!(
+        bench.look().await["endpoint:api:limits"],
+        json!({"max_concurrency": "1"}),
+        "held"
+    );
+    bench.complete(&seat, &held).await;
+    bench.sweep().await;
+    assert_eq!(bench.look().await["endpoint:api:limits"], Value::Null);
+}
+
+/// A run that ends sooner does not take the limits from one that goes on.
+#[tokio::test]
+async fn an_endpoint_is_kept_for_the_latest_deadline_of_its_runs() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 1)).await;
+    let short = Spec::parallel(2, 1);
+    bench.staged(&short).await;
+    let minute = std::time::Duration::from_secs(60);
+    bench.store.activate(id(2), 1, minute, None).await.unwrap();
+    assert_eq!(bench.look().await["endpoints"], json!({"zset": [["api", "T+120m"]]}));
+}

@@ -17,7 +17,8 @@ local staged = redis.call('HLEN', run_key(run, 'tests'))
 if staged ~= total then return { 'incomplete', staged } end
 redis.call('HSET', run_key(run), 'state', 'queued', 'total', whole(total), 'activated_at', whole(now))
 redis.call('SET', run_key(run, 'countdown'), whole(total))
-redis.call('ZADD', key('endpoints'), whole(now), endpoint)
+-- Until when a run may need the endpoint's limits; the sweeper goes by it.
+redis.call('ZADD', key('endpoints'), 'GT', whole(now + tonumber(ARGV[3])), endpoint)
 if ARGV[4] == '' then
   redis.call('HDEL', endpoint_key(endpoint), 'max_concurrency')
 else

@@ -1,18 +1,18 @@
 --- sweep: ends runs past their deadline, removes submissions nobody finished, finds collections and places in `ready`
--- that were lost, and forgets what its retention is over for: runs, and jobs given up. Any process may call it, so
--- runs end also with no worker alive.
+-- that were lost, and forgets what its retention is over for: runs, jobs given up, and endpoints that no run has used.
+-- Any process may call it, so runs end also with no worker alive.
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:config run:tests run:again run:owners ready clock endpoint endpoint:parked endpoint:slots control
---   control:owners leases deadlines bell runs sweeper dead dead:jobs
--- ARGV: 1 retention ms of a submission that was abandoned, and of jobs given up
+--   control:owners leases deadlines bell runs sweeper dead dead:jobs endpoints
+-- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
 -- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten)
 --@include keys
 --@include time
 --@include bell
 --@include placing
 --@include closing
-local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST = 100, 50, 200
+local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST = 100, 50, 200, 50
 local late, abandoned, requeued, forgotten = 0, 0, 0, 0
 for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
@@ -56,6 +56,17 @@ local old = redis.call('ZRANGE', key('dead'), '-inf', whole(now - tonumber(ARGV[
 if #old > 0 then
   redis.call('ZREM', key('dead'), unpack(old))
   redis.call('HDEL', key('dead:jobs'), unpack(old))
+end
+-- The score is the latest deadline of a run against the endpoint, so none is open that would miss the limits; what still
+-- holds a slot or waits for one keeps them nevertheless.
+local unused = redis.call('ZRANGE', key('endpoints'), '-inf', whole(now - tonumber(ARGV[1])), 'BYSCORE',
+  'LIMIT', 0, ENDPOINTS_AT_MOST)
+for _, endpoint in ipairs(unused) do
+  local in_use = redis.call('SCARD', endpoint_key(endpoint, 'slots')) + redis.call('ZCARD', endpoint_key(endpoint, 'parked'))
+  if in_use == 0 then
+    redis.call('DEL', endpoint_key(endpoint))
+    redis.call('ZREM', key('endpoints'), endpoint)
+  end
 end
 -- Walks the list of runs a page at a time, from where the last sweep stopped.
 local from = tonumber(redis.call('HGET', key('sweeper'), 'cursor')) or 0
