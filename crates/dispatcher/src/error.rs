@@ -30,15 +30,14 @@ pub enum DispatchError {
         /// What the iterator said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The run ended before all its tests were there: it was cancelled, or nothing came for the staging timeout.
-    #[error("run {run} was not acknowledged: it ended ({state}) before all its tests were stored; submit it anew{}", anew(*keyed))]
+    /// The run ended before all its tests were there: it was cancelled, or nothing came for the staging timeout. Its
+    /// idempotency key is free again.
+    #[error("run {run} was not acknowledged: it ended ({state}) before all its tests were stored; submit it anew")]
     Ended {
         /// The run.
         run: RunId,
         /// Its state.
         state: RunState,
-        /// Whether an idempotency key leads to it.
-        keyed: bool,
     },
     /// The run is gone: the server lost its data, or somebody deleted it.
     #[error("run {run} was not acknowledged: the store no longer knows it; submit it again")]
@@ -64,10 +63,6 @@ pub enum DispatchError {
     /// The stored configuration cannot be used.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
-}
-
-fn anew(keyed: bool) -> &'static str {
-    if keyed { " with another idempotency key" } else { "" }
 }
 
 /// Why a submission cannot become a run.

@@ -228,18 +228,13 @@ impl Making<'_> {
         digest: Option<&TestsDigest>,
     ) -> Result<Dispatched, DispatchError> {
         let view = self.options.retry.persist(run, || self.store.run_view(run)).await?;
-        let keyed = self.key.is_some();
         match (view, digest) {
             (Some(view), _) if view.total > 0 => Ok(Dispatched {
                 run,
                 total: view.total,
                 existing: true,
             }),
-            (Some(view), _) => Err(DispatchError::Ended {
-                run,
-                state: view.state,
-                keyed,
-            }),
+            (Some(view), _) => Err(DispatchError::Ended { run, state: view.state }),
             // Its retention is over, and the key remembers it: the content is the same, so is the number of tests.
             (None, Some(digest)) if state.is_none() => Ok(Dispatched {
                 run,
