@@ -53,6 +53,7 @@ fn of_test(test: &TestCase, index: u32) -> Value {
         "description": test.description,
         "tags": test.tags,
         "metadata": test.metadata,
+        "context": test.context,
     }))
 }
 

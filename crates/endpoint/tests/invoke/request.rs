@@ -178,6 +178,7 @@ async fn templates_see_what_belongs_to_the_call() {
         "vars": {"a": 1},
         "tags": {"t": "x"},
         "metadata": {"m": [1]},
+        "context": ["one page", "another"],
         "messages": [{"role": "system", "content": "be kind"}],
     });
     let request = sent_for(json!({"body": body}), test).await;
@@ -186,7 +187,10 @@ async fn templates_see_what_belongs_to_the_call() {
         json!({
             "vars": {"a": 1},
             "captured": "c-1",
-            "test": {"id": "t-1", "index": 4, "description": "d", "tags": {"t": "x"}, "metadata": {"m": [1]}},
+            "test": {
+                "id": "t-1", "index": 4, "description": "d", "tags": {"t": "x"}, "metadata": {"m": [1]},
+                "context": ["one page", "another"],
+            },
             "run": {"id": RUN, "name": "regression"},
             "messages": [{"role": "system", "content": "be kind"}],
         })

@@ -157,8 +157,7 @@ pub struct ResponseMap {
     /// The answer. Left out: the whole body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Everything else by name: `context`, `tool_calls`, `metadata`, `conversation_id`, `finish_reason`,
-    /// `cost`, `error`.
+    /// Everything else by name: `cost`, `error`, and `conversation_id`, which nothing uses yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// Token counts by name (`input_tokens`, `output_tokens`, `total_tokens`).

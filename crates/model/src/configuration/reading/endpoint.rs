@@ -12,15 +12,9 @@ use super::node::NodeValue;
 use super::retry::{InvokeRetry, read_retry};
 use super::section::{Findings, Section};
 
-const MAPPED: [&str; 7] = [
-    "context",
-    "tool_calls",
-    "metadata",
-    "conversation_id",
-    "finish_reason",
-    "cost",
-    "error",
-];
+const MAPPED: [&str; 3] = ["conversation_id", "cost", "error"];
+/// Nothing keeps or judges these yet.
+const MAPPED_LATER: [&str; 4] = ["context", "tool_calls", "metadata", "finish_reason"];
 
 /// Reads the endpoint; `invoke` is what `attributes` and the settings say about retries.
 pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut Findings) -> Endpoint {
@@ -305,6 +299,7 @@ fn read_mapped(section: &mut Section, fields: &mut BTreeMap<String, String>, fin
             fields.insert(name.to_owned(), mapping);
         }
     }
+    section.unsupported(&MAPPED_LATER, findings);
 }
 
 fn read_success(field: Field, findings: &mut Findings) -> Option<Success> {

@@ -135,6 +135,10 @@ fn problems_of_endpoints() {
                 "suite.yaml:5:20: endpoint.response.map.outptu: unknown key; did you mean \"output\"?",
             ),
             (
+                "response: {map: {finish_reason: $.why}}",
+                "suite.yaml:5:20: endpoint.response.map.finish_reason: `finish_reason` is part of the format but not supported by this version",
+            ),
+            (
                 "response: {success: {status: 2xx}}",
                 "suite.yaml:5:32: endpoint.response.success.status: expected a status such as 200 or a range such as \"200-299\", found the text \"2xx\"",
             ),
