@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use testfleet_model::result::ErrorClass;
 use testfleet_model::{RunId, Status};
+use testfleet_testkit::wait_for;
 use testfleet_tests::{Ended, Fleet, FleetOptions, Process, echo_suite};
 
 const TESTS: usize = 16;
@@ -104,7 +105,14 @@ async fn a_worker_that_froze_and_thaws_changes_nothing() {
     workers[holder].signal("STOP");
     let before = fleet.ended(run).await;
     workers[holder].signal("CONT");
-    // It is part of the fleet again when it has found out: then another run is shared with it.
+    // What it holds belongs to others: either its results come too late, or it finds out first and lets go of its jobs.
+    wait_for("the thawed worker gives up what it held", async || {
+        let log = workers[holder].log();
+        let late = log.contains("a result came too late and was discarded");
+        (late || log.contains("it lets go of its jobs")).then_some(())
+    })
+    .await;
+    // It is part of the fleet again: another run is shared with it.
     let second = fleet.submit(&echo_suite(fleet.stub.url(), TESTS)).await;
     fleet.ended(second).await;
     let after = fleet.ended(run).await;
