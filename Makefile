@@ -9,7 +9,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest e2e demo build bench fmt clean-report redis
+.PHONY: help test lint format-check clippy doc build-tests unit doctest e2e demo build bench fmt clean-report redis compose kubernetes
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -49,6 +49,12 @@ clippy:
 
 doc: ## The API docs, without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+compose: ## The image, the fleet in containers, and what befalls containers (10 to 15 minutes)
+	tests/compose.sh --start-engine
+
+kubernetes: ## The manifests against their schemas
+	scripts/validate-kubernetes.sh
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
