@@ -156,12 +156,18 @@ fn mail_is_written_before_the_private_server_ends() {
 }
 
 #[test]
-fn a_time_out_cancels_what_would_end_with_the_private_server() {
+fn a_time_out_cancels_what_would_end_with_the_private_server_and_tells_the_owner() {
     let (harness, stub) = (Harness::new(), hanging_stub());
-    harness.write("suite.yaml", &hello(stub.url(), 3));
-    let ran = harness.run(&["run", "suite.yaml", "--timeout", "300ms"]);
+    harness.write(
+        "suite.yaml",
+        &format!("{}owner: qa@example.com\n", hello(stub.url(), 3)),
+    );
+    let mut command = harness.command(&["run", "suite.yaml", "--timeout", "300ms"]);
+    command.env("TESTFLEET_NOTIFY_DIRECTORY", harness.path("mail"));
+    let ran = harness::ran(command);
     assert_eq!(ran.code, 124, "{}", ran.err);
     assert!(ran.out.starts_with("Cancelled: 0/3 passed"), "{}", ran.out);
+    assert_eq!(std::fs::read_dir(harness.path("mail")).unwrap().count(), 1);
 }
 
 #[test]
