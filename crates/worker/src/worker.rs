@@ -234,8 +234,11 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
             }
             // The pump may be waiting for a store that does not answer; the end must not wait with it.
             () = &mut overtime => {
-                warn!(worker.id = %identity.worker, "not done within the grace period; what is held goes back when the lease is over");
-                abort.cancel();
+                // Nothing is late when somebody asked for an end at once.
+                if !abort.is_cancelled() {
+                    warn!(worker.id = %identity.worker, "not done within the grace period; what is held goes back when the lease is over");
+                    abort.cancel();
+                }
                 tokio::select! {
                     ended = &mut pumping => break ended,
                     () = tokio::time::sleep(ABORT_PATIENCE) => {
