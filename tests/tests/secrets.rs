@@ -65,9 +65,8 @@ async fn an_endpoint_that_tells_the_secret_back_does_not_get_it_stored() {
     suite["endpoint"]["auth"] = json!({ "type": "bearer", "token": "{{ secrets.FLEET_TOKEN }}" });
     suite["endpoint"]["query"] = json!({ "key": "{{ secrets.FLEET_TOKEN }}" });
     suite["endpoint"]["body"]["again"] = json!("<{{ secrets.FLEET_TOKEN }}>");
-    suite["endpoint"]["response"]["map"]["output"] = json!("$.headers.authorization");
-    suite["endpoint"]["response"]["map"]["context"] = json!("$.json");
-    suite["endpoint"]["response"]["map"]["metadata"] = json!("$.query");
+    // All of it: the headers, the query and the body that were sent.
+    suite["endpoint"]["response"]["map"]["output"] = json!("$");
     // Compared before it is redacted, or after: the test is what is stored.
     suite["metrics"] = json!([{ "type": "contains", "value": "Bearer" }, { "type": "equals", "value": "x" }]);
     let run = fleet.submit(&suite).await;
