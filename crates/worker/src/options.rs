@@ -132,10 +132,4 @@ impl MailOptions {
             directory: self.directory.clone(),
         }
     }
-
-    /// Whether any mail is delivered at all.
-    #[must_use]
-    pub fn enabled(&self) -> bool {
-        self.smtp_url.is_some() || self.directory.is_some()
-    }
 }
