@@ -38,10 +38,13 @@ macro_rules! words {
 }
 
 words! {
-    /// Where a run is. States only move forward: `preparing → queued → progress → collecting → ended`.
+    /// Where a run is. States only move forward: `preparing → queued → progress → collecting → ended`. An ended run whose
+    /// tests are tried again begins a new epoch: `reopening → queued → …`.
     RunState {
         /// Tests are being staged; nothing can be claimed.
         Preparing = "preparing",
+        /// It had ended, and tests of it are being chosen to be tried again; nothing can be claimed.
+        Reopening = "reopening",
         /// Activated; no test has been claimed yet.
         Queued = "queued",
         /// At least one test has been claimed.
@@ -70,7 +73,7 @@ impl RunState {
     #[must_use]
     pub fn shown(self) -> &'static str {
         match self {
-            Self::Preparing | Self::Queued => "Queued",
+            Self::Preparing | Self::Reopening | Self::Queued => "Queued",
             Self::Progress | Self::Collecting => "Progress",
             Self::Completed => "Completed",
             Self::Partial => "Partial",

@@ -88,6 +88,8 @@ libraries!(
     "holding",
     "closing",
     "counting",
+    "opening",
+    "keeping",
     "claiming",
     "releasing",
     "releasing_control"
@@ -125,9 +127,14 @@ scripts! {
     REAP = "reap",
     SWEEP = "sweep",
     CANCEL = "cancel",
+    PAUSE = "pause",
+    RESUME = "resume",
+    REOPEN = "reopen",
     FILL = "fill",
     COLLECT = "collect",
     SETTLE_NOTIFICATION = "settle_notification",
+    REVIVE = "revive",
+    DROP_DEAD = "drop_dead",
     PUT_CONFIG = "put_config",
     REMOVE_CONFIG = "remove_config",
 }

@@ -18,6 +18,10 @@ pub struct RunView {
     pub name: String,
     /// Where it is.
     pub state: RunState,
+    /// 1, and one more each time tests of the ended run were tried again.
+    pub epoch: u32,
+    /// Since when it is paused; `None` when it is not.
+    pub paused_at_ms: Option<i64>,
     /// The stored configuration it came from.
     pub test_configuration_id: Option<String>,
     /// `Parallel` or `Sequential`.
@@ -67,6 +71,10 @@ pub struct QueueView {
     pub parked: Vec<WaitingRun>,
     /// Number of those runs.
     pub parked_count: u64,
+    /// Runs that somebody paused, longest first.
+    pub paused: Vec<PausedRun>,
+    /// Number of those runs.
+    pub paused_count: u64,
     /// Tests waiting for a retry, soonest first.
     pub delayed: Vec<TimedJob>,
     /// Number of those tests.
@@ -92,6 +100,15 @@ pub struct WaitingRun {
     pub virtual_time: f64,
     /// Tests that wait in it.
     pub pending: u32,
+}
+
+/// A run that is paused.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PausedRun {
+    /// The run.
+    pub test_run_id: String,
+    /// Since when, ms since 1970.
+    pub paused_at_ms: i64,
 }
 
 /// A job that a worker holds.
@@ -187,6 +204,10 @@ impl Store {
             pipeline.cmd("HGETALL").arg(self.keys().run(*run));
             pipeline.cmd("HLEN").arg(self.keys().run_part(*run, "results"));
             pipeline.cmd("HLEN").arg(self.keys().run_part(*run, "owners"));
+            pipeline
+                .cmd("ZSCORE")
+                .arg(self.keys().shard("paused"))
+                .arg(run.to_string());
         }
         let mut rows = self
             .query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline)
@@ -197,7 +218,8 @@ impl Store {
             let hash: Hash = read("HGETALL", rows.next())?;
             let done: u32 = read("HLEN", rows.next())?;
             let in_flight: u32 = read("HLEN", rows.next())?;
-            views.push(run_view(*run, &hash, done, in_flight));
+            let paused_at: Option<f64> = read("ZSCORE", rows.next())?;
+            views.push(run_view(*run, &hash, done, in_flight, paused_at.map(|ms| ms as i64)));
         }
         Ok(views)
     }
@@ -295,7 +317,7 @@ impl Store {
         let last = limit as i64 - 1;
         let keys = self.keys();
         let mut pipeline = pipe();
-        for name in ["ready", "leases", "delayed", "control", "dead"] {
+        for name in ["ready", "leases", "delayed", "control", "dead", "paused"] {
             let mut range = cmd("ZRANGE");
             range.arg(keys.shard(name)).arg(0).arg(last);
             if name == "dead" {
@@ -317,7 +339,9 @@ impl Store {
             control_count,
             dead,
             dead_count,
-        ): (Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64) =
+            paused,
+            paused_count,
+        ): (Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64) =
             self.query_all("ZRANGE", &pipeline).await?;
         let (mut parked, mut parked_count) = (Vec::new(), 0);
         for endpoint in self.endpoint_names().await? {
@@ -337,6 +361,14 @@ impl Store {
             in_flight_count,
             parked: self.waiting_runs(parked).await?,
             parked_count,
+            paused: paused
+                .into_iter()
+                .map(|(test_run_id, since)| PausedRun {
+                    test_run_id,
+                    paused_at_ms: since as i64,
+                })
+                .collect(),
+            paused_count,
             delayed: timed(delayed),
             delayed_count,
             control: timed(control),
@@ -521,7 +553,7 @@ impl Store {
     }
 }
 
-fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32) -> Option<RunView> {
+pub(crate) fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32, paused_at_ms: Option<i64>) -> Option<RunView> {
     let state = RunState::from_word(hash.get("state")?)?;
     let text = |name: &str| hash.get(name).cloned().unwrap_or_default();
     let time = |name: &str| hash.get(name).and_then(|value| value.parse().ok());
@@ -530,6 +562,8 @@ fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32) -> Option<RunVie
         test_run_id: run,
         name: text("name"),
         state,
+        epoch: text("epoch").parse().unwrap_or(1),
+        paused_at_ms,
         test_configuration_id: hash.get("config_id").cloned(),
         execution_mode: text("mode"),
         endpoint: text("endpoint"),
@@ -565,7 +599,7 @@ fn timed(jobs: Vec<(String, f64)>) -> Vec<TimedJob> {
 }
 
 /// One part of an entry such as `worker|fence|attempt|lost|claimed_ms|begun_ms`.
-fn part<T: std::str::FromStr>(entry: &Option<Vec<u8>>, at: usize) -> Option<T> {
+pub(crate) fn part<T: std::str::FromStr>(entry: &Option<Vec<u8>>, at: usize) -> Option<T> {
     std::str::from_utf8(entry.as_deref()?)
         .ok()?
         .split('|')

@@ -98,7 +98,9 @@ pub struct ClaimedTest {
     pub index: u32,
     /// The right to it.
     pub fence: u64,
-    /// The number of this attempt, from 1.
+    /// The epoch of its run: 1, and one more each time tests of the ended run were tried again.
+    pub epoch: u32,
+    /// The number of this attempt in the epoch, from 1.
     pub attempt: u32,
     /// Workers that were lost while they held it.
     pub lost: u32,
@@ -524,7 +526,7 @@ fn by_run(completions: &[Completion]) -> Vec<(RunId, Vec<usize>)> {
     groups
 }
 
-fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> {
+pub(crate) fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> {
     match answer.text()?.as_str() {
         "ok" => {}
         "unregistered" => return Ok(ClaimAnswer::Unregistered),
@@ -559,6 +561,7 @@ fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), Sto
     let fence = group.number()?;
     let captured: Arc<str> = group.text()?.into();
     let released_ms = group.number()?;
+    let epoch = group.number()?;
     let mut members = group.array()?;
     let mut tried = group.array()?;
     tests.reserve(members.len() / 2);
@@ -567,6 +570,7 @@ fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), Sto
             run,
             sequential,
             fence,
+            epoch,
             captured: Arc::clone(&captured),
             index: members.number()?,
             payload: members.bytes()?,

@@ -78,6 +78,7 @@ async fn every_test_without_a_result_gets_one_wherever_it_is() {
             "leases": {"zset": [["collect:R1", "T"]]},
             "run:R1": {"count:Cancelled": "4"},
             "run:R1:countdown": "0",
+            "run:R1:kept": {"1": "test 1", "2": "test 2", "3": "test 3", "4": "test 4"},
             "run:R1:owners": null,
             "run:R1:results": {"1": "filled 1", "2": "filled 2", "3": "filled 3", "4": "filled 4"},
             "run:R1:tests": null,

@@ -9,6 +9,7 @@ mod attributes;
 mod endpoint;
 mod metric;
 pub mod reading;
+mod stored_test;
 mod test_case;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use endpoint::{
     RetryAfter, RetryOn, StatusRange, Success, Timeouts,
 };
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
+pub use stored_test::StoredTestError;
 pub use test_case::{Columns, Message, MetricsMode, Source, SourceFormat, TestCase, TestDefaults, TestSet};
 
 /// The version of the document format this crate reads and writes.

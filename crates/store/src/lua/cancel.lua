@@ -1,7 +1,7 @@
 --- cancel: no test of the run starts from here on; the collection that marks the rest is queued in the same step.
 -- Promises: CANCEL-STOPS, NO-PHANTOM, COLLECT-ONCE
 -- Flags: allow-oom
--- Keys: run ready clock endpoint:parked control deadlines bell
+-- Keys: run ready clock endpoint:parked paused control deadlines bell
 -- ARGV: 1 run id
 -- Answers: cancelled | already (state) | unknown
 --@include keys
@@ -18,6 +18,6 @@ if state == 'preparing' then
   redis.call('ZADD', key('deadlines'), whole(now), run)
   return { 'cancelled' }
 end
-if not is_open(state) then return { 'already', state } end
+if not is_open(state) and state ~= 'reopening' then return { 'already', state } end
 begin_collection(run, endpoint, 'cancelled')
 return { 'cancelled' }

@@ -1,7 +1,7 @@
 --- claim: takes jobs and the leases on them in one step: control jobs first, then tests by virtual time.
 -- Promises: NO-LOST-TEST, NO-PHANTOM, ZOMBIE-HARMLESS, SEQUENTIAL-ORDER, LIMITS-HOLD, FAIR
 -- Flags: allow-oom
--- Keys: run run:tests run:again run:tries run:owners run:results ready clock endpoint endpoint:parked
+-- Keys: run run:tests run:again run:tries run:owners run:results ready clock endpoint endpoint:parked paused
 --   endpoint:slots leases workers worker worker:jobs delayed control control:attempts control:owners fence bell
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted
 -- Answers: ok (now ms, next due ms or -1, control jobs, groups…) | unregistered | stale

@@ -1,7 +1,7 @@
 --- collect: ends a run: its final state, its summary, its notification and its retention in one step.
 -- Promises: COLLECT-ONCE, COLLECT-COMPLETE, NOTIFY-ONCE-PLUS, NO-LEAK, NO-LOST-TEST
 -- Flags: allow-oom
--- Keys: run run:config run:tests run:again run:tries run:owners run:results run:countdown run:summary ready
+-- Keys: run run:config run:tests run:kept run:again run:tries run:owners run:results run:countdown run:summary ready
 --   clock endpoint:parked leases worker:jobs control control:attempts control:owners deadlines outbox bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; 4 final state; 5 summary; 6 outbox record or '';
 --   7 retention ms
@@ -36,7 +36,7 @@ if ARGV[6] ~= '' then
   ring()
 end
 -- Retention starts when the run has ended, never before: a live run has no TTL.
-for _, part in ipairs({ 'config', 'results', 'countdown', 'summary' }) do
+for _, part in ipairs({ 'config', 'kept', 'results', 'countdown', 'summary' }) do
   redis.call('PEXPIRE', run_key(run, part), ARGV[7])
 end
 redis.call('PEXPIRE', run_key(run), ARGV[7])

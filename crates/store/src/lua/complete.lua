@@ -2,8 +2,8 @@
 -- The first terminal result of a test wins; a holder whose right moved on changes nothing but a counter.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, ZOMBIE-HARMLESS, COUNTDOWN-EXACT, COLLECT-ONCE, SEQUENTIAL-ORDER
 -- Flags: allow-oom
--- Keys: run run:tests run:again run:tries run:owners run:results run:countdown ready clock endpoint
---   endpoint:parked endpoint:slots leases workers worker worker:jobs delayed control control:attempts
+-- Keys: run run:tests run:kept run:again run:tries run:owners run:results run:countdown ready clock endpoint
+--   endpoint:parked paused endpoint:slots leases workers worker worker:jobs delayed control control:attempts
 --   control:owners fence bell deadlines dead dead:jobs
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted;
 --   5 number of groups; then per group: run, captured values or '', number of jobs (at most 256), and per
@@ -17,6 +17,7 @@
 --@include closing
 --@include counting
 --@include claiming
+--@include keeping
 local worker = ARGV[1]
 local words = {}
 -- Arguments of a job, from its first one on.
@@ -35,7 +36,7 @@ end
 -- Checks a group against the owners and sorts it into what is stored, what is freed and what is discarded. Runs once
 -- per result of every run: nothing is allocated here that a plain result does not need.
 local function judge(run, first, count, open, owners, stored)
-  local verdict = { pairs = {}, indices = {}, jobs = {}, held = {}, repeated = {}, given_up = {}, counts = {} }
+  local verdict = { pairs = {}, indices = {}, jobs = {}, held = {}, repeated = {}, given_up = {}, kept = {}, counts = {} }
   local pairs_, indices, jobs, held = verdict.pairs, verdict.indices, verdict.jobs, verdict.held
   local accepted, freed, discarded, seen = 0, 0, 0, {}
   for i = 1, count do
@@ -61,6 +62,7 @@ local function judge(run, first, count, open, owners, stored)
         pairs_[accepted * 2 - 1], pairs_[accepted * 2] = index, result
         local status = ARGV[at + STATUS]
         verdict.counts[status] = (verdict.counts[status] or 0) + 1
+        if status ~= 'Pass' and status ~= 'Skipped' then verdict.kept[#verdict.kept + 1] = index end
         if ARGV[at + GIVE_UP] ~= '' then verdict.given_up[#verdict.given_up + 1] = at end
       end
     end
@@ -88,6 +90,7 @@ local function store(run, verdict)
     redis.call('ZADD', key('dead'), whole(now), id)
     redis.call('HSET', key('dead:jobs'), id, cjson.encode({ reason = ARGV[at + GIVE_UP], payload = payload }))
   end
+  if #verdict.kept > 0 then keep(run, verdict.kept) end
   redis.call('HSET', run_key(run, 'results'), unpack(verdict.pairs))
   redis.call('HDEL', run_key(run, 'tests'), unpack(verdict.indices))
   for status, count in pairs(verdict.counts) do redis.call('HINCRBY', run_key(run), 'count:' .. status, count) end

@@ -1,7 +1,7 @@
 --- fill: gives tests of a closed run the result they did not get, under the right of its collection.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, COUNTDOWN-EXACT, COLLECT-ONCE
 -- Flags: allow-oom
--- Keys: run run:tests run:tries run:owners run:results run:countdown ready clock endpoint:parked endpoint:slots
+-- Keys: run run:tests run:kept run:tries run:owners run:results run:countdown ready clock endpoint:parked endpoint:slots
 --   leases worker:jobs delayed control:owners bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; then per test (at most 500): index, status, result
 -- Answers: filled (tests without a result left) | lost | closed (state) | unknown
@@ -11,6 +11,7 @@
 --@include placing
 --@include holding
 --@include counting
+--@include keeping
 local worker, run = ARGV[1], ARGV[2]
 local state, endpoint, total = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total'))
 if not state then return { 'unknown' } end
@@ -27,6 +28,7 @@ for at = 4, #ARGV, 3 do
       free(run, index, owner.worker, endpoint)
       freed = freed + 1
     end
+    if status ~= 'Skipped' then keep(run, { index }) end
     redis.call('HDEL', run_key(run, 'tests'), index)
     redis.call('HDEL', run_key(run, 'tries'), index)
     redis.call('ZREM', key('delayed'), job_id(run, index))

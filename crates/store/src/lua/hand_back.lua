@@ -2,7 +2,7 @@
 -- one that failed: its attempt counts, so that the next delay can be longer.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, GRACEFUL
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases worker:jobs delayed
+-- Keys: run run:owners run:tries run:again ready clock endpoint:parked paused endpoint:slots leases worker:jobs delayed
 --   control control:attempts control:owners bell
 -- ARGV: 1 worker incarnation; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown

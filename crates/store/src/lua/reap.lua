@@ -3,7 +3,7 @@
 -- stayed alive can renew; they did nothing wrong.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
--- Keys: run run:owners run:results run:tries run:again ready clock endpoint:parked endpoint:slots leases workers worker
+-- Keys: run run:owners run:results run:tries run:again ready clock endpoint:parked paused endpoint:slots leases workers worker
 --   worker:jobs delayed control control:attempts control:owners bell reaper
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)

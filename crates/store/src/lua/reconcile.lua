@@ -3,7 +3,7 @@
 -- refused from now on.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases workers worker
+-- Keys: run run:owners run:tries run:again ready clock endpoint:parked paused endpoint:slots leases workers worker
 --   worker:jobs delayed control control:attempts control:owners bell
 -- ARGV: 1 worker incarnation; 2… job id, fence pairs of the jobs it knows of
 -- Answers: ok (epoch, jobs handed back, 1 when there are more) | unregistered

@@ -1,7 +1,7 @@
 --- retry: ends attempts without a result; each test may be claimed again after its delay. Holds no slot meanwhile.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, LIMITS-HOLD
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked endpoint:slots leases worker:jobs delayed bell
+-- Keys: run run:owners run:tries run:again ready clock endpoint:parked paused endpoint:slots leases worker:jobs delayed bell
 -- ARGV: 1 worker incarnation; then per job (at most 256): run, index, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys

@@ -3,7 +3,7 @@
 -- Any process may call it, so runs end also with no worker alive.
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:config run:tests run:again run:owners ready clock endpoint endpoint:parked endpoint:slots control
+-- Keys: run run:config run:tests run:again run:owners ready clock endpoint endpoint:parked paused endpoint:slots control
 --   control:owners leases deadlines bell runs sweeper dead dead:jobs endpoints
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
 -- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten)
@@ -11,6 +11,7 @@
 --@include time
 --@include bell
 --@include placing
+--@include opening
 --@include closing
 local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST = 100, 50, 200, 50
 local late, abandoned, requeued, forgotten = 0, 0, 0, 0
@@ -30,6 +31,9 @@ for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 
       requeued = requeued + 1
     end
     redis.call('ZADD', key('deadlines'), whole(now + COLLECT_GRACE_MS), run)
+  elseif state == 'reopening' then
+    -- Whoever reopened it is gone. What it chose so far is tried again; the rest has its results.
+    open_run(run, endpoint, tonumber(redis.call('HGET', run_key(run), 'deadline_ms')) or 0)
   else
     redis.call('ZREM', key('deadlines'), run)
     if state == 'preparing' then

@@ -10,9 +10,10 @@ local function promote_due()
   for _, job in ipairs(due) do
     local run, index = split_job(job)
     if run then
-      local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
+      local state, endpoint, mode = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'mode'))
       if is_open(state) then
-        redis.call('RPUSH', run_key(run, 'again'), index)
+        -- The one that waited is the first in the order of a Sequential run.
+        redis.call(mode == 'Sequential' and 'LPUSH' or 'RPUSH', run_key(run, 'again'), index)
         place(run, endpoint)
       end
     end
@@ -116,7 +117,7 @@ local function claim_from(worker, run, count, fields, again, room, free_slots)
   end
   local captured = ''
   if mode == 'Sequential' then captured = redis.call('HGET', run_key(run), 'captured') or '' end
-  return { run, mode, fence, captured, fields[10] or fields[11] or now_text, members, tried }, claimed
+  return { run, mode, fence, captured, fields[10] or fields[11] or now_text, fields[13] or '1', members, tried }, claimed
 end
 
 -- How many tests of a run may be claimed now, and how many are waiting to run again.
@@ -127,7 +128,9 @@ local function room_of(run, fields)
   local room = cap - redis.call('HLEN', run_key(run, 'owners'))
   if fields[2] == 'Sequential' then
     -- Test i+1 is released by the terminal result of test i, nothing else (SEQUENTIAL-ORDER).
-    if again == 0 and redis.call('HLEN', run_key(run, 'results')) ~= next_index then room = 0 end
+    -- With as many results and waiting tests as were given out, none is held and none is delayed. Usually at most one
+    -- waits; in a run that was reopened there may be more.
+    if redis.call('HLEN', run_key(run, 'results')) + again < next_index then room = 0 end
   end
   return math.min(room, pending), again
 end
@@ -146,7 +149,7 @@ local function claim_tests(worker, want)
     if #head == 0 then break end
     local run = head[1]
     local fields = redis.call('HMGET', run_key(run), 'state', 'mode', 'total', 'next', 'cap', 'endpoint',
-      'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt')
+      'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt', 'epoch')
     if not is_open(fields[1]) then
       redis.call('ZREM', key('ready'), run)
       if fields[6] then unpark(fields[6], 1) end
@@ -197,7 +200,7 @@ local function may_claim(worker, epoch)
 end
 
 -- { word, now_ms, next_due_ms, {job, fence, attempt, …}, group… }, where a group is
--- { run, mode, fence, captured, released_ms, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …} }:
+-- { run, mode, fence, captured, released_ms, epoch, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …} }:
 -- the last list is about the first members, those that have been tried before.
 local function claim(worker, epoch, want_tests, want_control)
   local word = may_claim(worker, epoch)

@@ -1,5 +1,5 @@
--- Where a run with pending tests waits: in `ready`, or in its endpoint's `parked` while that has no room.
--- Invariant: an open run with a claimable test is in exactly one of the two.
+-- Where a run with pending tests waits: in `ready`, in its endpoint's `parked` while that has no room, or in `paused`
+-- while somebody wants it to wait. Invariant: an open run with a claimable test is in exactly one of the three.
 local function virtual_time(run)
   local own = tonumber(redis.call('HGET', run_key(run), 'vt')) or 0
   local clock = tonumber(redis.call('GET', key('clock'))) or 0
@@ -8,6 +8,7 @@ end
 local function place(run, endpoint)
   if redis.call('ZSCORE', key('ready'), run) then return end
   if redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run) then return end
+  if redis.call('ZSCORE', key('paused'), run) then return end
   redis.call('ZADD', key('ready'), virtual_time(run), run)
 end
 -- Freed room of an endpoint wakes as many runs as there are freed slots, lowest virtual time first.

@@ -1,0 +1,79 @@
+--- reopen: tries chosen tests of an ended run again, in a new epoch of the run that ends with a collection of its own.
+-- Called with chunks of the chosen tests; the last call makes them claimable. In between the run is `reopening`: nothing of
+-- it can be claimed, and when the caller dies the sweeper opens it with what has been moved. Safe to repeat.
+-- Promises: NO-LOST-TEST, COUNTDOWN-EXACT, COLLECT-ONCE, TERMINAL-ALWAYS, ZOMBIE-HARMLESS
+-- Flags: none
+-- Keys: run run:config run:tests run:kept run:again run:results run:countdown run:summary ready clock endpoint
+--   endpoint:parked endpoints paused leases worker:jobs control control:attempts control:owners deadlines outbox dead
+--   dead:jobs bell
+-- ARGV: 1 run id; 2 the epoch to open: one more than the run has; 3 run deadline ms; 4 endpoint max_concurrency or '';
+--   5 staging timeout ms; 6 `last` with the last chunk, or ''; then per test (at most 500): index, its status so far
+-- Answers: reopening (tests without a result) | opened (tests without a result) | already (state) | nothing |
+--   closed (state) | unknown
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include holding
+--@include counting
+--@include opening
+local run, epoch = ARGV[1], tonumber(ARGV[2])
+local state, endpoint, total, reached =
+  unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total', 'epoch'))
+if not state then return { 'unknown' } end
+reached = tonumber(reached) or 1
+local ended = total and (state == 'completed' or state == 'partial' or state == 'failed' or state == 'cancelled')
+if state ~= 'reopening' and reached >= epoch then return { 'already', state } end
+if state == 'reopening' and reached ~= epoch then return { 'closed', state } end
+if state ~= 'reopening' and (not ended or reached + 1 ~= epoch) then return { 'closed', state } end
+
+local chosen = {}
+for at = 7, #ARGV, 2 do
+  local index = ARGV[at]
+  -- Moved already by an earlier call, or its payload was not kept: it has passed.
+  local payload = redis.call('HGET', run_key(run, 'kept'), index)
+  if payload and redis.call('HEXISTS', run_key(run, 'results'), index) == 1 then
+    chosen[#chosen + 1] = { index = index, payload = payload, status = ARGV[at + 1] }
+  end
+end
+if ended and #chosen == 0 then return { 'nothing' } end
+
+-- The notification of the epoch before is overtaken. Whoever is sending it has lost the right to say so.
+local function withdraw_notification()
+  local job = 'notify:' .. run
+  local owner = read_owner(redis.call('HGET', key('control:owners'), job))
+  if owner then redis.call('SREM', worker_key(owner.worker, 'jobs'), job) end
+  redis.call('HDEL', key('control:owners'), job)
+  redis.call('HDEL', key('control:attempts'), job)
+  redis.call('ZREM', key('leases'), job)
+  redis.call('ZREM', key('control'), job)
+  redis.call('ZREM', key('dead'), job)
+  redis.call('HDEL', key('dead:jobs'), job)
+  redis.call('HDEL', key('outbox'), run)
+end
+if ended then
+  for _, part in ipairs({ 'config', 'kept', 'results', 'countdown' }) do redis.call('PERSIST', run_key(run, part)) end
+  redis.call('PERSIST', run_key(run))
+  redis.call('DEL', run_key(run, 'summary'))
+  withdraw_notification()
+  redis.call('HDEL', run_key(run), 'ended_at', 'collecting_at', 'started_at', 'released_at', 'stop', 'mail', 'mail_error')
+  redis.call('HSET', run_key(run), 'state', 'reopening', 'epoch', whole(epoch), 'deadline_ms', ARGV[3])
+  set_limit(endpoint, ARGV[4])
+end
+for _, test in ipairs(chosen) do
+  local job = job_id(run, test.index)
+  redis.call('HDEL', run_key(run, 'results'), test.index)
+  redis.call('HSET', run_key(run, 'tests'), test.index, test.payload)
+  redis.call('HDEL', run_key(run, 'kept'), test.index)
+  redis.call('RPUSH', run_key(run, 'again'), test.index)
+  if redis.call('HINCRBY', run_key(run), 'count:' .. test.status, -1) < 1 then
+    redis.call('HDEL', run_key(run), 'count:' .. test.status)
+  end
+  redis.call('ZREM', key('dead'), job)
+  redis.call('HDEL', key('dead:jobs'), job)
+end
+local left = write_countdown(run, tonumber(total))
+redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[5])), run)
+if ARGV[6] ~= 'last' then return { 'reopening', left } end
+open_run(run, endpoint, tonumber(ARGV[3]))
+return { 'opened', left }
