@@ -28,6 +28,19 @@ pub struct Call<'a> {
     pub now: DateTime<Utc>,
 }
 
+/// A response that somebody has read already, for [`Target::interpret`](crate::Target::interpret).
+#[derive(Clone, Copy, Debug)]
+pub struct GivenResponse<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers in the order they came, names in any case.
+    pub headers: &'a [(String, Vec<u8>)],
+    /// The body, decompressed.
+    pub body: &'a [u8],
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
 /// An answer: a response that counts as success and could be mapped. Secrets are redacted everywhere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invocation {

@@ -32,7 +32,7 @@ mod template;
 mod tree;
 mod variable;
 
-pub use call::{Call, Invocation, InvokeError, RetryAdvice};
+pub use call::{Call, GivenResponse, Invocation, InvokeError, RetryAdvice};
 pub use check::{check, check_test};
 pub use egress::{Egress, EgressDenied, EgressRule, InvalidRule};
 pub use language::{FILTERS, TESTS};

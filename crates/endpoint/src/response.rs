@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use testfleet_model::configuration::{Endpoint, ResponseFormat, StatusRange, TestCase};
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 
-use crate::call::Failure;
+use crate::call::{Failure, GivenResponse};
 use crate::client;
 use crate::mapping::{self, Document, Mapped, Mappings};
 use crate::problem::CompileProblem;
@@ -114,6 +114,38 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// The same for a response that was read elsewhere.
+    pub(crate) fn accept(&self, response: &GivenResponse<'_>) -> Result<Received, Failure> {
+        let malformed = |what: String| Failure::new(ErrorClass::Protocol, format!("the call broke off: {what}"));
+        let status = StatusCode::from_u16(response.status)
+            .map_err(|_| malformed(format!("{} is no status", response.status)))?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in response.headers {
+            let read = HeaderName::from_bytes(name.as_bytes())
+                .ok()
+                .zip(HeaderValue::from_bytes(value).ok());
+            let (name, value) = read.ok_or_else(|| malformed(format!("{name:?} is no header")))?;
+            headers
+                .try_append(name, value)
+                .map_err(|_| malformed("there are too many headers".to_owned()))?;
+        }
+        let succeeded = self.succeeded(status);
+        let limit = if succeeded {
+            self.max_body
+        } else {
+            self.max_body.min(MAX_ERROR_BODY)
+        };
+        let received = Received {
+            status,
+            headers,
+            body: response.body[..response.body.len().min(limit)].to_vec(),
+        };
+        if succeeded && response.body.len() > limit {
+            return Err(self.too_large(&received));
+        }
+        Ok(received)
     }
 
     fn too_large(&self, received: &Received) -> Failure {

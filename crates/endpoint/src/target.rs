@@ -11,7 +11,7 @@ use testfleet_model::configuration::{Endpoint, Retry};
 use testfleet_model::result::{ErrorClass, RequestRecord};
 
 use crate::budget::Budget;
-use crate::call::{Call, Failure, Invocation, InvokeError};
+use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError};
 use crate::client::{self, Clients};
 use crate::egress::Egress;
 use crate::language::Scope;
@@ -138,7 +138,48 @@ impl Target {
                 Err(Failure::new(ErrorClass::Timeout, message))
             }
         };
-        let elapsed = started.elapsed();
+        self.answer(call, record, received, started.elapsed())
+    }
+
+    /// What [`Self::invoke`] would send, without sending it: nothing is resolved and no connection is made. For looking
+    /// at a configuration before it runs.
+    ///
+    /// # Errors
+    /// When the request cannot be rendered, or its URL has an address the policy does not allow.
+    pub fn prepare(&self, call: &Call<'_>) -> Result<RequestRecord, InvokeError> {
+        let mut outgoing = self.render(call).map_err(|failure| self.error(failure, None))?;
+        self.redact(&mut outgoing.record);
+        match self.egress.check_url(&outgoing.url) {
+            Ok(()) => Ok(outgoing.record),
+            Err(denied) => {
+                let failure = Failure::new(ErrorClass::Egress, denied.to_string());
+                Err(self.error(failure, Some(outgoing.record)))
+            }
+        }
+    }
+
+    /// What [`Self::invoke`] would make of a response to this call. `request` is what was sent, as [`Self::prepare`]
+    /// gives it.
+    ///
+    /// # Errors
+    /// As with [`Self::invoke`], from the response on.
+    pub fn interpret(
+        &self,
+        call: &Call<'_>,
+        request: RequestRecord,
+        response: &GivenResponse<'_>,
+    ) -> Result<Invocation, InvokeError> {
+        self.answer(call, request, self.reader.accept(response), response.elapsed)
+    }
+
+    /// Reads what was received, or says why nothing was.
+    fn answer(
+        &self,
+        call: &Call<'_>,
+        record: RequestRecord,
+        received: Result<Received, Failure>,
+        elapsed: Duration,
+    ) -> Result<Invocation, InvokeError> {
         let now = call.now + TimeDelta::from_std(elapsed).unwrap_or_default();
         let answer = received.and_then(|received| self.reader.read(&received, call.test, &self.redactor, now));
         match answer {

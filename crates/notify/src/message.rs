@@ -27,6 +27,24 @@ pub struct Message {
     pub html: String,
 }
 
+impl Message {
+    /// The mail as it goes over the wire, from `from` to all recipients that are addresses. What [`Mailer`] sends, for
+    /// whoever wants to look at it first.
+    ///
+    /// # Errors
+    /// When the sender is no address, no recipient is one, or the date is outside of what a mail can say.
+    ///
+    /// [`Mailer`]: crate::Mailer
+    pub fn formatted(&self, from: &str) -> Result<Vec<u8>, SendError> {
+        let from = mailbox(from).ok_or_else(|| SendError::permanent("the sender is no mail address".to_owned()))?;
+        let to: Vec<Mailbox> = self.to.iter().filter_map(|text| mailbox(text)).collect();
+        if to.is_empty() {
+            return Err(SendError::permanent("no valid recipient".to_owned()));
+        }
+        Ok(compose(self, &from, &to)?.formatted())
+    }
+}
+
 /// `<run-id>.testfleet@<domain of the sender>` in angle brackets.
 pub(crate) fn message_id(run_id: RunId, from: &Mailbox) -> String {
     format!("<{run_id}.testfleet@{}>", from.email.domain())

@@ -8,12 +8,12 @@ use std::time::Duration;
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, Summary, TestResult};
 use testfleet_notify::{Delivery as Sent, Mailer, Message};
-use testfleet_report::mail::mail;
 use testfleet_store::{ClaimedControl, ControlJob, Delivery, Extended, JobRef, Seat, Store, StoreError};
 use tracing::{error, info, warn};
 
 use crate::backoff::{Backoff, jitter};
-use crate::collection::{CollectOutcome, Collection, OutboxRecord};
+use crate::collection::{CollectOutcome, Collection};
+use crate::letter::Letter;
 use crate::options::{MailOptions, WorkerOptions};
 use crate::pump::{Control, ControlFailure};
 
@@ -175,20 +175,9 @@ impl Courier {
         let Some(summary) = self.store.summary(run).await.map_err(Uncomposed::Store)? else {
             return Ok(None);
         };
-        let record: OutboxRecord = serde_json::from_str(&record)
-            .map_err(|error| Uncomposed::Unreadable(format!("the outbox record: {error}")))?;
-        let summary: Summary =
-            serde_json::from_str(&summary).map_err(|error| Uncomposed::Unreadable(format!("the summary: {error}")))?;
-        let worst = self.worst(run, &summary).await.map_err(Uncomposed::Store)?;
-        let mail = mail(&summary, &worst, self.mail.base_url.as_deref());
-        Ok(Some(Message {
-            run_id: run,
-            date: record.date,
-            to: record.to,
-            subject: mail.subject,
-            text: mail.text,
-            html: mail.html,
-        }))
+        let letter = Letter::read(&record, &summary).map_err(Uncomposed::Unreadable)?;
+        let worst = self.worst(run, letter.summary()).await.map_err(Uncomposed::Store)?;
+        Ok(Some(letter.message(run, &worst, self.mail.base_url.as_deref())))
     }
 
     /// The first results that did not pass.

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use testfleet_endpoint::{Call, Invocation, InvokeError, RetryAdvice};
 use testfleet_evaluation::{Assessment, Subject, assess};
-use testfleet_model::configuration::TestCase;
+use testfleet_model::configuration::{StoredTestError, TestCase};
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, TestResult};
@@ -50,7 +50,7 @@ impl TestExecutor {
     }
 
     async fn attempt(&self, job: &ClaimedTest, claimed_at: ServerClock) -> Outcome {
-        let test: TestCase = match serde_json::from_slice(&job.payload) {
+        let test = match TestCase::from_stored(&job.payload) {
             Ok(test) => test,
             Err(error) => return self.unreadable(job, claimed_at, &error),
         };
@@ -170,15 +170,15 @@ impl TestExecutor {
         self.done(result, job, test, claimed_at, "")
     }
 
-    fn unreadable(&self, job: &ClaimedTest, claimed_at: ServerClock, error: &serde_json::Error) -> Outcome {
-        let message = format!("the stored test cannot be read: {error}");
+    fn unreadable(&self, job: &ClaimedTest, claimed_at: ServerClock, error: &StoredTestError) -> Outcome {
+        let message = error.to_string();
         let detail = ErrorDetail::new(ErrorClass::Payload, message.clone());
         self.refuse(job, &TestCase::default(), claimed_at, detail, &message)
     }
 
     fn panicked(&self, job: &ClaimedTest, claimed_at: ServerClock) -> Outcome {
         error!(run.id = %job.run, test.index = job.index, "an attempt panicked; the test is in error");
-        let test: TestCase = serde_json::from_slice(&job.payload).unwrap_or_default();
+        let test = TestCase::from_stored(&job.payload).unwrap_or_default();
         let message = "the executor panicked while it worked on this test; see the worker's log".to_owned();
         let detail = ErrorDetail::new(ErrorClass::Internal, message.clone());
         self.refuse(job, &test, claimed_at, detail, &message)

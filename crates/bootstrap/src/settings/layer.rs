@@ -35,7 +35,9 @@ impl Layered {
     pub(super) fn new(sources: &Sources) -> Self {
         let mut layered = Self::default();
         layered.add_toml(DEFAULT_TOML, None);
-        if let Some(path) = sources.settings_file() {
+        if let Some((path, text)) = &sources.text {
+            layered.add_toml(text, Some(path));
+        } else if let Some(path) = sources.settings_file() {
             layered.add_file(&path);
         }
         layered.add_environment(sources);

@@ -20,6 +20,7 @@ pub(super) const CONFIG_VARIABLE: &str = "TESTFLEET_CONFIG";
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     file: Option<PathBuf>,
+    pub(super) text: Option<(PathBuf, String)>,
     pub(super) environment: Vec<(String, String)>,
     pub(super) flags: Vec<(String, String, String)>,
     reserved: Vec<String>,
@@ -38,6 +39,13 @@ impl Sources {
     #[must_use]
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.file = Some(path.into());
+        self
+    }
+
+    /// Takes `text` for the content of the settings file `path`, which is then not read.
+    #[must_use]
+    pub fn file_text(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        self.text = Some((path.into(), text.into()));
         self
     }
 
