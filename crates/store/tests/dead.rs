@@ -17,7 +17,13 @@ async fn undelivered(bench: &Bench) -> (Seat, RunId) {
     let notify = bench.claim_control(&seat).await;
     let reason = "550 no such user".to_owned();
     let dead = Delivery::Dead { reason };
-    assert!(bench.store.settle_notification(&seat, run, notify.fence, &dead).await.unwrap());
+    assert!(
+        bench
+            .store
+            .settle_notification(&seat, run, notify.fence, &dead)
+            .await
+            .unwrap()
+    );
     (seat, run)
 }
 
@@ -27,7 +33,10 @@ async fn a_job_that_was_given_up_can_be_looked_at() {
     let (_, run) = undelivered(&bench).await;
     let job = format!("notify:{run}");
     let record = bench.store.dead_record(&job).await.unwrap().unwrap();
-    assert_eq!((record.reason.as_str(), record.payload.as_str()), ("550 no such user", "the mail"));
+    assert_eq!(
+        (record.reason.as_str(), record.payload.as_str()),
+        ("550 no such user", "the mail")
+    );
     assert!(record.died_at_ms >= bench.base_ms);
     assert_eq!(bench.store.dead_ids(5).await.unwrap(), [job]);
     assert_eq!(bench.store.dead_record("notify:other").await.unwrap(), None);

@@ -136,7 +136,10 @@ async fn the_last_result_ends_a_paused_run() {
 #[tokio::test]
 async fn a_paused_run_can_be_cancelled_and_ends_at_its_deadline() {
     let bench = Bench::start().await;
-    let (cancelled, late) = (bench.run(Spec::parallel(1, 2)).await, bench.run(Spec::parallel(2, 2)).await);
+    let (cancelled, late) = (
+        bench.run(Spec::parallel(1, 2)).await,
+        bench.run(Spec::parallel(2, 2)).await,
+    );
     bench.store.pause(cancelled).await.unwrap();
     bench.store.pause(late).await.unwrap();
     assert_eq!(bench.store.cancel(cancelled).await.unwrap(), Cancelled::Cancelled);

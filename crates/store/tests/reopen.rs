@@ -22,7 +22,10 @@ fn second(run: RunId) -> Reopening {
 
 async fn end(bench: &Bench, seat: &Seat, run: RunId, outbox: Option<&str>) {
     let control = bench.claim_control(seat).await;
-    assert_eq!(bench.collect(seat, run, control.fence, outbox).await, Collected::Committed);
+    assert_eq!(
+        bench.collect(seat, run, control.fence, outbox).await,
+        Collected::Committed
+    );
 }
 
 /// A run of four that has ended: 0 and 2 passed, 1 failed, 3 is in error and was given up.
@@ -161,13 +164,20 @@ async fn opening_the_same_epoch_twice_changes_nothing_the_second_time() {
     let again = bench.store.reopen(&second(run), &CHOSEN[..1], false).await.unwrap();
     assert_eq!(again, Reopened::Reopening { left: 1 });
     assert_eq!(bench.look().await, before);
-    assert_eq!(bench.claim(&seat, 9).await.len(), 0, "nothing of it starts before it is complete");
+    assert_eq!(
+        bench.claim(&seat, 9).await.len(),
+        0,
+        "nothing of it starts before it is complete"
+    );
     bench.store.reopen(&second(run), &CHOSEN[1..], true).await.unwrap();
     let before = bench.look().await;
     let again = bench.store.reopen(&second(run), &CHOSEN[1..], true).await.unwrap();
     assert_eq!(again, Reopened::Already(RunState::Queued));
     assert_eq!(bench.look().await, before);
-    let third = Reopening { epoch: 3, ..second(run) };
+    let third = Reopening {
+        epoch: 3,
+        ..second(run)
+    };
     let early = bench.store.reopen(&third, &CHOSEN, true).await.unwrap();
     assert_eq!(early, Reopened::Closed(RunState::Queued));
     assert_eq!(bench.look().await, before);
@@ -263,7 +273,14 @@ async fn a_notification_under_way_loses_its_right() {
     let notify = bench.claim_control(&seat).await;
     bench.store.reopen(&second(run), &CHOSEN, true).await.unwrap();
     let look = bench.look().await;
-    for gone in ["outbox", "control", "control:owners", "control:attempts", "leases", "worker:w1:jobs"] {
+    for gone in [
+        "outbox",
+        "control",
+        "control:owners",
+        "control:attempts",
+        "leases",
+        "worker:w1:jobs",
+    ] {
         assert_eq!(look[gone], Value::Null, "{gone}");
     }
     let sent = testfleet_store::Delivery::Sent;

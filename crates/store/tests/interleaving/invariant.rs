@@ -18,7 +18,7 @@ pub struct Planned {
 /// The states seen and the results stored so far: they only move forward.
 #[derive(Default)]
 pub struct Past {
-    states: BTreeMap<RunId, String>,
+    states: BTreeMap<RunId, (u32, String)>,
     results: BTreeMap<(RunId, String), String>,
     finals: BTreeMap<RunId, Option<String>>,
 }
@@ -37,13 +37,16 @@ pub const DAMAGES: &[(&str, &str)] = &[
     ("HSET run:R0 state queued", "back"),
     ("DEL endpoint:shared:parked", "neither"),
     ("ZADD ready 0 R1", "both"),
-    ("HSET run:R1:results 0 x", "still held"),
+    ("HSET run:R1:results 0 Pass", "still held"),
+    ("HINCRBY run:R0 count:Fail 1", "there are"),
+    ("ZADD paused 1 R0", "paused as well"),
     ("LPUSH bell 1 1", "bell"),
 ];
 
 fn rank(state: &str) -> usize {
     let order = ["preparing", "queued", "progress", "collecting"];
-    order.iter().position(|word| *word == state).unwrap_or(order.len())
+    let first = if state == "reopening" { "preparing" } else { state };
+    order.iter().position(|word| *word == first).unwrap_or(order.len())
 }
 
 macro_rules! hold {
@@ -119,10 +122,18 @@ fn check_run(now: &Snapshot, plan: &Planned, past: &mut Past) -> Result<(), Stri
     let Planned { run, total, .. } = *plan;
     let fields = now.map(&format!("run:{run}"));
     let state = fields["state"].clone();
-    let before = past.states.insert(run, state.clone()).unwrap_or_else(|| state.clone());
-    let onward = rank(&before) < rank(&state) || before == state;
+    let epoch: u32 = fields.get("epoch").map_or(1, |epoch| epoch.parse().unwrap());
+    let here = (epoch, state.clone());
+    let (past_epoch, before) = past.states.insert(run, here.clone()).unwrap_or(here);
+    let onward = past_epoch < epoch || (past_epoch == epoch && (rank(&before) < rank(&state) || before == state));
     hold!(onward, "run {run} went back from {before} to {state}");
     let results = now.map(&format!("run:{run}:results"));
+    // Only reopening takes results back.
+    if past_epoch < epoch || before == "reopening" {
+        let kept = |of: RunId, index: &String| of != run || results.contains_key(index);
+        past.results.retain(|(of, index), _| kept(*of, index));
+        past.finals.remove(&run);
+    }
     for (index, result) in &results {
         let first = past
             .results
@@ -144,6 +155,7 @@ fn check_run(now: &Snapshot, plan: &Planned, past: &mut Past) -> Result<(), Stri
         "{run} is {state} and has {collections} collection jobs"
     );
     check_places(now, plan, &state, &fields, &results)?;
+    check_counts(run, &fields, &results)?;
     if state != "preparing" && fields.contains_key("total") {
         let countdown = now.text(&format!("run:{run}:countdown"));
         let left = (total - results.len()).to_string();
@@ -167,6 +179,28 @@ fn check_run(now: &Snapshot, plan: &Planned, past: &mut Past) -> Result<(), Stri
     Ok(())
 }
 
+fn check_counts(
+    run: RunId,
+    fields: &BTreeMap<String, String>,
+    results: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for result in results.values() {
+        *counts
+            .entry(format!("count:{}", result.split(' ').next().unwrap()))
+            .or_default() += 1;
+    }
+    for (name, count) in fields.iter().filter(|(name, _)| name.starts_with("count:")) {
+        let stored = counts.remove(name).unwrap_or_default();
+        hold!(
+            count == &stored.to_string(),
+            "{run}: {name} is {count}, there are {stored}"
+        );
+    }
+    hold!(counts.is_empty(), "{run}: {counts:?} are not counted");
+    Ok(())
+}
+
 /// Where the tests of a run are, and where the run is.
 fn check_places(
     now: &Snapshot,
@@ -185,17 +219,16 @@ fn check_places(
     let parked = now
         .members(&format!("endpoint:{}:parked", plan.endpoint))
         .contains(&run.to_string());
-    hold!(!(ready && parked), "{run} is in both ready and parked");
-    hold!(
-        open || !(ready || parked),
-        "{run} is {state} and waits to be claimed from"
-    );
+    let paused = now.members("paused").contains(&run.to_string());
+    let waits = [ready, parked, paused].iter().filter(|place| **place).count();
+    hold!(waits <= 1, "{run} is in both ready and parked, or paused as well");
+    hold!(open || waits == 0, "{run} is {state} and waits to be claimed from");
     hold!(
         owners.len() <= plan.cap,
         "{run} has {owners:?} in flight, its cap is {}",
         plan.cap
     );
-    if plan.sequential && state != "collecting" && rank(state) < 4 {
+    if plan.sequential && state != "collecting" && rank(state) < 4 && !fields.contains_key("epoch") {
         let prefix = (0..results.len()).all(|index| results.contains_key(&index.to_string()));
         hold!(prefix, "the results of {run} are {:?}", results.keys());
         hold!(next <= results.len() + 1, "{run} gave test {next} out of turn");
@@ -226,11 +259,11 @@ fn check_places(
             "{run}/{name}: payload {payload}"
         );
     }
-    let turn = !plan.sequential || !again.is_empty() || results.len() == next;
+    let turn = !plan.sequential || results.len() + again.len() >= next;
     let claimable = turn && owners.len() < plan.cap && again.len() + total - next > 0;
     hold!(
-        !claimable || ready || parked,
-        "{run} can be claimed from and is in neither ready nor parked"
+        !claimable || waits == 1,
+        "{run} can be claimed from and is in neither ready nor parked nor paused"
     );
     Ok(())
 }
@@ -244,6 +277,7 @@ pub fn check_nothing_left(now: &Snapshot) -> Result<(), String> {
         "control:owners",
         "control:attempts",
         "ready",
+        "paused",
         "outbox",
         "deadlines",
     ];

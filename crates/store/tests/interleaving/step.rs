@@ -66,6 +66,17 @@ pub enum Step {
     Cancel {
         pick: u32,
     },
+    Pause {
+        pick: u32,
+    },
+    Resume {
+        pick: u32,
+    },
+    /// Some tests of an ended run are tried again; without `last` the caller dies before it is done.
+    Reopen {
+        pick: u32,
+        last: bool,
+    },
     DeadlinePasses {
         pick: u32,
     },
@@ -121,7 +132,7 @@ fn one(draw: &mut Draw) -> Step {
     let jobs = 1 + draw.below(4);
     let control = draw.below(2);
     let later = draw.below(2) == 0;
-    match draw.below(100) {
+    match draw.below(110) {
         0..4 => Step::Activate { pick },
         4..26 => Step::Claim {
             worker,
@@ -157,6 +168,12 @@ fn one(draw: &mut Draw) -> Step {
         88..93 => Step::Fill { worker, pick },
         93..96 => Step::Collect { worker },
         96..99 => Step::Settle { worker, sent: later },
+        99..102 => Step::Pause { pick },
+        102..105 => Step::Resume { pick },
+        105..109 => Step::Reopen {
+            pick,
+            last: draw.below(4) > 0,
+        },
         _ => Step::ScriptsForgotten,
     }
 }
