@@ -1,8 +1,8 @@
 //! What every call goes through: it is entered in the log, asked for the token, held against the limits,
 //! delayed, perhaps made to fail, and only then answered by its route.
 //!
-//! Headers of a request come before the behaviour: `X-Stub-Latency-Ms`, `X-Stub-Status` and `X-Stub-Fault`.
-//! An empty one counts as absent; one that cannot be read is answered with 400.
+//! Headers of a request come before the behaviour: `X-Stub-Latency-Ms`, `X-Stub-Status`, `X-Stub-Fault`, and
+//! `X-Stub-Fail-First` for the number of first calls of its test that are answered with 503. An empty one counts as absent; one that cannot be read is answered with 400.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::behaviour::{Behaviour, Fault, FaultKind, status_code};
+use crate::behaviour::{Behaviour, FailFirst, Fault, FaultKind, status_code};
 use crate::call::{Ending, Identity};
 use crate::call_log::OpenCall;
 use crate::draw::Draw;
@@ -102,7 +102,7 @@ impl Plan {
         };
         let drawn_fault = behaviour.fault.filter(|fault| draw.share("fault") < fault.share);
         // Counted whatever else happens to the call, so that the count does not depend on it.
-        let failure = failure(shared, &behaviour, identity, draw);
+        let failure = failure(shared, &behaviour, wish.fail_first, identity, draw);
         Ok(Self {
             latency: wish
                 .latency
@@ -134,10 +134,16 @@ fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// The error that the behaviour has for a call; the first of its three reasons.
-fn failure(shared: &Shared, behaviour: &Behaviour, identity: &Identity, draw: Draw) -> Option<Refusal> {
+fn failure(
+    shared: &Shared,
+    behaviour: &Behaviour,
+    asked: Option<FailFirst>,
+    identity: &Identity,
+    draw: Draw,
+) -> Option<Refusal> {
     let number = shared.count_call();
-    let first = behaviour
-        .fail_first
+    let first = asked
+        .or(behaviour.fail_first)
         .filter(|first| shared.behaviour_failures.is_among(first.attempts, identity))
         .map(|first| (first.status, "one of the first attempts of its test"));
     let nth = behaviour
@@ -157,6 +163,7 @@ struct Wish {
     latency: Option<Duration>,
     status: Option<StatusCode>,
     fault: Option<Fault>,
+    fail_first: Option<FailFirst>,
 }
 
 impl Wish {
@@ -172,7 +179,17 @@ impl Wish {
                 .map_err(|_| format!("must be a whole number of milliseconds, found {text:?}"))
         })?;
         let fault = read(headers, "x-stub-fault", str::parse::<FaultKind>)?.map(Fault::always);
-        Ok(Self { latency, status, fault })
+        let fail_first = read(headers, "x-stub-fail-first", |text| {
+            text.parse()
+                .map(|attempts| FailFirst { attempts, status: 503 })
+                .map_err(|_| format!("must be a whole number of calls, found {text:?}"))
+        })?;
+        Ok(Self {
+            latency,
+            status,
+            fault,
+            fail_first,
+        })
     }
 }
 

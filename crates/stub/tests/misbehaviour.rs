@@ -215,9 +215,18 @@ fn a_request_may_ask_for_its_own_misbehaviour() {
     assert_eq!(ask(&stub, &[("X-Stub-Latency-Ms", "20")]).status, Some(200));
     let call = &stub.calls()[2];
     assert!(call.end_ns.unwrap() - call.start_ns >= 20_000_000);
-    for header in ["X-Stub-Status", "X-Stub-Fault", "X-Stub-Latency-Ms"] {
+    for header in ["X-Stub-Status", "X-Stub-Fault", "X-Stub-Latency-Ms", "X-Stub-Fail-First"] {
         assert_eq!(ask(&stub, &[(header, "")]).status, Some(200), "{header} empty");
         assert_eq!(ask(&stub, &[(header, "often")]).status, Some(400), "{header}: often");
+    }
+}
+
+#[test]
+fn a_request_may_ask_for_the_first_calls_of_its_test_to_fail() {
+    let stub = start(Behaviour::default());
+    for (test, expected) in [("a", 503), ("b", 503), ("a", 503), ("a", 200), ("b", 503), ("b", 200)] {
+        let answer = ask(&stub, &[("X-Testfleet-Test", test), ("X-Stub-Fail-First", "2")]);
+        assert_eq!(answer.status, Some(expected));
     }
 }
 
