@@ -32,6 +32,16 @@ impl StoreRetry {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
+        self.ask(call)
+            .await
+            .map_err(|(attempts, source)| DispatchError::Store { run, attempts, source })
+    }
+
+    /// The same; an error comes with the number of calls made.
+    pub(crate) async fn ask<T, F>(self, call: impl Fn() -> F) -> Result<T, (u32, StoreError)>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         let mut attempts = 1;
         let mut pause = self.pause;
         loop {
@@ -40,9 +50,9 @@ impl StoreRetry {
                 Err(source) => source,
             };
             if source.kind() != StoreErrorKind::Unavailable || attempts >= self.attempts {
-                return Err(DispatchError::Store { run, attempts, source });
+                return Err((attempts, source));
             }
-            tracing::warn!(run.id = %run, attempt = attempts, error = %source, "The store gave no answer, asking again");
+            tracing::warn!(attempt = attempts, error = %source, "The store gave no answer, asking again");
             tokio::time::sleep(pause).await;
             attempts += 1;
             pause = pause.saturating_mul(2);

@@ -20,6 +20,9 @@ pub struct Call<'a> {
     pub test: &'a TestCase,
     /// Its place in the submitted order, from 0.
     pub index: u32,
+    /// The epoch of the run: 1, and one more each time tests of the ended run are tried again. To an endpoint that is
+    /// another request, so the `Idempotency-Key` is another one.
+    pub epoch: u32,
     /// The number of the attempt, from 1.
     pub attempt: u32,
     /// What earlier tests of a Sequential run captured.

@@ -475,13 +475,21 @@ fn identify(call: &Call<'_>, headers: &mut HeaderMap) -> Result<(), String> {
         headers.insert(HeaderName::from_static(name), header_value(name, &value)?);
     }
     for (name, value) in [
-        ("idempotency-key", format!("{run}/{test}")),
+        ("idempotency-key", idempotency_key(call.epoch, &run, &test)),
         ("traceparent", traceparent(call)),
     ] {
         let value = header_value(name, &value)?;
         headers.entry(HeaderName::from_static(name)).or_insert(value);
     }
     Ok(())
+}
+
+/// The same for all attempts of a test in one epoch of its run.
+fn idempotency_key(epoch: u32, run: &str, test: &str) -> String {
+    match epoch {
+        0 | 1 => format!("{run}/{test}"),
+        later => format!("{run}/{test}/{later}"),
+    }
 }
 
 /// The W3C trace context of a call: one trace for a test of a run, one span for each attempt, always the same for the
@@ -495,6 +503,7 @@ fn traceparent(call: &Call<'_>) -> String {
     let span = test
         .chain_update([0])
         .chain_update(call.attempt.to_be_bytes())
+        .chain_update(if call.epoch > 1 { call.epoch } else { 0 }.to_be_bytes())
         .finalize();
     format!("00-{}-{}-01", hex(&trace[..16]), hex(&span[..8]))
 }

@@ -3,16 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use testfleet_model::RunId;
 use tokio::fs;
 use tokio::io::AsyncWriteExt as _;
 
-/// Writes `<run id>.eml`, whole or not at all; a second mail about the run replaces the first.
-pub(crate) async fn write(directory: &Path, run_id: RunId, mail: &[u8]) -> io::Result<PathBuf> {
+/// Writes `<name>.eml`, whole or not at all; a second mail of that name replaces the first.
+pub(crate) async fn write(directory: &Path, name: &str, mail: &[u8]) -> io::Result<PathBuf> {
     fs::create_dir_all(directory).await?;
-    let path = directory.join(format!("{run_id}.eml"));
+    let path = directory.join(format!("{name}.eml"));
     // Hidden and with the process's id, so that readers and other processes leave it alone.
-    let partial = directory.join(format!(".{run_id}.{}.partial", std::process::id()));
+    let partial = directory.join(format!(".{name}.{}.partial", std::process::id()));
     let written = write_whole(&partial, mail).await;
     let renamed = match written {
         Ok(()) => fs::rename(&partial, &path).await,

@@ -115,7 +115,7 @@ impl Mailer {
         let mail = compose(message, &ready.from, &to)?.formatted();
         match &ready.way {
             Way::Directory(directory) => {
-                let written = directory::write(directory, message.run_id, &mail).await;
+                let written = directory::write(directory, &message.name(), &mail).await;
                 let path = written.map_err(|error| {
                     SendError::temporary(format!(
                         "the mail could not be written to {}: {error}",

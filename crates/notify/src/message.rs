@@ -15,6 +15,8 @@ const MAX_SUBJECT: usize = 250;
 pub struct Message {
     /// The run it is about; the Message-ID and the name of the file derive from it.
     pub run_id: RunId,
+    /// The epoch of the run: 1, and one more each time its tests were tried again. Every epoch has its own mail.
+    pub epoch: u32,
     /// When it was decided to send it; passed in so that every attempt has the same.
     pub date: DateTime<Utc>,
     /// Addresses, all of them named in the one mail.
@@ -28,6 +30,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// What tells it from every other mail: the run, and from the second epoch on `.<epoch>`.
+    pub(crate) fn name(&self) -> String {
+        match self.epoch {
+            0 | 1 => self.run_id.to_string(),
+            later => format!("{}.{later}", self.run_id),
+        }
+    }
+
     /// The mail as it goes over the wire, from `from` to all recipients that are addresses. What [`Mailer`] sends, for
     /// whoever wants to look at it first.
     ///
@@ -45,16 +55,16 @@ impl Message {
     }
 }
 
-/// `<run-id>.testfleet@<domain of the sender>` in angle brackets.
-pub(crate) fn message_id(run_id: RunId, from: &Mailbox) -> String {
-    format!("<{run_id}.testfleet@{}>", from.email.domain())
+/// `<run-id>.testfleet@<domain of the sender>` in angle brackets; from the second epoch on `<run-id>.<epoch>.testfleet@…`.
+fn message_id(message: &Message, from: &Mailbox) -> String {
+    format!("<{}.testfleet@{}>", message.name(), from.email.domain())
 }
 
 /// The mail with its headers, to those recipients.
 pub(crate) fn compose(message: &Message, from: &Mailbox, to: &[Mailbox]) -> Result<lettre::Message, SendError> {
     let mut builder = lettre::Message::builder()
         .from(from.clone())
-        .message_id(Some(message_id(message.run_id, from)))
+        .message_id(Some(message_id(message, from)))
         .date(message.date.into())
         .subject(subject(&message.subject))
         .raw_header(HeaderValue::new(

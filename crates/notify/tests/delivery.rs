@@ -31,6 +31,7 @@ fn mailer(server: &FakeSmtp) -> Mailer {
 fn message() -> Message {
     Message {
         run_id: RUN.parse().unwrap(),
+        epoch: 1,
         date: DateTime::<Utc>::from_timestamp(1_767_225_600, 0).unwrap(),
         to: vec!["anna@example.org".to_owned(), "ben@example.org".to_owned()],
         subject: "[testfleet] Chat: Partial — 8/10 passed".to_owned(),

@@ -61,6 +61,13 @@ pub enum CollectError {
 pub(crate) struct OutboxRecord {
     pub(crate) to: Vec<String>,
     pub(crate) date: DateTime<Utc>,
+    /// Which of the run's epochs it is about.
+    #[serde(default = "first_epoch")]
+    pub(crate) epoch: u32,
+}
+
+fn first_epoch() -> u32 {
+    1
 }
 
 /// What the collection knows of its run's configuration.
@@ -101,7 +108,7 @@ impl Collection<'_> {
             .await?
             .map_or(0, |view| view.discarded_results);
         let summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
-        self.commit(&summary, &names, completed_at).await
+        self.commit(&summary, &names, completed_at, view.epoch).await
     }
 
     async fn names(&self) -> Result<Names, CollectError> {
@@ -197,6 +204,7 @@ impl Collection<'_> {
         summary: &Summary,
         names: &Names,
         date: DateTime<Utc>,
+        epoch: u32,
     ) -> Result<CollectOutcome, CollectError> {
         let to = names
             .configuration
@@ -205,7 +213,7 @@ impl Collection<'_> {
             .unwrap_or_default();
         // Whether mail can go out is for whoever delivers it: this process may only collect.
         let outbox = if !to.is_empty() {
-            Some(serde_json::to_string(&OutboxRecord { to, date })?)
+            Some(serde_json::to_string(&OutboxRecord { to, date, epoch })?)
         } else {
             None
         };

@@ -113,6 +113,7 @@ impl TestExecutor {
             run_name: &plan.configuration.name,
             test,
             index: job.index,
+            epoch: job.epoch,
             attempt: job.attempt,
             captured: &captured,
             now: claimed_at.now(),

@@ -37,6 +37,7 @@ impl Letter {
         let mail = mail(&self.summary, worst, base_url);
         Message {
             run_id: run,
+            epoch: self.record.epoch,
             date: self.record.date,
             to: self.record.to,
             subject: mail.subject,

@@ -82,6 +82,7 @@ pub(crate) async fn invoke_target(target: &Target, test: &TestCase) -> Result<In
         run_name: "regression",
         test,
         index: 4,
+        epoch: 1,
         attempt: 2,
         captured: &captured,
         now: DateTime::<Utc>::UNIX_EPOCH,
