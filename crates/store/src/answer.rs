@@ -56,6 +56,11 @@ impl Answer {
         })
     }
 
+    /// A text that others may have written: what is no UTF-8 is replaced.
+    pub(crate) fn lossy(&mut self) -> Result<String, StoreError> {
+        Ok(String::from_utf8_lossy(&self.bytes()?).into_owned())
+    }
+
     pub(crate) fn number<T: TryFrom<i64> + std::str::FromStr>(&mut self) -> Result<T, StoreError> {
         let call = self.call;
         match self.take()? {

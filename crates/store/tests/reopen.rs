@@ -287,3 +287,22 @@ async fn a_notification_under_way_loses_its_right() {
     let settled = bench.store.settle_notification(&seat, run, notify.fence, &sent).await;
     assert!(!settled.unwrap());
 }
+
+#[tokio::test]
+async fn tests_that_were_never_claimed_are_given_out_once() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 3)).await;
+    let seat = bench.seat("w1").await;
+    assert_eq!(bench.store.cancel(run).await.unwrap(), Cancelled::Cancelled);
+    let control = bench.claim_control(&seat).await;
+    bench.fill(&seat, run, control.fence, &[0, 1, 2]).await;
+    assert_eq!(
+        bench.collect(&seat, run, control.fence, None).await,
+        Collected::Committed
+    );
+    let chosen = [(0, Status::Cancelled), (1, Status::Cancelled), (2, Status::Cancelled)];
+    let answer = bench.store.reopen(&second(run), &chosen, true).await.unwrap();
+    assert_eq!(answer, Reopened::Opened { left: 3 });
+    assert_eq!(tests_of(&bench.claim(&seat, 10).await), [(1, 0), (1, 1), (1, 2)]);
+    assert_eq!(bench.claim(&seat, 10).await.len(), 0);
+}

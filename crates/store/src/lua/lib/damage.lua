@@ -1,8 +1,7 @@
 -- What no script can work with: somebody else's data under the keys of a run, or fields of it that are gone. One such
 -- run must not stop the others, so the work on a run is guarded, and a run that cannot be worked on is set aside.
-local WHOLE = '^%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$'
 local function is_whole(value, least)
-  return value and string.match(value, WHOLE) and tonumber(value) >= least
+  return value and #value <= 16 and string.match(value, '^%d+$') and tonumber(value) >= least
 end
 local function type_of(name) return redis.call('TYPE', name).ok end
 local ENDED = { completed = true, partial = true, failed = true, cancelled = true }
@@ -52,7 +51,8 @@ local function diagnose(run)
   if not is_whole(cap, 1) then return 'its cap is gone or no number' end
   if not is_whole(lease, 1) then return 'its lease_ms is gone or no number' end
   if tonumber(next_index) > tonumber(total) then return 'its next is beyond its total' end
-  if redis.call('EXISTS', run_key(run, 'config')) == 0 then return 'its config is gone' end
+  -- A run that is being collected is past needing it.
+  if state ~= 'collecting' and redis.call('EXISTS', run_key(run, 'config')) == 0 then return 'its config is gone' end
 end
 
 -- Takes a run out of the way of the others until it is repaired. The reason is what people are told.

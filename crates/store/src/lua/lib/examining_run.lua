@@ -1,0 +1,342 @@
+-- One run: its parts, its counts, where it is and where its tests are. The work is bounded by what is in flight and what
+-- was tried; that every test is somewhere is told from the counts, and looked for one by one only when they differ.
+local needs_tests_looked_at = false
+
+local function serious(code, detail, run, retention)
+  report(code, run, detail, function()
+    quarantine(run, detail)
+    repair_run(run, retention)
+  end)
+end
+
+local function examine_lifetimes(run, state, retention)
+  local ended = ENDED[state]
+  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'owners', 'results', 'countdown', 'summary' }) do
+    local ttl = redis.call('PTTL', run_key(run, part))
+    if ttl == -1 and ended then
+      report('expiry-missing', part, 'the run has ended and its ' .. part .. ' never expire', function()
+        redis.call('PEXPIRE', run_key(run, part), retention)
+      end)
+    elseif ttl >= 0 and not ended then
+      report('expiry-early', part, 'the run has not ended and its ' .. part .. ' expire', function()
+        redis.call('PERSIST', run_key(run, part))
+      end)
+    end
+  end
+  local ttl = redis.call('PTTL', run_key(run))
+  if ttl == -1 and ended then
+    report('expiry-missing', 'the run', 'it has ended and never expires', function()
+      redis.call('PEXPIRE', run_key(run), retention)
+    end)
+  elseif ttl >= 0 and not ended then
+    report('expiry-early', 'the run', 'it has not ended and expires', function() redis.call('PERSIST', run_key(run)) end)
+  end
+end
+
+local function examine_counts(run, fields)
+  local sum, wrong = 0, nil
+  for i, name in ipairs(COUNTS) do
+    local value = fields[i]
+    if value and not is_whole(value, 0) then wrong = name .. ' is no number'
+    elseif value and name ~= 'discarded' then sum = sum + tonumber(value) end
+  end
+  local done = redis.call('HLEN', run_key(run, 'results'))
+  if wrong or sum ~= done then
+    -- Mended by whoever reads the results: they are too much for one step.
+    report('counts-wrong', 'counts', wrong or ('they add up to ' .. sum .. ', ' .. done .. ' results are stored'),
+      function() drop_wrong_counts(run) end)
+  end
+end
+
+-- A field that every run of this state has, and that can be given a value without changing what the run does.
+local function examine_field(run, name, value, replacement)
+  if value then return end
+  report('field-missing', name, 'the run has no ' .. name, function()
+    redis.call('HSETNX', run_key(run), name, replacement)
+  end)
+end
+
+local function name_in_config(run)
+  local readable, config = pcall(cjson.decode, redis.call('GET', run_key(run, 'config')) or '')
+  local name = readable and type(config) == 'table' and config.name
+  return type(name) == 'string' and name or ''
+end
+
+-- Where an open run waits: in exactly one of ready, parked and paused when it could be claimed from.
+local function examine_place(run, endpoint, claimable)
+  local parked = endpoint_key(endpoint, 'parked')
+  local is_ready, is_parked = redis.call('ZSCORE', key('ready'), run), redis.call('ZSCORE', parked, run)
+  local is_paused = redis.call('ZSCORE', key('paused'), run)
+  if is_paused and (is_ready or is_parked) then
+    report('place-twice', 'the run', 'it is paused and waits to be claimed from', function() displace(run, endpoint) end)
+  elseif is_ready and is_parked then
+    report('place-twice', 'the run', 'it is in both ready and parked', function() redis.call('ZREM', parked, run) end)
+  elseif claimable and not (is_ready or is_parked or is_paused) then
+    report('place-missing', 'the run', 'it can be claimed from and is nowhere in the queue', function()
+      place(run, endpoint)
+      ring()
+    end)
+  end
+end
+
+-- Tests that are held, with everything that belongs to that. Answers how many, and which.
+local function examine_owners(run, endpoint, lease_ms)
+  local held, count = {}, 0
+  each_field(run_key(run, 'owners'), function(index, entry)
+    if held[index] then return end
+    held[index], count = true, count + 1
+    local job, owner = job_id(run, index), read_owner(entry)
+    if not owner then
+      report('owner-unreadable', job, 'its owner entry cannot be read', function()
+        redis.call('HDEL', run_key(run, 'owners'), index)
+      end)
+      return
+    end
+    examine_holding(job, owner, lease_ms)
+    if redis.call('SISMEMBER', endpoint_key(endpoint, 'slots'), job) == 0 then
+      report('slot-missing', job, 'held without a slot of its endpoint', function()
+        redis.call('SADD', endpoint_key(endpoint, 'slots'), job)
+      end)
+    end
+    if redis.call('HEXISTS', run_key(run, 'results'), index) == 1 then
+      report('test-twice', job, 'held although it has its result', function()
+        free(run, index, owner.worker, endpoint)
+        unpark(endpoint, 1)
+      end)
+    end
+  end)
+  return count, held
+end
+
+local function examine_again(run, held, next_index)
+  local waiting, count = {}, 0
+  for _, index in ipairs(redis.call('LRANGE', run_key(run, 'again'), 0, -1)) do
+    local job = job_id(run, index)
+    local reason
+    if waiting[index] then reason = 'it waits twice'
+    elseif held[index] then reason = 'it waits and is held'
+    elseif not is_whole(index, 0) or tonumber(index) >= next_index then reason = 'it waits before its turn'
+    elseif redis.call('HEXISTS', run_key(run, 'results'), index) == 1 then reason = 'it waits although it has its result' end
+    if reason then
+      report('test-twice', job, reason, function() redis.call('LREM', run_key(run, 'again'), -1, index) end)
+    else
+      count = count + 1
+    end
+    waiting[index] = true
+  end
+  return count, waiting
+end
+
+-- Of the tests that were tried, those that wait for another attempt.
+local function count_delayed(run)
+  local count, seen = 0, {}
+  each_field(run_key(run, 'tries'), function(index)
+    if not seen[index] and redis.call('ZSCORE', key('delayed'), job_id(run, index)) then count = count + 1 end
+    seen[index] = true
+  end)
+  return count
+end
+
+local function examine_countdown(run, endpoint, state, total, done)
+  local countdown = redis.call('GET', run_key(run, 'countdown'))
+  if countdown ~= whole(total - done) then
+    report('countdown-wrong', 'countdown', 'it is ' .. string.sub(tostring(countdown or 'gone'), 1, 20) .. ', ' ..
+      (total - done) .. ' tests have no result', function() write_countdown(run, total) end)
+  end
+  if done > total then
+    report('result-foreign', 'results', done .. ' results are stored, the run has ' .. total .. ' tests', function()
+      drop_foreign_results(run, total)
+      write_countdown(run, total)
+    end)
+  end
+  if done >= total and (state == 'queued' or state == 'progress') then
+    report('collection-missing', 'the run', 'every test has its result and the run is not being collected', function()
+      begin_collection(run, endpoint, nil)
+    end)
+  end
+end
+
+local function examine_deadline(run, fallback_ms)
+  if redis.call('ZSCORE', key('deadlines'), run) then return end
+  report('deadline-missing', 'the run', 'the sweeper does not know when to look at it', function()
+    redis.call('ZADD', key('deadlines'), whole(now + fallback_ms), run)
+  end)
+end
+
+local function examine_open(run, state, fields)
+  local endpoint, total, next_index = fields.endpoint, tonumber(fields.total), tonumber(fields.next)
+  local done = redis.call('HLEN', run_key(run, 'results'))
+  local held_count, held = examine_owners(run, endpoint, tonumber(fields.lease_ms))
+  local again_count = examine_again(run, held, next_index)
+  if held_count > tonumber(fields.cap) then
+    report('cap-exceeded', 'the run', held_count .. ' tests are held, at most ' .. fields.cap .. ' should be')
+  end
+  local elsewhere = next_index - again_count - held_count - done
+  if elsewhere ~= 0 and elsewhere ~= count_delayed(run) then needs_tests_looked_at = true end
+  if redis.call('HLEN', run_key(run, 'tests')) + done ~= total then needs_tests_looked_at = true end
+  -- The latest deadline against its endpoint is the run's own, or after it.
+  local latest = tonumber(redis.call('ZSCORE', key('endpoints'), endpoint))
+  if not latest then
+    report('endpoint-unlisted', endpoint, 'a run uses it and the sweeper may forget its limits', function()
+      redis.call('ZADD', key('endpoints'), 'NX', redis.call('ZSCORE', key('deadlines'), run) or whole(now + 3600000), endpoint)
+    end)
+  end
+  examine_deadline(run, latest and math.max(0, latest - now) or 3600000)
+  examine_countdown(run, endpoint, state, total, done)
+  if state == 'reopening' then return end
+  local claimable = again_count + total - next_index > 0 and held_count < tonumber(fields.cap)
+  if fields.mode == 'Sequential' and done + again_count < next_index then claimable = false end
+  examine_place(run, endpoint, claimable)
+  examine_field(run, 'activated_at', fields.activated_at, fields.created_at or whole(now))
+  if state == 'progress' then
+    examine_field(run, 'started_at', fields.started_at, fields.activated_at or whole(now))
+    examine_field(run, 'fence', fields.fence, whole(now_us))
+    examine_field(run, 'vt', fields.vt, '0')
+  end
+  if fields.mode == 'Sequential' and done > 0 and not fields.epoch then
+    examine_field(run, 'released_at', fields.released_at, whole(now))
+  end
+end
+
+local function examine_unplaced(run, endpoint, state)
+  if redis.call('ZSCORE', key('ready'), run) or redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run)
+    or (state ~= 'reopening' and redis.call('ZSCORE', key('paused'), run)) then
+    report('place-wrong', 'the run', 'it waits to be claimed from and is ' .. state, function()
+      displace(run, endpoint)
+      if state ~= 'reopening' then redis.call('ZREM', key('paused'), run) end
+    end)
+  end
+end
+
+-- The collection of a run: queued or held, while it is `collecting` and only then.
+local function examine_collection(run, state)
+  local job = 'collect:' .. run
+  local queued = redis.call('ZSCORE', key('control'), job)
+  local held = redis.call('HGET', key('control:owners'), job)
+  if state ~= 'collecting' then
+    if queued or held then
+      report('collection-unwanted', job, 'the run is ' .. state, function() forget_control(job) end)
+    end
+  elseif not queued and not held then
+    report('collection-missing', job, 'nobody has it and nobody can take it', function()
+      redis.call('ZADD', key('control'), whole(now), job)
+      ring()
+    end)
+  end
+end
+
+local function examine_collecting(run, fields)
+  local total, done = tonumber(fields.total), redis.call('HLEN', run_key(run, 'results'))
+  examine_owners(run, fields.endpoint, tonumber(fields.lease_ms))
+  if redis.call('HLEN', run_key(run, 'tests')) + done ~= total and not fields.damage then needs_tests_looked_at = true end
+  examine_deadline(run, 30000)
+  examine_countdown(run, fields.endpoint, 'collecting', total, done)
+  examine_field(run, 'collecting_at', fields.collecting_at, whole(now))
+end
+
+local function examine_notification(run, mail)
+  local job = 'notify:' .. run
+  local queued = redis.call('ZSCORE', key('control'), job)
+  local held = redis.call('HGET', key('control:owners'), job)
+  local record = redis.call('HEXISTS', key('outbox'), run) == 1
+  if record and not queued and not held then
+    report('notification-missing', job, 'its mail is in the outbox and nobody will deliver it', function()
+      redis.call('ZADD', key('control'), whole(now), job)
+      ring()
+    end)
+  elseif not record and (queued or held) then
+    report('outbox-missing', job, 'a mail is to be delivered and the outbox does not have it', function()
+      forget_control(job)
+      redis.call('HSET', run_key(run), 'mail', 'dead', 'mail_error', 'the outbox record was lost')
+    end)
+  elseif not record and mail == 'queued' then
+    report('outbox-missing', job, 'its mail is queued and the outbox does not have it', function()
+      redis.call('HSET', run_key(run), 'mail', 'dead', 'mail_error', 'the outbox record was lost')
+    end)
+  elseif record and mail ~= 'queued' then
+    report('field-missing', 'mail', 'its mail is in the outbox and the run does not say so', function()
+      redis.call('HSET', run_key(run), 'mail', 'queued')
+    end)
+  end
+end
+
+local function examine_ended(run, fields)
+  if redis.call('ZSCORE', key('deadlines'), run) then
+    report('deadline-left', 'the run', 'it has ended and the sweeper looks at it', function()
+      redis.call('ZREM', key('deadlines'), run)
+    end)
+  end
+  local leftovers = {}
+  for _, part in ipairs({ 'tests', 'again', 'tries', 'owners' }) do
+    if redis.call('EXISTS', run_key(run, part)) == 1 then leftovers[#leftovers + 1] = part end
+  end
+  if #leftovers > 0 then
+    report('leftover', table.concat(leftovers, ', '), 'the run has ended', function()
+      if fields.endpoint then free_holders(run, fields.endpoint) end
+      redis.call('UNLINK', run_key(run, 'tests'), run_key(run, 'again'), run_key(run, 'tries'), run_key(run, 'owners'))
+    end)
+  end
+  if not fields.total and redis.call('EXISTS', run_key(run, 'summary')) == 1 then
+    examine_field(run, 'total', nil, whole(redis.call('HLEN', run_key(run, 'results'))))
+  elseif fields.total then
+    local done = redis.call('HLEN', run_key(run, 'results'))
+    if whole(done) ~= fields.total then
+      report('result-lost', 'results', done .. ' results are stored, the run had ' .. fields.total .. ' tests')
+    end
+    if redis.call('EXISTS', run_key(run, 'summary')) == 0 then
+      report('summary-missing', 'summary', 'the run has ended without one')
+    end
+    examine_notification(run, fields.mail)
+  end
+end
+
+local FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'name', 'weight', 'created_at',
+  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch' }
+
+-- Answers its state; `gone` when there is nothing of it.
+local function examine_run(run, retention)
+  if redis.call('ZSCORE', key('quarantine'), run) then
+    serious('quarantined', redis.call('HGET', key('quarantine:reasons'), run) or 'no reason is recorded', run, retention)
+    return 'quarantined'
+  end
+  local wrong = diagnose(run)
+  if wrong then
+    serious('run-damaged', wrong, run, retention)
+    return 'damaged'
+  end
+  local values, fields = redis.call('HMGET', run_key(run), unpack(FIELDS)), {}
+  for i, name in ipairs(FIELDS) do fields[name] = values[i] or nil end
+  local state = fields.state
+  if not state then return 'gone' end
+  -- A submission that was cancelled waits for the sweeper, which gives it its time to live.
+  if ENDED[state] and not fields.total and redis.call('ZSCORE', key('deadlines'), run) then return state end
+  if not redis.call('ZSCORE', key('runs'), run) then
+    report('run-unlisted', run, 'it is not in the list of runs', function()
+      redis.call('ZADD', key('runs'), is_whole(fields.created_at, 0) and fields.created_at or whole(now), run)
+    end)
+  end
+  examine_lifetimes(run, state, retention)
+  examine_counts(run, redis.call('HMGET', run_key(run), unpack(COUNTS)))
+  examine_collection(run, state)
+  if ENDED[state] then
+    examine_ended(run, fields)
+    if fields.endpoint then examine_unplaced(run, fields.endpoint, state) end
+    return state
+  end
+  examine_field(run, 'name', fields.name, name_in_config(run))
+  examine_field(run, 'weight', fields.weight, '1')
+  examine_field(run, 'created_at', fields.created_at, redis.call('ZSCORE', key('runs'), run) or whole(now))
+  if state == 'preparing' then
+    examine_deadline(run, 600000)
+    if redis.call('EXISTS', run_key(run, 'config')) == 0 then
+      serious('run-damaged', 'its config is gone', run, retention)
+    end
+  elseif state == 'collecting' then
+    examine_collecting(run, fields)
+    examine_unplaced(run, fields.endpoint, state)
+  else
+    examine_open(run, state, fields)
+    if state == 'reopening' then examine_unplaced(run, fields.endpoint, state) end
+  end
+  return state
+end

@@ -1,0 +1,22 @@
+--- mend_index: looks at entries of an index again, as `examine_index` does, and mends what it finds in the same step.
+-- Promises: NO-LOST-TEST, LIMITS-HOLD, NOTIFY-ONCE-PLUS, NO-LEAK
+-- Flags: allow-oom
+-- Keys: run run:owners run:results aside bell clock config configs control control:attempts control:owners dead
+--   dead:jobs endpoint endpoint:parked endpoint:slots endpoints leases outbox quarantine quarantine:reasons ready
+--   submission worker worker:jobs workers
+-- ARGV: 1 the index; 2 whose it is, or ''; 3 where to begin, '0' at first; 4 how many
+-- Answers: as `examine_index`; what can be mended has been
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include holding
+--@include closing
+--@include counting
+--@include damage
+--@include repairing
+--@include examining
+--@include examining_index
+local cursor, entries = examine_index(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]))
+mend_findings()
+return answer_findings({ cursor, entries })

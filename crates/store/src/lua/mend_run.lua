@@ -1,0 +1,22 @@
+--- mend_run: looks at one run again, as `examine_run` does, and mends what it finds in the same step.
+-- Promises: COUNTDOWN-EXACT, NO-LOST-TEST, LIMITS-HOLD, COLLECT-ONCE, NO-LEAK
+-- Flags: allow-oom
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell clock control control:attempts control:owners dead dead:jobs deadlines delayed endpoint:parked
+--   endpoint:slots endpoints leases outbox paused quarantine quarantine:reasons ready runs worker:jobs workers
+-- ARGV: 1 run id; 2 retention ms of an ended run
+-- Answers: as `examine_run`; what can be mended has been
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include holding
+--@include closing
+--@include counting
+--@include damage
+--@include repairing
+--@include examining
+--@include examining_run
+local state = examine_run(ARGV[1], ARGV[2])
+mend_findings()
+return answer_findings({ state, needs_tests_looked_at and 1 or 0, '0' })

@@ -1,0 +1,21 @@
+--- mend_tests: looks at tests again, as `examine_tests` does, and mends what it finds in the same step.
+-- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT
+-- Flags: allow-oom
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries bell
+--   clock delayed endpoint:parked endpoint:slots leases paused ready worker:jobs
+-- ARGV: 1 run id; 2 the first index; 3 how many (at most 1000)
+-- Answers: as `examine_tests`; what can be mended has been
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include holding
+--@include closing
+--@include counting
+--@include damage
+--@include repairing
+--@include examining
+--@include examining_tests
+examine_tests(ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+mend_findings()
+return answer_findings({})

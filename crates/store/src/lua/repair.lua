@@ -1,0 +1,20 @@
+--- repair: brings a run that no script can work on to its end. What can be derived is derived, keys of a wrong type are
+-- set aside for a day, and its collection gives the tests without a result an error that names the damage. A run of which
+-- nothing is left that could be ended is taken out of every index and kept among the dead with the reason.
+-- Promises: TERMINAL-ALWAYS, NO-LOST-TEST, COUNTDOWN-EXACT, NO-LEAK
+-- Flags: allow-oom
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell clock control control:attempts control:owners dead dead:jobs deadlines endpoint:parked endpoint:slots
+--   endpoints leases outbox paused quarantine quarantine:reasons ready runs worker:jobs workers
+-- ARGV: 1 run id; 2 retention ms of what is left of a run that is lost
+-- Answers: collecting (reason) | released (reason) | ended (reason) | abandoned (reason) | lost (reason) | sound
+--@include keys
+--@include time
+--@include bell
+--@include placing
+--@include holding
+--@include closing
+--@include counting
+--@include damage
+--@include repairing
+return repair_run(ARGV[1], ARGV[2])
