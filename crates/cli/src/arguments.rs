@@ -7,6 +7,7 @@ use testfleet_model::ExitCode;
 
 use crate::command::bench::{BenchArguments, BenchWorkerArguments};
 use crate::command::config::ConfigCommand;
+use crate::command::dead::DeadCommand;
 use crate::command::demo::DemoArguments;
 use crate::command::endpoint::EndpointCommand;
 use crate::command::mode::ModeCommand;
@@ -35,7 +36,7 @@ pub struct Arguments {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run the tests of a file and wait; or look at runs (list, show, results, cancel)
+    /// Run the tests of a file and wait; or look after runs (list, show, results, cancel, pause, resume, retry)
     Run(Box<RunCommand>),
     /// Start a run and print its id, without waiting for it
     Submit(SubmitArguments),
@@ -50,6 +51,9 @@ pub enum Command {
     /// See what waits where
     #[command(subcommand, disable_help_subcommand = true)]
     Queue(QueueCommand),
+    /// Look after jobs that were given up
+    #[command(subcommand, disable_help_subcommand = true)]
+    Dead(DeadCommand),
     /// See the workers
     #[command(subcommand, disable_help_subcommand = true)]
     Worker(WorkerCommand),

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod config;
+pub mod dead;
 pub mod demo;
 pub mod endpoint;
 pub mod mode;
@@ -9,7 +10,9 @@ pub mod queue;
 pub mod run;
 pub mod run_cancel;
 pub mod run_list;
+pub mod run_pause;
 pub mod run_results;
+pub mod run_retry;
 pub mod run_show;
 pub mod submit;
 pub mod time;
@@ -50,6 +53,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<ExitCode, Failu
         Command::Mode(command) => mode::execute(command, session).await,
         Command::Config(command) => config::execute(command, session).await,
         Command::Queue(command) => queue::execute(command, session).await,
+        Command::Dead(command) => dead::execute(command, session).await,
         Command::Worker(command) => worker::execute(command, session).await,
         Command::Endpoint(command) => endpoint::execute(command, session).await,
         Command::Demo(arguments) => demo::execute(arguments, session).await,

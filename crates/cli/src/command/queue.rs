@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use testfleet_model::ExitCode;
-use testfleet_store::view::{DeadJob, HeldJob, QueueView, TimedJob, WaitingRun};
+use testfleet_store::view::{DeadJob, HeldJob, PausedRun, QueueView, TimedJob, WaitingRun};
 
 use crate::command::time::{between, moment};
 use crate::exit::Failure;
@@ -14,7 +14,7 @@ use crate::session::Session;
 /// `queue …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum QueueCommand {
-    /// What is ready, held, parked, delayed and dead; the counts first
+    /// What is ready, held, parked, paused, delayed and dead; the counts first
     #[command(
         after_help = "Examples:\n  testfleet queue show\n  testfleet queue show --limit 100 --json --redis redis://localhost:6379"
     )]
@@ -60,6 +60,7 @@ fn text(view: &QueueView, now: i64) -> String {
         ("ready", view.ready_count, "runs that workers can claim from"),
         ("in flight", view.in_flight_count, "jobs that workers hold"),
         ("parked", view.parked_count, "runs whose endpoint has no room"),
+        ("paused", view.paused_count, "runs that somebody made wait"),
         ("delayed", view.delayed_count, "tests that wait for another attempt"),
         ("control", view.control_count, "collections and notifications that wait"),
         ("dead", view.dead_count, "jobs given up"),
@@ -86,6 +87,12 @@ fn text(view: &QueueView, now: i64) -> String {
         table(&view.parked, WAITING),
     );
     list(
+        "Paused",
+        view.paused.len(),
+        view.paused_count,
+        table(&view.paused, PAUSED),
+    );
+    list(
         "Delayed",
         view.delayed.len(),
         view.delayed_count,
@@ -100,6 +107,11 @@ fn text(view: &QueueView, now: i64) -> String {
     list("Dead", view.dead.len(), view.dead_count, table(&view.dead, DEAD));
     text
 }
+
+const PAUSED: &[Column<PausedRun>] = &[
+    Column::text("run", |row| row.test_run_id.clone()),
+    Column::text("since (UTC)", |row| moment(Some(row.paused_at_ms))),
+];
 
 const DEAD: &[Column<DeadJob>] = &[
     Column::text("job", |row| row.job.clone()),

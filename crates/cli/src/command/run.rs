@@ -1,4 +1,4 @@
-//! `run FILE`: run the tests of a file and wait. `run list|show|results|cancel`: look after runs.
+//! `run FILE`: run the tests of a file and wait. `run list|show|results|cancel|pause|resume|retry`: look after runs.
 //!
 //! `run` is a verb with a file and a noun with verbs. A file that is called like one of the verbs is written `./list`.
 
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use testfleet_bootstrap::shutdown::{Shutdown, Stage};
 use testfleet_model::{ExecutionMode, ExitCode, RunId};
 
-use crate::command::{run_cancel, run_list, run_results, run_show};
+use crate::command::{run_cancel, run_list, run_pause, run_results, run_retry, run_show};
 use crate::execution::{self, Plan};
 use crate::exit::Failure;
 use crate::fleet::{Fleet, Wanted};
@@ -94,6 +94,17 @@ pub enum RunVerb {
         after_help = "Examples:\n  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001\n  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001 --dry-run"
     )]
     Cancel(run_cancel::CancelArguments),
+    /// Make runs wait: nothing further of them starts; their deadlines go on
+    #[command(after_help = "Example:\n  testfleet run pause 0197c5a2-7b7e-7000-8000-000000000001")]
+    Pause(run_pause::PauseArguments),
+    /// Let paused runs go on
+    #[command(after_help = "Example:\n  testfleet run resume 0197c5a2-7b7e-7000-8000-000000000001")]
+    Resume(run_pause::PauseArguments),
+    /// Try tests of an ended run again
+    #[command(
+        after_help = "Examples:\n  testfleet run retry 0197c5a2-7b7e-7000-8000-000000000001\n  testfleet run retry 0197c5a2-7b7e-7000-8000-000000000001 --status Error,NotRun --dry-run\n  testfleet run retry 0197c5a2-7b7e-7000-8000-000000000001 --test refund-01 --test refund-02"
+    )]
+    Retry(run_retry::RetryArguments),
 }
 
 /// One run.
@@ -120,7 +131,7 @@ impl RunCommand {
 pub async fn execute(command: RunCommand, session: &Session) -> Result<ExitCode, Failure> {
     if command.verb.is_some() && command.start != StartArguments::default() {
         return Err(Failure::usage(
-            "a FILE and its options go with `testfleet run FILE`, not with list, show, results or cancel (options of those come after the verb)",
+            "a FILE and its options go with `testfleet run FILE`, not with the verbs (options of those come after the verb)",
         ));
     }
     match command.verb {
@@ -129,6 +140,9 @@ pub async fn execute(command: RunCommand, session: &Session) -> Result<ExitCode,
         Some(RunVerb::Show(reference)) => run_show::execute(reference.run, session).await,
         Some(RunVerb::Results(arguments)) => run_results::execute(arguments, session).await,
         Some(RunVerb::Cancel(arguments)) => run_cancel::execute(arguments, session).await,
+        Some(RunVerb::Pause(arguments)) => run_pause::pause(arguments, session).await,
+        Some(RunVerb::Resume(arguments)) => run_pause::resume(arguments, session).await,
+        Some(RunVerb::Retry(arguments)) => run_retry::execute(arguments, session).await,
     }
 }
 

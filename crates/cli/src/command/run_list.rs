@@ -19,7 +19,10 @@ pub struct ListArguments {
 
 const COLUMNS: &[Column<RunView>] = &[
     Column::text("run", |row| row.test_run_id.to_string()),
-    Column::text("state", |row| row.state.shown().to_owned()),
+    Column::text("state", |row| {
+        let paused = if row.paused_at_ms.is_some() { " (paused)" } else { "" };
+        format!("{}{paused}", row.state.shown())
+    }),
     Column::text("mode", |row| row.execution_mode.clone()),
     Column::number("done", |row| format!("{}/{}", row.done, row.total)),
     Column::number("passed", |row| count(row, "Pass")),

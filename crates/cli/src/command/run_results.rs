@@ -24,7 +24,11 @@ pub struct ResultsArguments {
     limit: usize,
 }
 
-fn status(word: &str) -> Result<Status, String> {
+/// A status, its name in any case.
+///
+/// # Errors
+/// A sentence that names all of them.
+pub fn status(word: &str) -> Result<Status, String> {
     Status::ALL
         .iter()
         .copied()

@@ -49,6 +49,12 @@ fn text(shown: &Shown) -> String {
     line("run", &run.test_run_id.to_string());
     line("name", &run.name);
     line("state", &format!("{} ({})", run.state.shown(), run.state));
+    if let Some(since) = run.paused_at_ms {
+        line("paused", &format!("since {}", moment(Some(since))));
+    }
+    if run.epoch > 1 {
+        line("epoch", &format!("{}: tests of it were tried again", run.epoch));
+    }
     line("mode", &run.execution_mode);
     line("endpoint", &run.endpoint);
     line(
