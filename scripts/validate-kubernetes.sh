@@ -2,12 +2,17 @@
 # Validates deploy/kubernetes against the schemas of Kubernetes, strictly: unknown fields are mistakes. No cluster is needed.
 # The schemas come with the package kubernetes-validate, which is installed into a directory of its own, once.
 #   scripts/validate-kubernetes.sh [KUBERNETES-VERSION]
+# It ends with 1 when something is wrong with a manifest, and with 3 when the package cannot be installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=${TESTFLEET_TOOLS:-${CARGO_TARGET_DIR:-target}/tools}/kubernetes-validate
 if [ ! -x "$tools/bin/kubernetes-validate" ]; then
-  python3 -m venv "$tools"
-  "$tools/bin/pip" install --quiet 'kubernetes-validate>=1.30' PyYAML
+  install() { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet 'kubernetes-validate>=1.30' PyYAML; }
+  if ! said=$(install 2>&1); then
+    rm -rf "$tools"
+    echo "the manifests were not validated: kubernetes-validate could not be installed: ${said##*$'\n'}" >&2
+    exit 3
+  fi
 fi
 "$tools/bin/kubernetes-validate" --strict ${1:+--kubernetes-version "$1"} deploy/kubernetes/*.yaml
 
