@@ -212,6 +212,12 @@ impl CommandProxy {
         self.shared.sprung.send_replace(false);
     }
 
+    /// Takes back what was armed. Answers whether it could: if not, there was nothing, or it has met its command, and is
+    /// or will be performed.
+    pub fn disarm(&self) -> bool {
+        self.shared.counting().trap.take().is_some()
+    }
+
     /// Whether the action has been performed.
     #[must_use]
     pub fn has_sprung(&self) -> bool {

@@ -211,6 +211,25 @@ async fn an_action_that_lets_it_go_on_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_disarmed_does_not_happen_and_what_has_begun_cannot_be_disarmed() {
+    let redis = TestRedis::start();
+    let proxy = CommandProxy::start(&redis).await;
+    let mut client = Raw::connect(&proxy).await;
+    assert!(!proxy.disarm(), "nothing is armed");
+    proxy.arm(1, Point::Before, |_| Then::Cut);
+    assert!(proxy.disarm());
+    client.send(command(&["PING"]).as_bytes()).await;
+    client.expect("+PONG\r\n").await;
+    proxy.count(|_| true);
+    proxy.arm(1, Point::Before, |_| Then::Hold);
+    client.send(command(&["PING"]).as_bytes()).await;
+    proxy.sprung().await;
+    assert!(!proxy.disarm());
+    proxy.release();
+    client.expect("+PONG\r\n").await;
+}
+
+#[tokio::test]
 async fn all_connections_can_be_cut_at_any_time() {
     let redis = TestRedis::start();
     let proxy = CommandProxy::start(&redis).await;

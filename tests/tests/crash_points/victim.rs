@@ -1,0 +1,47 @@
+//! What happens to the process behind the proxy.
+
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+
+use testfleet_testkit::{CommandProxy, Then};
+
+use crate::point::{CrashPoint, Fault};
+
+/// The process, once it has been started: its proxy is armed before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Victim(Arc<OnceLock<u32>>);
+
+impl Victim {
+    pub(crate) fn is(&self, pid: u32) {
+        self.0.set(pid).expect("one victim per case");
+    }
+
+    /// Arms the proxy with the fault of a point.
+    pub(crate) fn await_at(&self, proxy: &CommandProxy, point: CrashPoint) {
+        let victim = self.clone();
+        proxy.arm(point.nth, point.at, move |_| victim.suffer(point.fault));
+    }
+
+    fn suffer(&self, fault: Fault) -> Then {
+        match fault {
+            Fault::Cut => Then::Cut,
+            Fault::CutAll => Then::CutAll,
+            Fault::Kill => {
+                signal(*self.0.wait(), "KILL");
+                Then::CutAll
+            }
+            Fault::Freeze => {
+                signal(*self.0.wait(), "STOP");
+                Then::Hold
+            }
+        }
+    }
+}
+
+/// Sends a signal to a process, which may have ended by itself meanwhile.
+pub(crate) fn signal(pid: u32, signal: &str) {
+    let output = Command::new("kill").args(["-s", signal, &pid.to_string()]).output();
+    let output = output.expect("the command kill");
+    let gone = String::from_utf8_lossy(&output.stderr).contains("No such process");
+    assert!(output.status.success() || gone, "kill -s {signal} {pid} failed: {output:?}");
+}

@@ -1,0 +1,148 @@
+//! A worker behind the proxy: it executes a run until its point is reached, and somebody has to finish.
+
+use testfleet_model::{RunId, Status};
+use testfleet_testkit::wait_for;
+use testfleet_tests::Process;
+
+use crate::case::Report;
+use crate::ground::{Ground, end_in_order, suite};
+use crate::judge::{Expected, violations};
+use crate::point::{CrashPoint, Fault, Scenario};
+use crate::victim::Victim;
+use crate::watch;
+
+/// Runs one case; without a point nothing happens in it.
+pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report {
+    let ground = Ground::new().await;
+    ground.load_scripts().await;
+    let victim = Victim::default();
+    let arm = || {
+        match scenario {
+            Scenario::Background => ground.proxy.count(watch::is_regular),
+            Scenario::Start => ground.proxy.count(watch::is_start),
+            _ => ground.proxy.count(watch::is_work),
+        }
+        if let Some(point) = point {
+            victim.await_at(&ground.proxy, point);
+        }
+    };
+    let (run, mut worker, expected) = if scenario == Scenario::Cancelled {
+        let (run, worker) = begin_hanging(&ground, &victim).await;
+        // Counted from the cancel on: what comes before is the same as in a Parallel run.
+        arm();
+        ground.store.cancel(run).await.expect("an answer");
+        (run, worker, cancelled())
+    } else {
+        arm();
+        let run = ground.fleet.submit(&document(&ground, scenario)).await;
+        let worker = ground.start_worker("victim", &ground.proxy.url());
+        victim.is(worker.pid());
+        (run, worker, completed(scenario))
+    };
+    let reached = point.is_some() && sprung_or_ended(&ground, run).await;
+    let mut found = Vec::new();
+    match point.map(|point| point.fault) {
+        Some(Fault::Kill) if reached => {
+            worker.kill();
+            let mut helper = ground.start_helper();
+            ground.wait_for_end(run).await;
+            ground.wait_for_worker(&worker, false).await;
+            end_in_order(&mut helper).await;
+        }
+        Some(Fault::Freeze) if reached => {
+            let mut helper = ground.start_helper();
+            ground.wait_for_end(run).await;
+            ground.wait_for_worker(&worker, false).await;
+            found.extend(thaw(&ground, run, &mut worker).await);
+            end_in_order(&mut helper).await;
+        }
+        _ => {
+            ground.wait_for_end(run).await;
+            end_in_order(&mut worker).await;
+        }
+    }
+    found.extend(violations(&ground, run, point.filter(|_| reached), &expected).await);
+    let ends = worker.log().matches("run has ended").count();
+    if ends > 1 {
+        found.push(format!("the victim says {ends} times that the run has ended"));
+    }
+    Report::new(reached, &ground, found)
+}
+
+/// Lets the frozen worker go on, and tells what that changed. The run is over and the worker forgotten.
+async fn thaw(ground: &Ground, run: RunId, worker: &mut Process) -> Vec<String> {
+    let (before, calls) = (ground.state().await, ground.fleet.calls_of(run).len());
+    worker.signal("CONT");
+    ground.proxy.release();
+    // It finds out that it was taken for lost, and is told to end then: what it still does is done when it has ended.
+    ground.wait_for_worker(worker, true).await;
+    end_in_order(worker).await;
+    let mut found = Vec::new();
+    let after = ground.state().await;
+    for key in before.keys().chain(after.keys()) {
+        let (old, new) = (before.get(key), after.get(key));
+        if old != new {
+            found.push(format!("the thawed worker changed {key} from {old:?} to {new:?}"));
+        }
+    }
+    found.sort();
+    found.dedup();
+    let more = ground.fleet.calls_of(run).len() - calls;
+    if more > 0 {
+        found.push(format!("the thawed worker called {more} tests of a run that had ended"));
+    }
+    found
+}
+
+/// Waits for what comes first. Answers whether it was the point.
+async fn sprung_or_ended(ground: &Ground, run: RunId) -> bool {
+    wait_for("the point, or the end of the run", async || {
+        // What is performed at the very command that ends the run counts as reached.
+        let over = !ground.proxy.has_sprung() && ground.has_ended(run).await && ground.proxy.disarm();
+        (over || ground.proxy.has_sprung()).then_some(!over)
+    })
+    .await
+}
+
+fn document(ground: &Ground, scenario: Scenario) -> serde_json::Value {
+    match scenario {
+        Scenario::Sequential => suite(ground, "Sequential", &[10, 10, 10]),
+        // Long enough for some heartbeats, and each test for a part of them.
+        Scenario::Background => suite(ground, "Parallel", &[400, 100, 200, 300]),
+        _ => suite(ground, "Parallel", &[10, 60, 40, 90]),
+    }
+}
+
+fn completed(scenario: Scenario) -> Expected {
+    Expected {
+        status: Status::Pass,
+        final_status: "Completed",
+        calls: if scenario == Scenario::Sequential { vec![1, 2, 1] } else { vec![1, 2, 1, 1] },
+        one_by_one: scenario == Scenario::Sequential,
+    }
+}
+
+fn cancelled() -> Expected {
+    Expected {
+        status: Status::Cancelled,
+        final_status: "Cancelled",
+        calls: vec![1, 1, 0, 0],
+        one_by_one: false,
+    }
+}
+
+/// A run whose first two calls hang, and the worker that makes them.
+async fn begin_hanging(ground: &Ground, victim: &Victim) -> (RunId, Process) {
+    let mut document = suite(ground, "Parallel", &[0, 0, 0, 0]);
+    for index in 0..4 {
+        document["test_set"]["tests"][index]["vars"] = serde_json::json!({ "fault": "hang" });
+    }
+    let run = ground.fleet.submit(&document).await;
+    let worker = ground.start_worker("victim", &ground.proxy.url());
+    victim.is(worker.pid());
+    wait_for("two calls in flight", async || {
+        (ground.fleet.calls_of(run).len() == 2).then_some(())
+    })
+    .await;
+    (run, worker)
+}
