@@ -474,6 +474,13 @@ fn identify(call: &Call<'_>, headers: &mut HeaderMap) -> Result<(), String> {
     ] {
         headers.insert(HeaderName::from_static(name), header_value(name, &value)?);
     }
+    if call.epoch > 1 {
+        // Attempts are counted anew in each epoch.
+        headers.insert(
+            HeaderName::from_static("x-testfleet-epoch"),
+            HeaderValue::from(call.epoch),
+        );
+    }
     for (name, value) in [
         ("idempotency-key", idempotency_key(call.epoch, &run, &test)),
         ("traceparent", traceparent(call)),
@@ -492,8 +499,8 @@ fn idempotency_key(epoch: u32, run: &str, test: &str) -> String {
     }
 }
 
-/// The W3C trace context of a call: one trace for a test of a run, one span for each attempt, always the same for the
-/// same call.
+/// The W3C trace context of a call: one trace for a test of a run, one span for each attempt in each epoch, always the same
+/// for the same call.
 fn traceparent(call: &Call<'_>) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let test = Sha256::new()

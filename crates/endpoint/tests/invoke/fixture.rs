@@ -76,13 +76,17 @@ pub(crate) async fn invoke(endpoint: &Endpoint, test: &TestCase) -> Result<Invoc
 }
 
 pub(crate) async fn invoke_target(target: &Target, test: &TestCase) -> Result<Invocation, InvokeError> {
+    invoke_in_epoch(target, test, 1).await
+}
+
+pub(crate) async fn invoke_in_epoch(target: &Target, test: &TestCase, epoch: u32) -> Result<Invocation, InvokeError> {
     let captured: Map<_, _> = [("conversation".to_owned(), json!("c-1"))].into_iter().collect();
     let call = Call {
         run: &RUN.parse::<RunId>().unwrap(),
         run_name: "regression",
         test,
         index: 4,
-        epoch: 1,
+        epoch,
         attempt: 2,
         captured: &captured,
         now: DateTime::<Utc>::UNIX_EPOCH,

@@ -6,7 +6,7 @@ use testfleet_model::result::ErrorClass;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use crate::fixture::{RUN, TOKEN, compile, endpoint, invoke, test_case};
+use crate::fixture::{RUN, TOKEN, compile, endpoint, invoke, invoke_in_epoch, test_case};
 
 async fn server() -> MockServer {
     let server = MockServer::start().await;
@@ -49,6 +49,30 @@ async fn every_call_says_which_run_test_and_attempt_it_is() {
     assert_eq!(parts, [2, 32, 16, 2], "{trace}");
     let again = sent(json!({"body": {}})).await;
     assert_eq!(header(&again, "traceparent"), Some(trace));
+}
+
+/// To the endpoint a test that is tried again is another request.
+#[tokio::test]
+async fn every_epoch_has_its_own_key_and_span() {
+    let server = server().await;
+    let target = compile(&endpoint(&server.uri(), json!({"body": {}}))).unwrap();
+    let test = test_case(json!({"input": "hi"}));
+    for epoch in [1, 2, 3] {
+        invoke_in_epoch(&target, &test, epoch).await.unwrap();
+    }
+    let requests = server.received_requests().await.unwrap();
+    let all = |name: &str| -> Vec<Option<&str>> { requests.iter().map(|request| header(request, name)).collect() };
+    let key = |end: &str| format!("{RUN}/t-1{end}");
+    let keys = [key(""), key("/2"), key("/3")];
+    assert_eq!(all("idempotency-key"), keys.each_ref().map(|key| Some(key.as_str())));
+    assert_eq!(all("x-testfleet-epoch"), [None, Some("2"), Some("3")]);
+    let traces = all("traceparent");
+    assert!(traces[0] != traces[1] && traces[1] != traces[2], "{traces:?}");
+    assert_eq!(
+        traces[0].unwrap()[..36],
+        traces[1].unwrap()[..36],
+        "one trace for the test"
+    );
 }
 
 #[tokio::test]
