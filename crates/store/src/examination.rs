@@ -392,7 +392,9 @@ impl Store {
     async fn count_anew(&self, run: &str) -> Result<(), StoreError> {
         let Ok(id) = run.parse::<RunId>() else { return Ok(()) };
         for _ in 0..COUNTINGS {
-            let Some(view) = self.run_view(id).await? else { return Ok(()) };
+            let Some(view) = self.run_view(id).await? else {
+                return Ok(());
+            };
             let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
             let mut read = 0;
             let mut first = 0;

@@ -160,7 +160,10 @@ async fn runs_whose_retention_is_over_are_forgotten() {
     for run in 1..=3 {
         bench.staged(&Spec::parallel(run, 0)).await;
     }
-    let () = bench.ask(&["DEL", &bench.store.keys().run(id(2))]).await;
+    for name in ["", ":config"] {
+        let key = format!("{}{name}", bench.store.keys().run(id(2)));
+        let () = bench.ask(&["DEL", &key]).await;
+    }
     assert_eq!(bench.sweep().await.forgotten, 1);
     assert_eq!(bench.look().await["runs"], json!({"zset": [["R1", "T"], ["R3", "T"]]}));
 }

@@ -2,9 +2,9 @@
 -- The first terminal result of a test wins; a holder whose right moved on changes nothing but a counter.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, ZOMBIE-HARMLESS, COUNTDOWN-EXACT, COLLECT-ONCE, SEQUENTIAL-ORDER
 -- Flags: allow-oom
--- Keys: run run:tests run:kept run:again run:tries run:owners run:results run:countdown ready clock endpoint
---   endpoint:parked paused endpoint:slots leases workers worker worker:jobs delayed control control:attempts
---   control:owners fence bell deadlines dead dead:jobs
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots fence leases
+--   quarantine quarantine:reasons ready worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted;
 --   5 number of groups; then per group: run, captured values or '', number of jobs (at most 256), and per
 --   job: index, fence, status, reason to give up or '', result
@@ -16,6 +16,7 @@
 --@include holding
 --@include closing
 --@include counting
+--@include damage
 --@include claiming
 --@include keeping
 local worker = ARGV[1]
@@ -121,7 +122,7 @@ local function settle(run, captured, first, count)
       free(run, index, worker, nil)
       words[#words + 1] = 'unknown'
     end
-    return
+    return true
   end
   local owners = redis.call('HMGET', run_key(run, 'owners'), unpack(indices))
   local stored = redis.call('HMGET', run_key(run, 'results'), unpack(indices))
@@ -131,13 +132,18 @@ local function settle(run, captured, first, count)
   if verdict.accepted > 0 then store(run, verdict) end
   unpark(endpoint, verdict.freed)
   if verdict.accepted > 0 then move_on(run, endpoint, mode, tonumber(total), captured) end
+  return true
 end
 
 local at = 6
 for _ = 1, tonumber(ARGV[5]) do
   local run, captured, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3
-  settle(run, captured, at, count)
+  local before = #words
+  if not guarded(run, settle, run, captured, at, count) then
+    -- Its run was set aside: these results cannot be stored, or are already and cannot be told.
+    for i = before + 1, before + count do words[i] = 'closed' end
+  end
   at = at + count * PER_JOB
 end
 local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))

@@ -2,8 +2,9 @@
 -- one that failed: its attempt counts, so that the next delay can be longer.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, GRACEFUL
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked paused endpoint:slots leases worker:jobs delayed
---   control control:attempts control:owners bell
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell control control:attempts control:owners endpoint endpoint:parked endpoint:slots leases outbox quarantine
+--   quarantine:reasons ready worker:jobs
 -- ARGV: 1 worker incarnation; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys
@@ -13,21 +14,24 @@
 --@include holding
 --@include releasing
 --@include releasing_control
+--@include damage
 local worker, words = ARGV[1], {}
+local function hand_back_test(run, index, fence, due)
+  local held = redis.call('HGET', run_key(run, 'owners'), index)
+  if not holds(held, worker, fence) then return 'lost' end
+  local owner = read_owner(held)
+  return release_test(run, index, owner, owner.attempt - 1, owner.lost, due)
+end
 for at = 2, #ARGV, 3 do
   local job, fence, due = ARGV[at], ARGV[at + 1], now + tonumber(ARGV[at + 2])
   local run, index = split_job(job)
-  local held
-  if run then held = redis.call('HGET', run_key(run, 'owners'), index)
-  else held = redis.call('HGET', key('control:owners'), job) end
-  if not holds(held, worker, fence) then
-    words[#words + 1] = 'lost'
-  elseif run then
-    local owner = read_owner(held)
-    words[#words + 1] = release_test(run, index, owner, owner.attempt - 1, owner.lost, due)
-  else
+  if run then
+    words[#words + 1] = guarded(run, hand_back_test, run, index, fence, due) or 'closed'
+  elseif holds(redis.call('HGET', key('control:owners'), job), worker, fence) then
     release_control(job, worker, due, due <= now)
     words[#words + 1] = 'released'
+  else
+    words[#words + 1] = 'lost'
   end
 end
 if redis.call('ZCARD', key('ready')) > 0 or redis.call('ZCARD', key('control')) > 0 then ring() end

@@ -19,4 +19,5 @@
 --@include examining_run
 local state = examine_run(ARGV[1], ARGV[2])
 mend_findings()
-return answer_findings({ state, needs_tests_looked_at and 1 or 0, '0' })
+local total = redis.pcall('HGET', run_key(ARGV[1]), 'total')
+return answer_findings({ state, needs_tests_looked_at and 1 or 0, is_whole(total, 0) and total or '0' })

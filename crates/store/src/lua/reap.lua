@@ -3,8 +3,9 @@
 -- stayed alive can renew; they did nothing wrong.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
--- Keys: run run:owners run:results run:tries run:again ready clock endpoint:parked paused endpoint:slots leases workers worker
---   worker:jobs delayed control control:attempts control:owners bell reaper
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell clock control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots leases outbox
+--   paused quarantine quarantine:reasons ready reaper worker worker:jobs workers
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
 --@include keys
@@ -14,6 +15,7 @@
 --@include holding
 --@include releasing
 --@include releasing_control
+--@include damage
 local JOBS_AT_MOST, WORKERS_AT_MOST = 300, 16
 local lease = tonumber(ARGV[1])
 local tick, grace = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until'))
@@ -34,10 +36,7 @@ local function adopt(run, index, job)
   redis.call('LPUSH', run_key(run, 'again'), index)
   place(run, endpoint)
 end
--- Takes a job from its holder, whoever that is, or only from `worker`. Answers whether it was taken.
-local function take(job, worker)
-  jobs_taken = jobs_taken + 1
-  local run, index = split_job(job)
+local function take_from(job, worker, run, index)
   local held
   if run then held = redis.call('HGET', run_key(run, 'owners'), index)
   else held = redis.call('HGET', key('control:owners'), job) end
@@ -51,6 +50,16 @@ local function take(job, worker)
   if run then release_test(run, index, owner, owner.attempt, owner.lost + 1, now)
   else release_control(job, owner.worker, now, false) end
   return true
+end
+-- Takes a job from its holder, whoever that is, or only from `worker`. Answers whether it was taken.
+local function take(job, worker)
+  jobs_taken = jobs_taken + 1
+  local run, index = split_job(job)
+  if not run then return take_from(job, worker) end
+  local taken = guarded(run, take_from, job, worker, run, index)
+  -- Its run was set aside, and whoever repairs it finds its jobs by their owners.
+  if taken == nil then redis.call('ZREM', key('leases'), job) end
+  return taken
 end
 
 for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)) do

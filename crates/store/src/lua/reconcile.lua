@@ -3,8 +3,9 @@
 -- refused from now on.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked paused endpoint:slots leases workers worker
---   worker:jobs delayed control control:attempts control:owners bell
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell clock control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots leases outbox
+--   paused quarantine quarantine:reasons ready worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2… job id, fence pairs of the jobs it knows of
 -- Answers: ok (epoch, jobs handed back, 1 when there are more) | unregistered
 --@include keys
@@ -14,6 +15,7 @@
 --@include holding
 --@include releasing
 --@include releasing_control
+--@include damage
 local HAND_BACK_AT_MOST = 500
 local worker = ARGV[1]
 if not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end
@@ -22,23 +24,31 @@ redis.call('HSET', worker_key(worker), 'epoch', epoch)
 local known = {}
 for i = 2, #ARGV, 2 do known[ARGV[i]] = ARGV[i + 1] end
 local returned, more = 0, 0
-for _, job in ipairs(redis.call('SMEMBERS', worker_key(worker, 'jobs'))) do
-  local run, index = split_job(job)
+-- Answers `false` when there is no room for more, and `true` otherwise.
+local function look_at(job, run, index)
   local held
   if run then held = redis.call('HGET', run_key(run, 'owners'), index)
   else held = redis.call('HGET', key('control:owners'), job) end
-  if not (known[job] and holds(held, worker, known[job])) then
-    if returned == HAND_BACK_AT_MOST then more = 1 break end
-    local owner = read_owner(held)
-    if not owner or owner.worker ~= worker then
-      -- It belongs to somebody else, or to nobody: only a leftover here.
-      redis.call('SREM', worker_key(worker, 'jobs'), job)
-    else
-      returned = returned + 1
-      if run then release_test(run, index, owner, owner.attempt - 1, owner.lost, now)
-      else release_control(job, worker, now, true) end
-    end
+  if known[job] and holds(held, worker, known[job]) then return true end
+  if returned == HAND_BACK_AT_MOST then return false end
+  local owner = read_owner(held)
+  if not owner or owner.worker ~= worker then
+    -- It belongs to somebody else, or to nobody: only a leftover here.
+    redis.call('SREM', worker_key(worker, 'jobs'), job)
+    return true
   end
+  returned = returned + 1
+  if run then release_test(run, index, owner, owner.attempt - 1, owner.lost, now)
+  else release_control(job, worker, now, true) end
+  return true
+end
+for _, job in ipairs(redis.call('SMEMBERS', worker_key(worker, 'jobs'))) do
+  local run, index = split_job(job)
+  local looked
+  if run then looked = guarded(run, look_at, job, run, index) else looked = look_at(job) end
+  if looked == false then more = 1 break end
+  -- Its run was set aside, and whoever repairs it frees what is held of it.
+  if looked == nil then redis.call('SREM', worker_key(worker, 'jobs'), job) end
 end
 if returned > 0 then ring() end
 return { 'ok', epoch, returned, more }

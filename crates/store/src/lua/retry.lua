@@ -1,7 +1,8 @@
 --- retry: ends attempts without a result; each test may be claimed again after its delay. Holds no slot meanwhile.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, LIMITS-HOLD
 -- Flags: allow-oom
--- Keys: run run:owners run:tries run:again ready clock endpoint:parked paused endpoint:slots leases worker:jobs delayed bell
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell endpoint endpoint:parked endpoint:slots leases quarantine quarantine:reasons ready
 -- ARGV: 1 worker incarnation; then per job (at most 256): run, index, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys
@@ -10,16 +11,17 @@
 --@include placing
 --@include holding
 --@include releasing
+--@include damage
 local worker, words = ARGV[1], {}
-for at = 2, #ARGV, 4 do
-  local run, index = ARGV[at], ARGV[at + 1]
+local function give_up(run, index, fence, due)
   local held = redis.call('HGET', run_key(run, 'owners'), index)
-  if holds(held, worker, ARGV[at + 2]) then
-    local owner = read_owner(held)
-    words[#words + 1] = release_test(run, index, owner, owner.attempt, owner.lost, now + tonumber(ARGV[at + 3]))
-  else
-    words[#words + 1] = 'lost'
-  end
+  if not holds(held, worker, fence) then return 'lost' end
+  local owner = read_owner(held)
+  return release_test(run, index, owner, owner.attempt, owner.lost, due)
+end
+for at = 2, #ARGV, 4 do
+  local run = ARGV[at]
+  words[#words + 1] = guarded(run, give_up, run, ARGV[at + 1], ARGV[at + 2], now + tonumber(ARGV[at + 3])) or 'closed'
 end
 if redis.call('ZCARD', key('ready')) > 0 then ring() end
 return words

@@ -3,19 +3,23 @@
 -- Any process may call it, so runs end also with no worker alive.
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:config run:tests run:again run:owners ready clock endpoint endpoint:parked paused endpoint:slots control
---   control:owners leases deadlines bell runs sweeper dead dead:jobs endpoints
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   dead dead:jobs deadlines endpoint endpoint:parked endpoint:slots endpoints leases quarantine quarantine:reasons
+--   ready runs sweeper
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
--- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten)
+-- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten, runs set aside
+--   because no script can work on them)
 --@include keys
 --@include time
 --@include bell
 --@include placing
 --@include opening
+--@include holding
 --@include closing
+--@include damage
 local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST = 100, 50, 200, 50
 local late, abandoned, requeued, forgotten = 0, 0, 0, 0
-for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
+local function end_overdue(run)
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
   if is_open(state) then
     begin_collection(run, endpoint, 'deadline')
@@ -36,6 +40,10 @@ for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 
     open_run(run, endpoint, tonumber(redis.call('HGET', run_key(run), 'deadline_ms')) or 0)
   else
     redis.call('ZREM', key('deadlines'), run)
+    if not state then
+      local wrong = diagnose(run)
+      if wrong then quarantine(run, wrong) end
+    end
     if state == 'preparing' then
       redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'ended_at', whole(now))
     end
@@ -46,6 +54,9 @@ for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 
       abandoned = abandoned + 1
     end
   end
+end
+for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
+  guarded(run, end_overdue, run)
 end
 -- An open run that could be claimed from and is in neither place has lost it; one that is parked while its endpoint
 -- has room has lost its turn. Neither happens by our transitions, but a server may lose a key.
@@ -75,16 +86,20 @@ end
 -- Walks the list of runs a page at a time, from where the last sweep stopped.
 local from = tonumber(redis.call('HGET', key('sweeper'), 'cursor')) or 0
 local page = redis.call('ZRANGE', key('runs'), from, from + FORGET_AT_MOST - 1)
-for _, run in ipairs(page) do
+local function look_after(run)
   local state, endpoint, next_index, total, cap =
     unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next', 'total', 'cap'))
-  if not state then
+  local wrong = (not state or is_open(state)) and diagnose(run)
+  if wrong then
+    quarantine(run, wrong)
+  elseif not state then
     redis.call('ZREM', key('runs'), run)
     forgotten = forgotten + 1
   elseif is_open(state) then
     heal(run, endpoint, next_index, total, cap)
   end
 end
+for _, run in ipairs(page) do guarded(run, look_after, run) end
 local stop = (#page < FORGET_AT_MOST) and 0 or from + #page - forgotten
 redis.call('HSET', key('sweeper'), 'cursor', whole(stop))
-return { 'swept', late, abandoned, requeued, forgotten }
+return { 'swept', late, abandoned, requeued, forgotten, redis.call('ZCARD', key('quarantine')) }

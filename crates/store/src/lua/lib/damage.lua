@@ -1,7 +1,9 @@
 -- What no script can work with: somebody else's data under the keys of a run, or fields of it that are gone. One such
 -- run must not stop the others, so the work on a run is guarded, and a run that cannot be worked on is set aside.
+-- What this version of the script, and so the worker that sends it, can work on. `create` writes it; `submission.rs`.
+local FORMAT = '1'
 local function is_whole(value, least)
-  return value and #value <= 16 and string.match(value, '^%d+$') and tonumber(value) >= least
+  return type(value) == 'string' and #value <= 16 and string.match(value, '^%d+$') and tonumber(value) >= least
 end
 local function type_of(name) return redis.call('TYPE', name).ok end
 local ENDED = { completed = true, partial = true, failed = true, cancelled = true }
@@ -39,20 +41,24 @@ local function diagnose(run)
   end
   local part, found, expected = wrong_part(run)
   if part then return 'its ' .. part .. ' are a ' .. found .. ' and not a ' .. expected end
-  local state, mode, total, next_index, cap, endpoint, lease = unpack(redis.call('HMGET', run_key(run), 'state', 'mode',
-    'total', 'next', 'cap', 'endpoint', 'lease_ms'))
+  local state, mode, total, next_index, cap, endpoint, lease, format = unpack(redis.call('HMGET', run_key(run), 'state',
+    'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'format'))
   if not state then return 'its state is gone' end
-  if state == 'preparing' or ENDED[state] then return nil end
-  if not is_live(state) then return 'its state is unknown: ' .. string.sub(state, 1, 40) end
+  if ENDED[state] then return nil end
+  if format and not is_whole(format, 1) then return 'its format is no number' end
+  -- What has to be there in a run of another version is for that version to say.
+  if format and format ~= FORMAT then return nil end
+  if state ~= 'preparing' and not is_live(state) then return 'its state is unknown: ' .. string.sub(state, 1, 40) end
   if mode ~= 'Parallel' and mode ~= 'Sequential' then return 'its mode is gone or unknown' end
   if not endpoint then return 'its endpoint is gone' end
-  if not is_whole(total, 1) then return 'its total is gone or no number' end
   if not is_whole(next_index, 0) then return 'its next is gone or no number' end
   if not is_whole(cap, 1) then return 'its cap is gone or no number' end
   if not is_whole(lease, 1) then return 'its lease_ms is gone or no number' end
-  if tonumber(next_index) > tonumber(total) then return 'its next is beyond its total' end
   -- A run that is being collected is past needing it.
   if state ~= 'collecting' and redis.call('EXISTS', run_key(run, 'config')) == 0 then return 'its config is gone' end
+  if state == 'preparing' then return nil end
+  if not is_whole(total, 1) then return 'its total is gone or no number' end
+  if tonumber(next_index) > tonumber(total) then return 'its next is beyond its total' end
 end
 
 -- Takes a run out of the way of the others until it is repaired. The reason is what people are told.

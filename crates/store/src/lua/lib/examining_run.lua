@@ -56,10 +56,32 @@ local function examine_field(run, name, value, replacement)
   end)
 end
 
+-- Nobody knows them any more once they are gone.
+local function examine_irreplaceable(run, endpoint)
+  if redis.call('EXISTS', run_key(run, 'config')) == 0 then
+    report('field-missing', 'config', 'the configuration of the run is gone')
+  end
+  if not endpoint then report('field-missing', 'endpoint', 'the run has no endpoint') end
+end
+
+local function mode_in_summary(run)
+  local readable, summary = pcall(cjson.decode, redis.call('GET', run_key(run, 'summary')) or '')
+  local mode = readable and type(summary) == 'table' and summary.execution_mode
+  return mode == 'Sequential' and mode or 'Parallel'
+end
+
 local function name_in_config(run)
   local readable, config = pcall(cjson.decode, redis.call('GET', run_key(run, 'config')) or '')
   local name = readable and type(config) == 'table' and config.name
   return type(name) == 'string' and name or ''
+end
+
+-- What a run tells of itself in every state.
+local function examine_told(run, fields)
+  examine_field(run, 'name', fields.name, name_in_config(run))
+  examine_field(run, 'weight', fields.weight, '1')
+  examine_field(run, 'created_at', fields.created_at, redis.call('ZSCORE', key('runs'), run) or whole(now))
+  if fields.total then examine_field(run, 'activated_at', fields.activated_at, fields.created_at or whole(now)) end
 end
 
 -- Where an open run waits: in exactly one of ready, parked and paused when it could be claimed from.
@@ -187,7 +209,6 @@ local function examine_open(run, state, fields)
   local claimable = again_count + total - next_index > 0 and held_count < tonumber(fields.cap)
   if fields.mode == 'Sequential' and done + again_count < next_index then claimable = false end
   examine_place(run, endpoint, claimable)
-  examine_field(run, 'activated_at', fields.activated_at, fields.created_at or whole(now))
   if state == 'progress' then
     examine_field(run, 'started_at', fields.started_at, fields.activated_at or whole(now))
     examine_field(run, 'fence', fields.fence, whole(now_us))
@@ -232,6 +253,7 @@ local function examine_collecting(run, fields)
   examine_deadline(run, 30000)
   examine_countdown(run, fields.endpoint, 'collecting', total, done)
   examine_field(run, 'collecting_at', fields.collecting_at, whole(now))
+  if not fields.damage then examine_irreplaceable(run, fields.endpoint) end
 end
 
 local function examine_notification(run, mail)
@@ -287,11 +309,24 @@ local function examine_ended(run, fields)
       report('summary-missing', 'summary', 'the run has ended without one')
     end
     examine_notification(run, fields.mail)
+    if done == tonumber(fields.total) and redis.call('GET', run_key(run, 'countdown')) ~= '0' then
+      report('countdown-wrong', 'countdown', 'every test has its result and it is not 0', function()
+        write_countdown(run, done)
+        redis.call('PEXPIRE', run_key(run, 'countdown'), math.max(1, redis.call('PTTL', run_key(run))))
+      end)
+    end
+    -- What the run needs to be opened again.
+    examine_field(run, 'next', fields.next, fields.total)
+    examine_field(run, 'cap', fields.cap, '1')
+    examine_field(run, 'lease_ms', fields.lease_ms, '60000')
+    examine_field(run, 'mode', fields.mode, mode_in_summary(run))
+    examine_irreplaceable(run, fields.endpoint)
+    examine_told(run, fields)
   end
 end
 
 local FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'name', 'weight', 'created_at',
-  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch' }
+  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch', 'format' }
 
 -- Answers its state; `gone` when there is nothing of it.
 local function examine_run(run, retention)
@@ -308,6 +343,7 @@ local function examine_run(run, retention)
   for i, name in ipairs(FIELDS) do fields[name] = values[i] or nil end
   local state = fields.state
   if not state then return 'gone' end
+  if fields.format and fields.format ~= FORMAT and not ENDED[state] then return state end
   -- A submission that was cancelled waits for the sweeper, which gives it its time to live.
   if ENDED[state] and not fields.total and redis.call('ZSCORE', key('deadlines'), run) then return state end
   if not redis.call('ZSCORE', key('runs'), run) then
@@ -323,14 +359,9 @@ local function examine_run(run, retention)
     if fields.endpoint then examine_unplaced(run, fields.endpoint, state) end
     return state
   end
-  examine_field(run, 'name', fields.name, name_in_config(run))
-  examine_field(run, 'weight', fields.weight, '1')
-  examine_field(run, 'created_at', fields.created_at, redis.call('ZSCORE', key('runs'), run) or whole(now))
+  examine_told(run, fields)
   if state == 'preparing' then
     examine_deadline(run, 600000)
-    if redis.call('EXISTS', run_key(run, 'config')) == 0 then
-      serious('run-damaged', 'its config is gone', run, retention)
-    end
   elseif state == 'collecting' then
     examine_collecting(run, fields)
     examine_unplaced(run, fields.endpoint, state)

@@ -15,7 +15,7 @@ end
 local function examine_tests(run, first, count)
   local state, endpoint, total, next_index, mode, damage =
     unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total', 'next', 'mode', 'damage'))
-  if not is_live(state) or diagnose(run) then return end
+  if not is_live(state) or diagnose(run) or not is_whole(total, 1) or not is_whole(next_index, 0) then return end
   local last = math.min(first + count, tonumber(total)) - 1
   if last < first then return end
   local indices, jobs = {}, {}

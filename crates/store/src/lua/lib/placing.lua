@@ -1,7 +1,8 @@
 -- Where a run with pending tests waits: in `ready`, in its endpoint's `parked` while that has no room, or in `paused`
 -- while somebody wants it to wait. Invariant: an open run with a claimable test is in exactly one of the three.
 local function virtual_time(run)
-  local own = tonumber(redis.call('HGET', run_key(run), 'vt')) or 0
+  -- Also asked of runs other than the one that is worked on: one that cannot be read must not stop that.
+  local own = tonumber(redis.pcall('HGET', run_key(run), 'vt')) or 0
   local clock = tonumber(redis.call('GET', key('clock'))) or 0
   return math.max(own, clock)
 end

@@ -69,7 +69,7 @@ local function bury(run, reason, retention)
   for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown', 'summary' }) do
     redis.call('PEXPIRE', run_key(run, part), retention)
   end
-  redis.call('PEXPIRE', run_key(run), retention)
+  if redis.call('EXISTS', run_key(run)) == 1 then set_aside(run_key(run)) end
   redis.call('ZADD', key('dead'), whole(now), 'run:' .. run)
   redis.call('HSET', key('dead:jobs'), 'run:' .. run, cjson.encode({ reason = reason, payload = '' }))
   release_from_quarantine(run)
@@ -114,6 +114,7 @@ local function end_damaged(run, endpoint, total, reason)
     'mode', mode == 'Sequential' and mode or 'Parallel', 'cap', '1', 'lease_ms', '60000', 'damage', reason,
     'created_at', is_whole(created, 0) and created or whole(now))
   redis.call('HSETNX', run_key(run), 'activated_at', whole(now))
+  if not is_whole(redis.call('HGET', run_key(run), 'format'), 1) then redis.call('HDEL', run_key(run), 'format') end
   for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown' }) do
     redis.call('PERSIST', run_key(run, part))
   end
@@ -125,6 +126,17 @@ local function end_damaged(run, endpoint, total, reason)
   begin_collection(run, endpoint or '', 'damaged')
   write_countdown(run, total)
   redis.call('ZADD', key('runs'), 'NX', whole(now), run)
+end
+
+-- Never acknowledged: it ends as the sweeper ends it when its time is over.
+local function abandon(run, reason, retention)
+  redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'damage', reason, 'ended_at', whole(now))
+  redis.call('HDEL', run_key(run), 'total')
+  redis.call('ZREM', key('deadlines'), run)
+  redis.call('UNLINK', run_key(run, 'tests'))
+  redis.call('PEXPIRE', run_key(run, 'config'), retention)
+  redis.call('PEXPIRE', run_key(run), retention)
+  release_from_quarantine(run)
 end
 
 -- Answers what became of the run, and why.
@@ -150,9 +162,7 @@ local function repair_run(run, retention)
     if state and ENDED[state] then redis.call('HSET', run_key(run), 'state', state) end
   end
   if state == 'preparing' then
-    -- Never acknowledged: the sweeper removes it.
-    redis.call('ZADD', key('deadlines'), whole(now), run)
-    release_from_quarantine(run)
+    abandon(run, reason, retention)
     return { 'abandoned', reason }
   end
   if ENDED[state] then
