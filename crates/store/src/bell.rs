@@ -59,6 +59,11 @@ impl Bell {
         }
     }
 
+    /// Connects anew at the next wait. To be called after a wait that was dropped, whose answer is still to come.
+    pub fn forget(&mut self) {
+        self.discard();
+    }
+
     /// Takes the connection out of the pool for good.
     fn discard(&mut self) {
         if let Some(connection) = self.connection.take() {

@@ -9,6 +9,11 @@ use crate::error::StoreError;
 use crate::link::Store;
 use crate::script;
 
+/// The format of what a run consists of: its configuration, tests and results. Workers of a version that does not know
+/// it leave the run to others (SKEW-SAFE). A change that older workers would misread raises it, here and in
+/// `lua/lib/claiming.lua`.
+pub const RUN_FORMAT: u32 = 1;
+
 /// How long an idempotency key is remembered.
 const SUBMISSION_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -119,6 +124,7 @@ impl Store {
                     run.cap.max(1)
                 };
                 command.arg("cap").arg(cap).arg("weight").arg(1);
+                command.arg("format").arg(RUN_FORMAT);
                 command.arg("lease_ms").arg(millis(run.lease));
                 if let Some((id, version)) = run.configuration_id {
                     command.arg("config_id").arg(id).arg("config_version").arg(version);

@@ -12,7 +12,7 @@ async fn a_worker_that_is_not_registered_is_told_so_and_not_made_known() {
     let before = bench.look().await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, "running", 3, &[run])
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &[run])
         .await
         .unwrap();
     assert_eq!(beat, Heartbeat::Unregistered);
@@ -27,7 +27,7 @@ async fn a_worker_that_was_reaped_is_told_so() {
     bench.reap().await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, "running", 0, &[])
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &[])
         .await
         .unwrap();
     assert_eq!(beat, Heartbeat::Unregistered);
@@ -42,13 +42,13 @@ async fn one_write_renews_all_that_a_worker_holds() {
     let before = bench.look().await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE * 2, "draining", 50, &[run])
+        .heartbeat("w1", WORKER_LEASE * 2, Some("draining"), &[run])
         .await
         .unwrap();
     assert!(matches!(beat, Heartbeat::Ok { closed, now_ms } if closed.is_empty() && now_ms >= bench.base_ms));
     assert_eq!(
         bench.since(&before).await,
-        json!({"worker:w1": {"in_flight": "50", "state": "draining"}, "workers": {"zset": [["w1", "T+40m"]]}})
+        json!({"worker:w1": {"state": "draining"}, "workers": {"zset": [["w1", "T+40m"]]}})
     );
 }
 
@@ -62,7 +62,7 @@ async fn a_worker_past_its_lease_that_nobody_reaped_renews_it() {
     bench.expire_worker("w1").await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, "running", 1, &[])
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &[])
         .await
         .unwrap();
     assert!(matches!(beat, Heartbeat::Ok { .. }));
@@ -82,7 +82,7 @@ async fn runs_that_are_closed_are_named_and_no_others() {
     let named = [open, cancelled, gone];
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, "running", 0, &named)
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &named)
         .await
         .unwrap();
     assert!(matches!(beat, Heartbeat::Ok { closed, .. } if closed == [cancelled, gone]));
@@ -97,7 +97,7 @@ async fn a_test_that_takes_twenty_leases_stays_with_a_worker_that_renews() {
     let held = bench.claim(&seat, 1).await;
     for _ in 0..20 {
         bench.expire_worker("w1").await;
-        let beat = bench.store.heartbeat("w1", WORKER_LEASE, "running", 1, &[]).await;
+        let beat = bench.store.heartbeat("w1", WORKER_LEASE, Some("running"), &[]).await;
         assert!(matches!(beat.unwrap(), Heartbeat::Ok { .. }));
         let nothing = testfleet_store::Reaped::Reaped {
             workers: 0,

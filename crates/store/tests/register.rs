@@ -15,7 +15,7 @@ async fn a_registered_worker_is_known_with_its_lease() {
         bench.look().await,
         json!({
             "worker:w1": {
-                "concurrency": "0", "epoch": "F", "host": "", "name": "w1", "pid": "0", "seen_at": "T",
+                "concurrency": "0", "epoch": "F", "host": "", "lease_ms": "1200000", "name": "w1", "pid": "0",
                 "state": "running", "version": "",
             },
             "workers": {"zset": [["w1", "T+20m"]]},
@@ -101,7 +101,7 @@ async fn a_worker_that_holds_nothing_leaves_nothing() {
     ));
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, "running", 0, &[])
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &[])
         .await
         .unwrap();
     assert_eq!(beat, Heartbeat::Unregistered);

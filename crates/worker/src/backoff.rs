@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use testfleet_model::retry::backoff;
+use testfleet_store::{StoreError, StoreErrorKind};
 
 const INITIAL: Duration = Duration::from_millis(50);
 const MAX: Duration = Duration::from_secs(2);
+/// The least wait after a refusal: trying again quickly does not help there.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Counts failures in a row, and says how long to wait.
 #[derive(Debug, Default)]
@@ -18,6 +21,14 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         backoff(INITIAL, MAX, self.failures, jitter())
+    }
+
+    /// The wait after one more failure of this kind.
+    pub(crate) fn after(&mut self, error: &StoreError) -> Duration {
+        match error.kind() {
+            StoreErrorKind::Unavailable => self.next(),
+            StoreErrorKind::Unauthorised | StoreErrorKind::Defect => self.next().max(SLOW),
+        }
     }
 
     /// Failures in a row.

@@ -13,9 +13,9 @@ use tracing::{error, info, warn};
 
 use crate::backoff::{Backoff, jitter};
 use crate::collection::{CollectOutcome, Collection};
+use crate::control::{Control, ControlFailure};
 use crate::letter::Letter;
 use crate::options::{MailOptions, WorkerOptions};
-use crate::pump::{Control, ControlFailure};
 
 /// Failures that are told in a mail.
 const WORST: usize = 10;

@@ -17,12 +17,12 @@ use testfleet_model::{RunId, Status, TestResult};
 use testfleet_store::{ClaimedTest, Store};
 use tracing::{debug, error, warn};
 
+use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
 use crate::capping;
 use crate::clock::ServerClock;
 use crate::options::WorkerOptions;
 use crate::plan::{NoPlan, Plan, Plans};
-use crate::pump::{Execute, Job, Outcome};
 
 /// Before a test is offered again that could not be started here.
 const NOT_NOW: Duration = Duration::from_secs(1);

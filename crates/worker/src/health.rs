@@ -1,44 +1,25 @@
-//! The worker's health, told from state that its loops leave behind. Nobody who asks makes the worker ask Redis.
+//! The worker's health, told from marks that its loops leave behind. Nobody who asks makes the worker ask Redis.
 //!
 //! * live: no loop is stuck. A loop that waits for Redis, however long Redis is away, is not stuck: each of its waits is
 //!   bounded, and it says that it is there between two of them. Restarting a worker does not bring Redis back.
 //! * ready: registered, not draining, and Redis has answered lately.
 //! * startup: registered once. What is slow at the start is the wait for Redis.
 //!
-//! It does not: answer over the network (`probe`), or end anything.
+//! It does not: answer over the network (`probe`), say anything (`watchdog`), or end anything (`worker`).
 
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use testfleet_bootstrap::settings::Settings;
+
+use crate::part::Part;
 
 /// The least time without an answer of Redis after which a worker is not ready.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// Given to a loop on top of the longest wait it can have: pauses of the machine, many short calls in a row.
 const LOOP_MARGIN: Duration = Duration::from_secs(30);
-
-/// The loops that must go on for a worker to be alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    Pump,
-    Heartbeat,
-    Reaper,
-    Sweeper,
-}
-
-impl Part {
-    const ALL: [Self; 4] = [Self::Pump, Self::Heartbeat, Self::Reaper, Self::Sweeper];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Pump => "pump",
-            Self::Heartbeat => "heartbeat",
-            Self::Reaper => "reaper",
-            Self::Sweeper => "sweeper",
-        }
-    }
-}
 
 /// What somebody may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +53,33 @@ impl Display for Verdict {
 /// Nothing has happened yet, or the loop has ended as it should.
 const NEVER: u64 = 0;
 
+/// The last sign of one loop.
+#[derive(Debug, Default)]
+struct Mark {
+    at: AtomicU64,
+    /// What it began then. Held for one assignment or one copy, never while waiting.
+    doing: Mutex<&'static str>,
+}
+
+/// A loop that has shown no sign for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stuck {
+    pub(crate) part: Part,
+    pub(crate) silence: Duration,
+    pub(crate) doing: &'static str,
+}
+
+impl Display for Stuck {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, silence, doing } = self;
+        write!(formatter, "{part} is stuck since {} s", silence.as_secs())?;
+        if doing.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, " ({doing})")
+    }
+}
+
 /// What the loops leave behind, and what follows from it.
 #[derive(Debug)]
 pub struct Health {
@@ -80,7 +88,7 @@ pub struct Health {
     stuck_after: Duration,
     /// Without an answer for longer than this, the worker is not ready.
     answer_within: Duration,
-    loops: [AtomicU64; Part::ALL.len()],
+    loops: [Mark; Part::ALL.len()],
     answered: AtomicU64,
     registered: AtomicBool,
     draining: AtomicBool,
@@ -90,19 +98,17 @@ impl Health {
     /// The health of a worker that has not been started. The limits follow from the settings.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let worker = &settings.worker;
-        let call = settings.redis.response_timeout + settings.redis.connect_timeout;
-        let pause = worker.heartbeat.max(worker.reaper_interval);
+        let heartbeat = settings.worker.heartbeat;
         Self::with_limits(
-            worker.lease.max(call) + pause + LOOP_MARGIN,
+            stuck_after(settings),
             // An idle worker has an answer with every heartbeat; one may be missed.
-            ANSWER_PATIENCE.max(worker.heartbeat.saturating_mul(2) + Duration::from_secs(1)),
+            ANSWER_PATIENCE.max(heartbeat.saturating_mul(2) + Duration::from_secs(1)),
         )
     }
 
     /// For a worker that nobody probes.
-    pub(crate) fn unwatched() -> Self {
-        Self::with_limits(Duration::MAX, Duration::MAX)
+    pub(crate) fn unwatched(stuck_after: Duration) -> Self {
+        Self::with_limits(stuck_after, ANSWER_PATIENCE)
     }
 
     fn with_limits(stuck_after: Duration, answer_within: Duration) -> Self {
@@ -117,20 +123,40 @@ impl Health {
         }
     }
 
-    /// The answer to `question` now. Takes no lock and asks nobody.
+    /// The answer to `question` now. Waits for nothing and asks nobody.
     #[must_use]
     pub fn verdict(&self, question: Question) -> Verdict {
         self.verdict_at(question, self.now())
     }
 
-    /// A loop has come round, or has waited once more.
-    pub(crate) fn tick(&self, part: Part) {
-        self.loops[part as usize].store(self.now(), Ordering::Relaxed);
+    /// A loop has come round, or has waited once more, and begins `doing`.
+    pub(crate) fn mark(&self, part: Part, doing: &'static str) {
+        let mark = &self.loops[part as usize];
+        *mark.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+        mark.at.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// What a loop said last that it does; empty before it has said anything.
+    pub(crate) fn doing(&self, part: Part) -> &'static str {
+        *self.loops[part as usize]
+            .doing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A loop has ended as it should and is not missed.
     pub(crate) fn ended(&self, part: Part) {
-        self.loops[part as usize].store(NEVER, Ordering::Relaxed);
+        self.loops[part as usize].at.store(NEVER, Ordering::Relaxed);
+    }
+
+    /// The loops that have shown no sign for too long.
+    pub(crate) fn stuck(&self) -> Vec<Stuck> {
+        self.stuck_at(self.now())
+    }
+
+    /// Without a sign for longer than this, a loop is stuck.
+    pub(crate) fn stuck_after(&self) -> Duration {
+        self.stuck_after
     }
 
     /// Redis has answered a call.
@@ -162,14 +188,22 @@ impl Health {
         }
     }
 
-    fn live(&self, now: u64) -> Verdict {
-        let stuck: Vec<String> = Part::ALL
+    fn stuck_at(&self, now: u64) -> Vec<Stuck> {
+        Part::ALL
             .into_iter()
             .filter_map(|part| {
-                let quiet = silence(self.loops[part as usize].load(Ordering::Relaxed), now)?;
-                (quiet > self.stuck_after).then(|| format!("{} is stuck since {} s", part.name(), quiet.as_secs()))
+                let silence = silence(self.loops[part as usize].at.load(Ordering::Relaxed), now)?;
+                (silence > self.stuck_after).then(|| Stuck {
+                    part,
+                    silence,
+                    doing: self.doing(part),
+                })
             })
-            .collect();
+            .collect()
+    }
+
+    fn live(&self, now: u64) -> Verdict {
+        let stuck: Vec<String> = self.stuck_at(now).iter().map(Stuck::to_string).collect();
         if stuck.is_empty() {
             Verdict::Green
         } else {
@@ -195,6 +229,14 @@ impl Health {
     fn now(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
+}
+
+/// How long a loop may show no sign: longer than the longest wait it can have.
+pub(crate) fn stuck_after(settings: &Settings) -> Duration {
+    let worker = &settings.worker;
+    let call = settings.redis.response_timeout + settings.redis.connect_timeout;
+    let pause = worker.heartbeat.max(worker.reaper_interval);
+    worker.lease.max(call) + pause + LOOP_MARGIN
 }
 
 fn silence(last: u64, now: u64) -> Option<Duration> {
@@ -225,7 +267,7 @@ mod tests {
     fn silence_of_the_server_makes_a_worker_unready_and_not_dead() {
         let health = health();
         health.registered();
-        health.tick(Part::Pump);
+        health.mark(Part::Pump, "asking");
         assert!(is_green(&health, Question::Ready, 4_900));
         assert!(!is_green(&health, Question::Ready, 6_000));
         assert!(is_green(&health, Question::Live, 6_000));
@@ -236,15 +278,16 @@ mod tests {
     fn one_stuck_loop_is_enough_and_is_named() {
         let health = health();
         for part in Part::ALL {
-            health.tick(part);
+            health.mark(part, "working");
         }
         health.ended(Part::Reaper);
         health.ended(Part::Pump);
         health.ended(Part::Sweeper);
+        health.ended(Part::Lookout);
         let Verdict::Red(reason) = health.verdict_at(Question::Live, health.now() + 41_000) else {
             panic!("the heartbeat is stuck");
         };
-        assert!(reason.starts_with("heartbeat is stuck"), "{reason}");
+        assert_eq!(reason, "heartbeat is stuck since 41 s (working)");
         health.ended(Part::Heartbeat);
         assert!(
             is_green(&health, Question::Live, 41_000),

@@ -8,15 +8,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use testfleet_store::{Heartbeat, Store};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::health::Part;
+use crate::attempt::Execute;
 use crate::holding::{HeldJob, Holdings, Stopped};
-use crate::pump::Execute;
+use crate::lookout::Lookout;
+use crate::part::Part;
 use crate::worker::Identity;
 
 /// Of the lease, what is kept as a margin when letting go by our own clock.
 const MARGIN_SHARE: f64 = 0.2;
+/// Of the lease, what may pass between renewals while nothing is held: two of them within a lease.
+const IDLE_SHARE: f64 = 0.4;
+/// What the log calls renewing.
+const CALL: &str = "heartbeat";
 
 pub(crate) struct Heart<E> {
     store: Store,
@@ -26,10 +31,19 @@ pub(crate) struct Heart<E> {
     /// When the last renewal was sent that was answered: the lease lasts at least until this plus its length.
     renewed: Instant,
     let_go: bool,
+    /// What operators were told last that this worker does, and under which epoch.
+    told: Option<(u64, &'static str)>,
+    lookout: Arc<Lookout>,
 }
 
 impl<E: Execute> Heart<E> {
-    pub(crate) fn new(store: Store, identity: Arc<Identity>, holdings: Arc<Holdings>, executor: Arc<E>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        identity: Arc<Identity>,
+        holdings: Arc<Holdings>,
+        executor: Arc<E>,
+        lookout: Arc<Lookout>,
+    ) -> Self {
         Self {
             store,
             identity,
@@ -37,37 +51,47 @@ impl<E: Execute> Heart<E> {
             executor,
             renewed: Instant::now(),
             let_go: false,
+            told: None,
+            lookout,
         }
     }
 
-    /// Beats until it is dropped.
+    /// Beats until it is dropped: every `worker.heartbeat` while the worker holds something, more rarely while not, and
+    /// at once when that begins.
     pub(crate) async fn beat(mut self) {
-        let mut interval = tokio::time::interval(self.identity.options.heartbeat);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let busy = self.identity.options.heartbeat;
+        let idle = busy.max((busy * 2).min(self.identity.options.lease.mul_f64(IDLE_SHARE)));
         loop {
-            interval.tick().await;
-            self.identity.health.tick(Part::Heartbeat);
-            self.beat_once().await;
+            let begun = tokio::time::Instant::now();
+            self.identity.round(Part::Heartbeat, "renewing").await;
+            let renewed = self.beat_once().await;
+            tokio::time::sleep_until(begun + busy).await;
+            if renewed {
+                tokio::select! {
+                    () = tokio::time::sleep_until(begun + idle) => {}
+                    () = self.holdings.any() => {}
+                }
+            }
         }
     }
 
-    async fn beat_once(&mut self) {
+    /// Answers whether the lease is renewed.
+    async fn beat_once(&mut self) -> bool {
         let runs = self.holdings.runs();
         let sent = Instant::now();
         let epoch = self.identity.epoch.load(Ordering::Acquire);
         let options = &self.identity.options;
-        let call = self.store.heartbeat(
-            &self.identity.worker,
-            options.lease,
-            self.identity.state(),
-            self.holdings.len(),
-            &runs,
-        );
+        let state = self.identity.state();
+        // A new seat is shown as running.
+        let news = (self.told != Some((epoch, state))).then_some(state);
+        let call = self.store.heartbeat(&self.identity.worker, options.lease, news, &runs);
         // A call that hangs must not keep us from letting go in time.
         let answer = tokio::time::timeout(self.until_letting_go().max(options.heartbeat), call).await;
         match answer {
             Ok(Ok(Heartbeat::Ok { closed, .. })) => {
                 self.identity.health.answered();
+                self.identity.outage.answered(CALL);
+                self.told = Some((epoch, state));
                 if self.let_go {
                     info!("the lease is renewed again");
                 }
@@ -83,23 +107,34 @@ impl<E: Execute> Heart<E> {
                     }
                     self.executor.forget(run);
                 }
+                true
             }
             // The pump finds out with its next call, and registers anew. If it has done so since this was asked, what
             // it holds now was claimed under the new seat.
             Ok(Ok(Heartbeat::Unregistered)) => {
+                self.identity.outage.answered(CALL);
                 if self.identity.epoch.load(Ordering::Acquire) == epoch {
                     self.holdings.stop(Stopped::Taken, |_| true);
+                    self.lookout.alert();
                 }
+                false
             }
             Ok(Err(error)) => {
-                warn!(%error, "could not renew the lease");
-                self.let_go_in_time();
+                self.identity.outage.failed(CALL, &error, options.heartbeat);
+                self.failed();
+                false
             }
             Err(_) => {
-                warn!("could not renew the lease in time");
-                self.let_go_in_time();
+                debug!("the renewal of the lease was not answered in time");
+                self.failed();
+                false
             }
         }
+    }
+
+    fn failed(&mut self) {
+        self.lookout.doubt();
+        self.let_go_in_time();
     }
 
     fn until_letting_go(&self) -> Duration {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use testfleet_model::RunId;
 use testfleet_store::{ControlJob, JobRef};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id};
 
 /// Why a job was stopped before it was done.
@@ -47,9 +48,20 @@ impl Held {
 
 /// All held jobs by the task that works on them. Shared with the heartbeat, which must be able to stop tasks while
 /// the pump waits for the store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Holdings {
     jobs: Mutex<HashMap<Id, Held>>,
+    /// Whether there is any.
+    any: watch::Sender<bool>,
+}
+
+impl Default for Holdings {
+    fn default() -> Self {
+        Self {
+            jobs: Mutex::default(),
+            any: watch::Sender::new(false),
+        }
+    }
 }
 
 impl Holdings {
@@ -58,7 +70,8 @@ impl Holdings {
     }
 
     pub(crate) fn add(&self, job: HeldJob, fence: u64, task: AbortHandle) {
-        self.lock().insert(
+        let mut jobs = self.lock();
+        jobs.insert(
             task.id(),
             Held {
                 job,
@@ -67,10 +80,24 @@ impl Holdings {
                 task,
             },
         );
+        self.tell(!jobs.is_empty());
     }
 
     pub(crate) fn remove(&self, task: Id) -> Option<Held> {
-        self.lock().remove(&task)
+        let mut jobs = self.lock();
+        let removed = jobs.remove(&task);
+        self.tell(!jobs.is_empty());
+        removed
+    }
+
+    fn tell(&self, any: bool) {
+        self.any.send_if_modified(|known| std::mem::replace(known, any) != any);
+    }
+
+    /// Waits until something is held.
+    pub(crate) async fn any(&self) {
+        // Its sender is ours, so the wait cannot fail.
+        let _ = self.any.subscribe().wait_for(|any| *any).await;
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use testfleet_model::{Status, TestResult};
 
-use crate::pump::{Execute, Job, Outcome};
+use crate::attempt::{Execute, Job, Outcome};
 
 /// Passes every test at once.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,6 +8,8 @@ use testfleet_bootstrap::settings::{SecretUrl, Settings};
 use testfleet_endpoint::Egress;
 use testfleet_notify::{Mailer, MailerSettings};
 
+use crate::health::stuck_after;
+
 /// What a worker is told.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
@@ -25,6 +27,8 @@ pub struct WorkerOptions {
     pub reaper_interval: Duration,
     /// The longest a stop may take.
     pub stop_grace: Duration,
+    /// A loop of it that shows no sign for longer than this is said to be stuck.
+    pub stuck_after: Duration,
     /// How long a run is kept after its end.
     pub retention: Duration,
     /// The largest response body that is read, in bytes.
@@ -96,6 +100,7 @@ impl WorkerOptions {
             heartbeat: settings.worker.heartbeat,
             reaper_interval: settings.worker.reaper_interval,
             stop_grace: settings.worker.stop_grace,
+            stuck_after: stuck_after(settings),
             retention: settings.run.retention,
             max_response_bytes: bytes(settings.limits.max_response_bytes),
             max_output_bytes: bytes(settings.limits.max_output_bytes),

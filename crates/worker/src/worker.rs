@@ -1,5 +1,7 @@
-//! Starting and stopping a worker: its loops, who holds their handles, and which of them ends when.
+//! Starting and stopping a worker: its loops, who holds their handles, and which of them ends when. What happens to a
+//! loop that ends by itself is in `supervision`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,22 +13,28 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::attempt::Execute;
 use crate::backoff::Backoff;
 use crate::delivery::Courier;
+use crate::drill::Drill;
 use crate::executor::TestExecutor;
-use crate::health::{Health, Part};
+use crate::health::Health;
 use crate::heartbeat::Heart;
 use crate::holding::Holdings;
-use crate::lookout::Lookout;
+use crate::lookout::{self, Lookout};
 use crate::options::WorkerOptions;
-use crate::pump::{Drained, Execute, Pump};
-use crate::{reaper, sweeper};
+use crate::outage::Outage;
+use crate::part::Part;
+use crate::pump::{Drained, Pump};
+use crate::reaper::Reaper;
+use crate::supervision::{cause_of_end, keep};
+use crate::sweeper::{self, Broom};
+use crate::watchdog::Watchdog;
 
 /// How long an aborted pump may take to notice.
 const ABORT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Who this worker is: the same for as long as its process lives.
-#[derive(Debug)]
 pub(crate) struct Identity {
     /// New at every start, so that two workers of one name are never taken for each other.
     pub(crate) worker: String,
@@ -34,16 +42,29 @@ pub(crate) struct Identity {
     /// The epoch of its newest seat.
     pub(crate) epoch: AtomicU64,
     pub(crate) health: Arc<Health>,
+    /// What its loops say while the store does not answer.
+    pub(crate) outage: Outage,
+    drill: Option<Arc<dyn Drill>>,
 }
 
 impl Identity {
-    fn new(options: WorkerOptions, health: Arc<Health>) -> Self {
+    fn new(options: WorkerOptions, health: Arc<Health>, drill: Option<Arc<dyn Drill>>) -> Self {
         let worker = uuid::Uuid::now_v7().simple().to_string();
         Self {
             worker,
             options,
             epoch: AtomicU64::new(0),
             health,
+            outage: Outage::default(),
+            drill,
+        }
+    }
+
+    /// A loop has come round and begins `doing`.
+    pub(crate) async fn round(&self, part: Part, doing: &'static str) {
+        self.health.mark(part, doing);
+        if let Some(drill) = &self.drill {
+            drill.round(part).await;
         }
     }
 
@@ -76,15 +97,28 @@ pub struct Worker<E> {
     options: WorkerOptions,
     executor: E,
     health: Arc<Health>,
+    drill: Option<Arc<dyn Drill>>,
 }
 
 /// How a worker ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stopped {
     /// Jobs that were not done within the grace period and were handed back.
     pub handed_back: usize,
-    /// Whether a loop ended that should not have; the log says which.
+    /// Whether a loop ended that should not have.
     pub failed: bool,
+    /// Which loop that was, and why it ended: one line. `None` unless it failed.
+    pub reason: Option<String>,
+}
+
+impl Stopped {
+    fn because_of(reason: String) -> Self {
+        Self {
+            handed_back: 0,
+            failed: true,
+            reason: Some(reason),
+        }
+    }
 }
 
 impl Worker<TestExecutor> {
@@ -100,12 +134,21 @@ impl<E: Execute> Worker<E> {
     /// A worker with another executor.
     #[must_use]
     pub fn with_executor(store: Store, options: WorkerOptions, executor: E) -> Self {
+        let health = Arc::new(Health::unwatched(options.stuck_after));
         Self {
             store,
             options,
             executor,
-            health: Arc::new(Health::unwatched()),
+            health,
+            drill: None,
         }
+    }
+
+    /// Lets `drill` do things to its loops, to see what the worker makes of it.
+    #[must_use]
+    pub fn drilled_by(mut self, drill: Arc<dyn Drill>) -> Self {
+        self.drill = Some(drill);
+        self
     }
 
     /// Leaves its state in `health`, for probes. A worker that nobody probes needs none.
@@ -150,11 +193,9 @@ impl WorkerHandle {
         match (&mut self.life).await {
             Ok(stopped) => stopped,
             Err(error) => {
-                error!(%error, "the worker ended unexpectedly");
-                Stopped {
-                    handed_back: 0,
-                    failed: true,
-                }
+                let reason = format!("the worker ended: {}", cause_of_end::<Stopped>(Err(error)));
+                error!(reason, "the worker ended unexpectedly");
+                Stopped::because_of(reason)
             }
         }
     }
@@ -172,27 +213,27 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
         options,
         executor,
         health,
+        drill,
     } = worker;
-    let identity = Arc::new(Identity::new(options, health));
+    let identity = Arc::new(Identity::new(options, health, drill));
     let Some(seat) = first_seat(&identity, &store, &drain).await else {
         return Stopped::default();
     };
     info!(worker.id = %identity.worker, worker.name = %identity.options.name, concurrency = identity.options.concurrency, "worker is ready");
+    let _watchdog = Watchdog::watch(identity.worker.clone(), Arc::clone(&identity.health));
     let holdings = Arc::new(Holdings::default());
     let executor = Arc::new(executor);
     let lookout = Arc::new(Lookout::default());
     let (idle, idle_receiver) = watch::channel(false);
 
     // The loops that serve everybody end with the claims; the heartbeat ends last.
-    let mut loops = JoinSet::new();
-    loops.spawn(Arc::clone(&lookout).listen(store.clone(), idle_receiver));
-    loops.spawn(reaper::run(store.clone(), Arc::clone(&identity)));
-    loops.spawn(sweeper::run(store.clone(), Arc::clone(&identity)));
+    let mut loops = serve_everybody(&store, &identity, &holdings, &lookout, idle_receiver);
     let heart = Heart::new(
         store.clone(),
         Arc::clone(&identity),
         Arc::clone(&holdings),
         Arc::clone(&executor),
+        Arc::clone(&lookout),
     );
     let mut heartbeat = tokio::spawn(heart.beat());
     let pump = Pump {
@@ -209,27 +250,27 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
         tests: JoinSet::new(),
         controls: JoinSet::new(),
         unsettled: Vec::new(),
+        foreign: HashSet::new(),
     };
     let mut pumping = tokio::spawn(pump.run());
 
     let overtime = overtime(&drain, &abort, identity.options.stop_grace);
     tokio::pin!(overtime);
-    let mut failed = false;
+    let mut failure = None;
     let drained = loop {
         tokio::select! {
-            ended = &mut pumping => break ended,
+            ended = &mut pumping => {
+                if ended.is_ok() && !drain.is_cancelled() {
+                    failure = Some(failed(Part::Pump, &cause_of_end(Ok(()))));
+                }
+                break ended;
+            }
             () = drain.cancelled(), if !identity.health.is_draining() => {
                 identity.health.drain();
                 info!(worker.id = %identity.worker, "draining: no further claims");
                 loops.abort_all();
-                identity.health.ended(Part::Reaper);
-                identity.health.ended(Part::Sweeper);
-            }
-            Some(ended) = loops.join_next() => {
-                if !drain.is_cancelled() {
-                    error!(?ended, "a loop of the worker ended unexpectedly; stopping");
-                    failed = true;
-                    drain.cancel();
+                for part in [Part::Reaper, Part::Sweeper, Part::Lookout] {
+                    identity.health.ended(part);
                 }
             }
             // The pump may be waiting for a store that does not answer; the end must not wait with it.
@@ -247,23 +288,22 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
                     }
                 }
             }
-            ended = &mut heartbeat => {
-                error!(?ended, "the heartbeat ended unexpectedly; stopping");
-                failed = true;
+            ended = &mut heartbeat, if failure.is_none() => {
+                // Without it nothing that is held can be kept, and nobody lets go of it in time: stop calling at once.
+                failure = Some(failed(Part::Heartbeat, &cause_of_end(ended)));
                 abort.cancel();
                 drain.cancel();
             }
-        }
-        if failed && heartbeat.is_finished() {
-            break (&mut pumping).await;
         }
     };
     heartbeat.abort();
     identity.health.ended(Part::Pump);
     identity.health.ended(Part::Heartbeat);
     let drained = drained.unwrap_or_else(|error| {
-        error!(%error, "the pump ended unexpectedly");
-        failed = true;
+        // What it held is taken back when the lease is over: that counts as a lost worker, so a test that brings pumps
+        // down is given up at last.
+        failure = Some(failed(Part::Pump, &cause_of_end::<Drained>(Err(error))));
+        abort.cancel();
         Drained::default()
     });
     if !abort.is_cancelled() {
@@ -272,8 +312,47 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
     info!(worker.id = %identity.worker, handed_back = drained.handed_back, "worker has stopped");
     Stopped {
         handed_back: drained.handed_back,
-        failed,
+        failed: failure.is_some(),
+        reason: failure,
     }
+}
+
+/// Starts the loops that a worker runs for all, and that are started again when they fail.
+fn serve_everybody(
+    store: &Store,
+    identity: &Arc<Identity>,
+    holdings: &Arc<Holdings>,
+    lookout: &Arc<Lookout>,
+    idle: watch::Receiver<bool>,
+) -> JoinSet<()> {
+    let mut loops = JoinSet::new();
+    let broom = Arc::new(Broom::default());
+    let reaper = Reaper {
+        store: store.clone(),
+        identity: Arc::clone(identity),
+        holdings: Arc::clone(holdings),
+        lookout: Arc::clone(lookout),
+        broom: Arc::clone(&broom),
+    };
+    loops.spawn(async move { keep(Part::Reaper, &reaper.identity.health, || reaper.run()).await });
+    let (own, known) = (store.clone(), Arc::clone(identity));
+    loops.spawn(async move {
+        let sweep = || sweeper::run(own.clone(), Arc::clone(&known), Arc::clone(&broom));
+        keep(Part::Sweeper, &known.health, sweep).await;
+    });
+    let (own, known, lookout) = (store.clone(), Arc::clone(identity), Arc::clone(lookout));
+    loops.spawn(async move {
+        let listen = || lookout::run(Arc::clone(&lookout), own.clone(), Arc::clone(&known), idle.clone());
+        keep(Part::Lookout, &known.health, listen).await;
+    });
+    loops
+}
+
+/// Says that the worker cannot go on without this loop. Answers the line.
+fn failed(part: Part, cause: &str) -> String {
+    let reason = format!("the {part} ended: {cause}");
+    error!(%part, cause, "a loop ended that the worker cannot go on without; stopping");
+    reason
 }
 
 /// Returns when the grace period of a drain is over, or at once when the worker is told to abort.
@@ -291,12 +370,13 @@ async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToke
     loop {
         match identity.register(store).await {
             Ok(seat) => {
+                identity.outage.answered("register");
                 identity.health.registered();
                 return Some(seat);
             }
             Err(error) => {
-                let delay = backoff.next();
-                warn!(%error, failures = backoff.failures(), "could not register; trying again");
+                let delay = backoff.after(&error);
+                identity.outage.failed("register", &error, delay);
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
                     () = drain.cancelled() => return None,

@@ -3,17 +3,21 @@
 -- Promises: ZOMBIE-HARMLESS, CANCEL-STOPS, OUTAGE-GRACE
 -- Flags: allow-oom
 -- Keys: workers worker run
--- ARGV: 1 worker incarnation; 2 lease ms; 3 state for operators; 4 tests in flight; 5… ids of runs it holds tests of
+-- ARGV: 1 worker incarnation; 2 lease ms; 3 state for operators, or '' when it has not changed since the last answer;
+--   4… ids of runs it holds tests of
 -- Answers: ok (now ms, closed runs…) | unregistered
 --@include keys
 --@include time
 local worker = ARGV[1]
-if not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end
+local lease_until = whole(now + tonumber(ARGV[2]))
+-- Usually one command: it renews only who is there. It changes nothing either when the lease ends at that time already.
+if redis.call('ZADD', key('workers'), 'XX', 'CH', lease_until, worker) == 0
+  and not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end
 local closed = {}
-for i = 5, #ARGV do
-  local state = redis.call('HGET', run_key(ARGV[i]), 'state')
+for i = 4, #ARGV do
+  -- A run that cannot be read is one that is about to be ended.
+  local state = redis.pcall('HGET', run_key(ARGV[i]), 'state')
   if state ~= 'queued' and state ~= 'progress' then closed[#closed + 1] = ARGV[i] end
 end
-redis.call('ZADD', key('workers'), whole(now + tonumber(ARGV[2])), worker)
-redis.call('HSET', worker_key(worker), 'seen_at', whole(now), 'state', ARGV[3], 'in_flight', ARGV[4])
+if ARGV[3] ~= '' then redis.call('HSET', worker_key(worker), 'state', ARGV[3]) end
 return { 'ok', now, unpack(closed) }

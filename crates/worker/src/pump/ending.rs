@@ -1,0 +1,144 @@
+//! What came of the tasks: results, retries and jobs to be given back.
+
+use std::time::Duration;
+
+use testfleet_model::result::{ErrorClass, ErrorDetail};
+use testfleet_model::{RunId, Status, TestResult};
+use testfleet_store::{BATCH_LIMIT, Completion, JobRef, Retry};
+use tokio::task::{Id, JoinError};
+use tracing::{error, warn};
+
+use super::Pump;
+use crate::attempt::{Execute, Outcome};
+use crate::control::{Control, ControlFailure};
+use crate::holding::{HeldJob, Stopped};
+
+/// Results and refusals of one turn.
+#[derive(Default)]
+pub(super) struct Finished {
+    pub(super) completions: Vec<Completion>,
+    pub(super) retries: Vec<Retry>,
+    pub(super) returns: Vec<(JobRef, Duration)>,
+}
+
+impl Finished {
+    pub(super) fn is_empty(&self) -> bool {
+        self.completions.is_empty() && self.retries.is_empty() && self.returns.is_empty()
+    }
+}
+
+impl<E: Execute, C: Control> Pump<E, C> {
+    /// Takes this outcome and whatever else has finished by now.
+    pub(super) async fn gather(&mut self, ended: Result<(Id, Outcome), JoinError>, finished: &mut Finished) {
+        self.end_test(ended, finished);
+        // Let tasks that are about to finish do so: it costs a microsecond and doubles the batch under load.
+        tokio::task::yield_now().await;
+        while finished.completions.len() < BATCH_LIMIT {
+            match self.tests.try_join_next_with_id() {
+                Some(ended) => self.end_test(ended, finished),
+                None => break,
+            }
+        }
+    }
+
+    fn end_test(&self, ended: Result<(Id, Outcome), JoinError>, finished: &mut Finished) {
+        let task = match &ended {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let Some(held) = self.holdings.remove(task) else { return };
+        let HeldJob::Test { run, index, .. } = held.job else {
+            return;
+        };
+        let fence = held.fence;
+        match (ended, held.stopped) {
+            (_, Some(Stopped::Taken)) => {}
+            (
+                Ok((
+                    _,
+                    Outcome::Done {
+                        status,
+                        result,
+                        captured,
+                        give_up,
+                    },
+                )),
+                _,
+            ) => {
+                finished.completions.push(Completion {
+                    run,
+                    index,
+                    fence,
+                    status,
+                    result,
+                    captured,
+                    give_up,
+                });
+            }
+            (Ok((_, Outcome::Retry { delay })), _) => finished.retries.push(Retry {
+                run,
+                index,
+                fence,
+                delay,
+            }),
+            (Ok((_, Outcome::NotNow { delay })), _) => finished.returns.push((held.reference(), delay)),
+            (Err(error), _) if error.is_panic() => {
+                error!(run.id = %run, test.index = index, "an attempt panicked; the test is in error");
+                finished.completions.push(panicked(run, index, fence));
+            }
+            // The run is over: what was tried is told with the result that its collection gives.
+            (Err(_), Some(Stopped::Closed)) => finished.retries.push(Retry {
+                run,
+                index,
+                fence,
+                delay: Duration::ZERO,
+            }),
+            (Err(_), _) => finished.returns.push((held.reference(), Duration::ZERO)),
+        }
+    }
+
+    pub(super) fn end_control(
+        &self,
+        ended: Result<(Id, Result<(), ControlFailure>), JoinError>,
+        finished: &mut Finished,
+    ) {
+        let task = match &ended {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let Some(held) = self.holdings.remove(task) else { return };
+        if held.stopped == Some(Stopped::Taken) {
+            return;
+        }
+        let HeldJob::Control(job) = held.job else { return };
+        match ended {
+            Ok((_, Ok(()))) => {}
+            Ok((_, Err(failure))) => {
+                warn!(job = %job, reason = %failure.reason, "a control job is tried again later");
+                finished.returns.push((held.reference(), failure.delay));
+            }
+            Err(error) if error.is_panic() => {
+                error!(job = %job, "a control job panicked; it is tried again later");
+                finished.returns.push((held.reference(), Duration::from_secs(5)));
+            }
+            Err(_) => finished.returns.push((held.reference(), Duration::ZERO)),
+        }
+    }
+}
+
+fn panicked(run: RunId, index: u32, fence: u64) -> Completion {
+    let error = ErrorDetail::new(
+        ErrorClass::Internal,
+        "the executor panicked while it worked on this test; see the worker's log",
+    );
+    let result = TestResult::without_execution(String::new(), index, Status::Error, Some(error));
+    Completion {
+        run,
+        index,
+        fence,
+        status: Status::Error,
+        result: serde_json::to_vec(&result).unwrap_or_default(),
+        captured: String::new(),
+        give_up: "the executor panicked".to_owned(),
+    }
+}
