@@ -1,6 +1,6 @@
 //! One mail, and its form on the wire.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use testfleet_model::RunId;
@@ -62,6 +62,13 @@ fn message_id(message: &Message, from: &Mailbox) -> String {
 
 /// The mail with its headers, to those recipients.
 pub(crate) fn compose(message: &Message, from: &Mailbox, to: &[Mailbox]) -> Result<lettre::Message, SendError> {
+    // The header's writer takes the years 1970 to 9999 and panics at any other.
+    if !(1970..=9999).contains(&message.date.year()) {
+        return Err(SendError::permanent(format!(
+            "the mail could not be composed: it is dated {}, which no mail can be",
+            message.date
+        )));
+    }
     let mut builder = lettre::Message::builder()
         .from(from.clone())
         .message_id(Some(message_id(message, from)))
@@ -113,6 +120,31 @@ mod tests {
     fn a_subject_is_one_bounded_line() {
         assert_eq!(subject("a\r\nBcc: x@example.org\0"), "a  Bcc: x@example.org");
         assert_eq!(subject(&"ä".repeat(1_000)).chars().count(), MAX_SUBJECT + 1);
+    }
+
+    #[test]
+    fn a_date_that_no_mail_can_have_is_refused() {
+        let mut message = Message {
+            run_id: RunId::new(Default::default()),
+            epoch: 1,
+            date: DateTime::UNIX_EPOCH,
+            to: vec!["a@example.org".to_owned()],
+            subject: "s".to_owned(),
+            text: "t".to_owned(),
+            html: "h".to_owned(),
+        };
+        for (date, fine) in [
+            ("1970-01-01T00:00:00Z", true),
+            ("9999-12-31T23:59:59Z", true),
+            ("1969-12-31T23:59:59Z", false),
+            ("+10000-01-01T00:00:00Z", false),
+        ] {
+            message.date = date.parse().unwrap();
+            match message.formatted("b@example.org") {
+                Ok(_) => assert!(fine, "{date}"),
+                Err(error) => assert!(!fine && error.is_permanent(), "{date}: {error}"),
+            }
+        }
     }
 
     #[test]

@@ -285,7 +285,7 @@ impl SummaryBuilder {
             return;
         }
         match self.usage.get_mut(name) {
-            Some(sum) => *sum += amount,
+            Some(sum) => *sum = plus(*sum, amount),
             None => {
                 self.usage.insert(name.to_owned(), amount);
                 if self.usage.len() > MAX_USAGE_NAMES {
@@ -297,7 +297,7 @@ impl SummaryBuilder {
 
     fn add_cost(&mut self, cost: Option<f64>) {
         if let Some(cost) = cost.filter(|cost| cost.is_finite()) {
-            self.cost = Some(self.cost.unwrap_or(0.0) + cost);
+            self.cost = Some(plus(self.cost.unwrap_or(0.0), cost));
         }
     }
 
@@ -331,6 +331,11 @@ fn milliseconds_between(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>
     #[expect(clippy::cast_precision_loss, reason = "a run does not last 285 years")]
     let milliseconds = (end - start).num_microseconds().unwrap_or(0).max(0) as f64 / 1_000.0;
     milliseconds
+}
+
+/// The sum, which stays a number: JSON has no infinity, so a stored summary with one could not be read again.
+fn plus(sum: f64, amount: f64) -> f64 {
+    (sum + amount).clamp(f64::MIN, f64::MAX)
 }
 
 /// Rounds away what adding fractions in another order would change.

@@ -158,6 +158,21 @@ fn an_endpoint_cannot_grow_the_summary_with_ever_new_names() {
 }
 
 #[test]
+fn sums_beyond_the_largest_number_leave_a_summary_that_reads() {
+    let digests: Vec<_> = (0..2u32)
+        .map(|index| ResultDigest {
+            usage: BTreeMap::from([("tokens".to_owned(), f64::MAX)]),
+            cost: Some(f64::MAX),
+            ..digest(index, Status::Pass)
+        })
+        .collect();
+    let summary = folded(2, &digests).finish(context());
+    let stored = serde_json::to_string(&summary).unwrap();
+    assert_eq!(serde_json::from_str::<Summary>(&stored).unwrap(), summary);
+    assert!(summary.cost.is_some_and(|cost| cost > 1e308));
+}
+
+#[test]
 fn parts_of_different_runs_or_with_a_shared_test_are_not_merged() {
     let mut one = folded(200, &[digest(3, Status::Pass), digest(130, Status::Pass)]);
     let before = one.finish(context());
