@@ -9,6 +9,7 @@ use crate::command::bench::{BenchArguments, BenchWorkerArguments};
 use crate::command::config::ConfigCommand;
 use crate::command::dead::DeadCommand;
 use crate::command::demo::DemoArguments;
+use crate::command::doctor::DoctorArguments;
 use crate::command::endpoint::EndpointCommand;
 use crate::command::mode::ModeCommand;
 use crate::command::queue::QueueCommand;
@@ -60,6 +61,8 @@ pub enum Command {
     /// See the endpoints and their limits
     #[command(subcommand, disable_help_subcommand = true)]
     Endpoint(EndpointCommand),
+    /// Check that everything in Redis is as it has to be, while the fleet works; mend what is not
+    Doctor(DoctorArguments),
     /// See it all work in a few seconds, against an endpoint that comes along
     Demo(DemoArguments),
     /// Measure the queue itself, with tests that do nothing

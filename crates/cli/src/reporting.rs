@@ -11,7 +11,8 @@ use std::str::FromStr;
 
 use serde_json::value::RawValue;
 use testfleet_model::configuration::{Report, ReportFormat, TestCase};
-use testfleet_model::{RunId, Summary, TestResult};
+use testfleet_model::result::{ErrorClass, ErrorDetail};
+use testfleet_model::{RunId, Status, Summary, TestResult};
 use testfleet_report::json::JsonWriter;
 use testfleet_report::junit::JunitWriter;
 use testfleet_report::text::{self, TextOptions};
@@ -155,21 +156,35 @@ pub struct StoredResult {
     pub result: TestResult,
 }
 
-/// A page of results, those that are there.
+/// A page of results, those that are there. One that cannot be read is told as an error of its test, as in the summary.
 ///
 /// # Errors
-/// When the store does not answer, or a result was written by a version that does not understand ours.
+/// When the store does not answer.
 pub async fn results(store: &Store, run: RunId, first: u32, total: u32) -> Result<Vec<StoredResult>, Failure> {
     let page = store.results(run, first, PAGE.min(total.saturating_sub(first))).await?;
-    let unreadable = |error: serde_json::Error| Failure::internal(format!("a stored result cannot be read: {error}"));
-    page.into_iter()
-        .flatten()
-        .map(|bytes| {
-            let raw: Box<RawValue> = serde_json::from_slice(&bytes).map_err(unreadable)?;
-            let result = serde_json::from_str(raw.get()).map_err(unreadable)?;
-            Ok(StoredResult { raw, result })
-        })
+    (first..)
+        .zip(page)
+        .filter_map(|(index, bytes)| Some((index, bytes?)))
+        .map(|(index, bytes)| read(&bytes).or_else(|error| unreadable(index, &error)))
         .collect()
+}
+
+fn read(bytes: &[u8]) -> Result<StoredResult, serde_json::Error> {
+    let raw: Box<RawValue> = serde_json::from_slice(bytes)?;
+    let result = serde_json::from_str(raw.get())?;
+    Ok(StoredResult { raw, result })
+}
+
+/// What is told instead of a result that is damaged, or of a version that we do not understand.
+fn unreadable(index: u32, error: &serde_json::Error) -> Result<StoredResult, Failure> {
+    let detail = ErrorDetail::new(
+        ErrorClass::Missing,
+        format!("the stored result of this test cannot be read: {error}"),
+    );
+    let result = TestResult::without_execution("", index, Status::Error, Some(detail));
+    let raw = serde_json::value::to_raw_value(&result)
+        .map_err(|error| Failure::internal(format!("could not write JSON: {error}")))?;
+    Ok(StoredResult { raw, result })
 }
 
 /// The number of results that [`results`] reads at once.
@@ -256,6 +271,20 @@ fn unwritten(path: &Path, error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_that_cannot_be_read_is_told_as_an_error_of_its_test() {
+        let damaged = read(b"{\"test_id\":\"a\"").unwrap_err();
+        let told = unreadable(7, &damaged).unwrap();
+        assert_eq!((told.result.index, told.result.status), (7, Status::Error));
+        let again: TestResult = serde_json::from_str(told.raw.get()).unwrap();
+        assert_eq!(again, told.result);
+        let message = told.result.error.unwrap().message;
+        assert!(
+            message.starts_with("the stored result of this test cannot be read: EOF"),
+            "{message}"
+        );
+    }
 
     #[test]
     fn a_report_is_named_by_format_and_path() {

@@ -119,6 +119,8 @@ words! {
         Deadline = "deadline",
         /// Its submission was never finished, so it was never acknowledged.
         Abandoned = "abandoned",
+        /// Its data in the store was damaged, so that nothing could work on it any more.
+        Damaged = "damaged",
     }
 }
 

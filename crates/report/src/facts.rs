@@ -108,5 +108,6 @@ fn stop_text(reason: StopReason) -> &'static str {
         StopReason::Cancelled => "cancelled by request",
         StopReason::Deadline => "not done by its deadline",
         StopReason::Abandoned => "its submission was never finished",
+        StopReason::Damaged => "its data was damaged",
     }
 }

@@ -19,12 +19,14 @@ mod configuration;
 mod control;
 mod dead;
 mod error;
+mod examination;
+mod finding;
 pub mod key;
 mod link;
 mod pausing;
+pub mod raw;
 mod recovery;
 mod reopening;
-pub mod raw;
 pub mod script;
 mod submission;
 mod usage;
@@ -36,15 +38,17 @@ pub use configuration::{Put, StoredConfiguration};
 pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
 pub use dead::{DROP_LIMIT, DeadRecord, Revived};
 pub use error::{StoreError, StoreErrorKind};
+pub use examination::{Examination, Mended, Repaired};
+pub use finding::{Finding, FindingKind};
 pub use link::{Store, StoreOptions};
 pub use pausing::{Paused, Resumed};
-pub use recovery::{Reaped, Swept};
+pub use recovery::{Look, Reaped, Swept, TickPace, Ticked, Watch};
 pub use reopening::{REOPEN_LIMIT, Reopened, Reopening};
-pub use submission::{Activated, Created, Idempotency, NewRun, Staged};
+pub use submission::{Activated, Created, Idempotency, NewRun, RUN_FORMAT, Staged};
 pub use usage::ServerUsage;
 pub use work::{
-    ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, Heartbeat, JobRef, Reconciled,
-    Released, Retry, Seat, Settled, Want, WorkerInfo,
+    ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, ForeignRun, Heartbeat, JobRef,
+    Reconciled, Released, Retry, Seat, Settled, Want, WorkerInfo,
 };
 
 /// The most jobs one call of `complete`, `retry` or `hand_back` takes, and the most tests one claim gives.

@@ -18,12 +18,11 @@ pub struct Script {
 
 impl Script {
     fn assemble(name: &'static str, source: &'static str) -> Self {
-        let allow_oom = source.lines().any(|line| line == "-- Flags: allow-oom");
-        let mut code = String::from(if allow_oom {
-            "#!lua flags=allow-oom\n"
-        } else {
-            "#!lua\n"
-        });
+        let flags = source.lines().find_map(|line| line.strip_prefix("-- Flags: "));
+        let mut code = match flags {
+            Some(flags) if flags != "none" => format!("#!lua flags={flags}\n"),
+            _ => String::from("#!lua\n"),
+        };
         for line in source.lines() {
             match line.strip_prefix("--@include ") {
                 Some(include) => code.push_str(library(include.trim())),
@@ -92,7 +91,13 @@ libraries!(
     "keeping",
     "claiming",
     "releasing",
-    "releasing_control"
+    "releasing_control",
+    "damage",
+    "repairing",
+    "examining",
+    "examining_run",
+    "examining_tests",
+    "examining_index"
 );
 
 macro_rules! scripts {
@@ -124,6 +129,7 @@ scripts! {
     HAND_BACK = "hand_back",
     RECONCILE = "reconcile",
     EXTEND = "extend",
+    TICK = "tick",
     REAP = "reap",
     SWEEP = "sweep",
     CANCEL = "cancel",
@@ -137,4 +143,12 @@ scripts! {
     DROP_DEAD = "drop_dead",
     PUT_CONFIG = "put_config",
     REMOVE_CONFIG = "remove_config",
+    REPAIR = "repair",
+    EXAMINE_RUN = "examine_run",
+    EXAMINE_TESTS = "examine_tests",
+    EXAMINE_INDEX = "examine_index",
+    MEND_RUN = "mend_run",
+    MEND_TESTS = "mend_tests",
+    MEND_INDEX = "mend_index",
+    MEND_COUNTS = "mend_counts",
 }

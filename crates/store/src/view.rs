@@ -8,6 +8,7 @@ use testfleet_model::{RunId, RunState, Status};
 
 use crate::error::StoreError;
 use crate::link::Store;
+use crate::submission::RUN_FORMAT;
 
 /// A run as operators see it. Times are milliseconds since 1970 by the server's clock.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +21,9 @@ pub struct RunView {
     pub state: RunState,
     /// 1, and one more each time tests of the ended run were tried again.
     pub epoch: u32,
+    /// The format of what it consists of. Workers that do not know it leave the run to others; only then it is written.
+    #[serde(skip_serializing_if = "is_ours")]
+    pub format: String,
     /// Since when it is paused; `None` when it is not.
     pub paused_at_ms: Option<i64>,
     /// The stored configuration it came from.
@@ -42,6 +46,9 @@ pub struct RunView {
     pub discarded_results: u64,
     /// Why it was cut short.
     pub stop_reason: Option<String>,
+    /// What was damaged of it, when that is why it was cut short; a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
     /// Mail: `queued`, `sent`, `off` (not configured) or `dead`; `None` when nobody is to be told.
     pub mail: Option<String>,
     /// What last went wrong with the mail.
@@ -341,8 +348,20 @@ impl Store {
             dead_count,
             paused,
             paused_count,
-        ): (Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64, Scored, u64) =
-            self.query_all("ZRANGE", &pipeline).await?;
+        ): (
+            Scored,
+            u64,
+            Scored,
+            u64,
+            Scored,
+            u64,
+            Scored,
+            u64,
+            Scored,
+            u64,
+            Scored,
+            u64,
+        ) = self.query_all("ZRANGE", &pipeline).await?;
         let (mut parked, mut parked_count) = (Vec::new(), 0);
         for endpoint in self.endpoint_names().await? {
             let key = keys.endpoint_part(&endpoint, "parked");
@@ -504,7 +523,8 @@ impl Store {
                 },
                 concurrency: text("concurrency").parse().unwrap_or(0),
                 in_flight,
-                seen_at_ms: text("seen_at").parse().unwrap_or(0),
+                // The end of the lease moves with every sign of life, and lies one lease after it.
+                seen_at_ms: lease_until_ms - text("lease_ms").parse().unwrap_or(0),
                 lease_until_ms,
             });
         }
@@ -553,7 +573,17 @@ impl Store {
     }
 }
 
-pub(crate) fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32, paused_at_ms: Option<i64>) -> Option<RunView> {
+fn is_ours(format: &str) -> bool {
+    format == RUN_FORMAT.to_string()
+}
+
+pub(crate) fn run_view(
+    run: RunId,
+    hash: &Hash,
+    done: u32,
+    in_flight: u32,
+    paused_at_ms: Option<i64>,
+) -> Option<RunView> {
     let state = RunState::from_word(hash.get("state")?)?;
     let text = |name: &str| hash.get(name).cloned().unwrap_or_default();
     let time = |name: &str| hash.get(name).and_then(|value| value.parse().ok());
@@ -563,6 +593,7 @@ pub(crate) fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32, pause
         name: text("name"),
         state,
         epoch: text("epoch").parse().unwrap_or(1),
+        format: hash.get("format").cloned().unwrap_or_else(|| RUN_FORMAT.to_string()),
         paused_at_ms,
         test_configuration_id: hash.get("config_id").cloned(),
         execution_mode: text("mode"),
@@ -580,6 +611,7 @@ pub(crate) fn run_view(run: RunId, hash: &Hash, done: u32, in_flight: u32, pause
             .collect(),
         discarded_results: text("discarded").parse().unwrap_or(0),
         stop_reason: hash.get("stop").cloned(),
+        damage: hash.get("damage").cloned(),
         mail: hash.get("mail").cloned(),
         mail_error: hash.get("mail_error").cloned(),
         created_at_ms: time("created_at"),

@@ -85,6 +85,17 @@ pub struct Claimed {
     pub control: Vec<ClaimedControl>,
     /// Control jobs of a kind this version does not know: to be handed back.
     pub foreign: Vec<JobRef>,
+    /// Runs that have something to claim, in a format this version does not know. They were left as they are.
+    pub foreign_runs: Vec<ForeignRun>,
+}
+
+/// A run of another version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignRun {
+    /// The run.
+    pub run: RunId,
+    /// Its format; ours is [`RUN_FORMAT`](crate::RUN_FORMAT).
+    pub format: String,
 }
 
 /// A test, and the right to work on it.
@@ -307,7 +318,8 @@ impl Store {
         }
     }
 
-    /// Renews everything the worker holds. `state` is shown to operators (`running`, `draining`).
+    /// Renews everything the worker holds. `state` is shown to operators (`running`, `draining`); `None` leaves it as it
+    /// is.
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe.
@@ -315,13 +327,12 @@ impl Store {
         &self,
         worker: &str,
         lease: Duration,
-        state: &str,
-        in_flight: usize,
+        state: Option<&str>,
         runs: &[RunId],
     ) -> Result<Heartbeat, StoreError> {
         let mut answer = self
             .run(&script::HEARTBEAT, |command| {
-                command.arg(worker).arg(millis(lease)).arg(state).arg(in_flight);
+                command.arg(worker).arg(millis(lease)).arg(state.unwrap_or_default());
                 for run in runs {
                     command.arg(run.to_string());
                 }
@@ -549,19 +560,27 @@ pub(crate) fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> 
             None => claimed.foreign.push(JobRef { id, fence }),
         }
     }
+    let mut passed_over = answer.array()?;
+    while !passed_over.is_empty() {
+        claimed.foreign_runs.push(ForeignRun {
+            run: passed_over.run()?,
+            format: passed_over.text()?,
+        });
+    }
     while !answer.is_empty() {
-        read_group(answer.array()?, &mut claimed.tests)?;
+        read_group(answer.array()?, now_ms, &mut claimed.tests)?;
     }
     Ok(ClaimAnswer::Claimed(claimed))
 }
 
-fn read_group(mut group: Answer, tests: &mut Vec<ClaimedTest>) -> Result<(), StoreError> {
+/// What only tells something of the run may be anything: the tests are given out all the same.
+fn read_group(mut group: Answer, now_ms: i64, tests: &mut Vec<ClaimedTest>) -> Result<(), StoreError> {
     let run = group.run()?;
     let sequential = group.text()? == ExecutionMode::Sequential.name();
     let fence = group.number()?;
-    let captured: Arc<str> = group.text()?.into();
-    let released_ms = group.number()?;
-    let epoch = group.number()?;
+    let captured: Arc<str> = group.lossy()?.into();
+    let released_ms = group.lossy()?.parse().unwrap_or(now_ms);
+    let epoch = group.lossy()?.parse().unwrap_or(1);
     let mut members = group.array()?;
     let mut tried = group.array()?;
     tests.reserve(members.len() / 2);

@@ -15,11 +15,12 @@ use testfleet_model::{RunId, RunState, Status, Summary, TestConfiguration, TestR
 use testfleet_store::view::RunView;
 use testfleet_store::{
     ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, Seat, Store, StoreError,
-    Want, WorkerInfo,
+    StoreErrorKind, Want, WorkerInfo,
 };
 use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
+use crate::repairing;
 
 /// Results read at once, at most.
 const PAGE: u32 = 500;
@@ -87,8 +88,19 @@ pub(crate) struct Collection<'a> {
 }
 
 impl Collection<'_> {
-    /// Ends the run, or finds that it is not ours to end.
+    /// Ends the run, or finds that it is not ours to end. What cannot be read of it is repaired, so that the next attempt
+    /// can end it.
     pub(crate) async fn run(&self) -> Result<CollectOutcome, CollectError> {
+        let ended = self.collect().await;
+        if let Err(CollectError::Store(error)) = &ended
+            && error.kind() == StoreErrorKind::Defect
+        {
+            repairing::repair(self.store, &self.run.to_string(), self.retention).await?;
+        }
+        ended
+    }
+
+    async fn collect(&self) -> Result<CollectOutcome, CollectError> {
         let Some(view) = self.store.run_view(self.run).await? else {
             return Ok(CollectOutcome::NotOurs);
         };
@@ -96,6 +108,9 @@ impl Collection<'_> {
             return Ok(CollectOutcome::NotOurs);
         }
         let names = self.names().await?;
+        if names.configuration.is_none() {
+            warn!(run.id = %self.run, "the run's configuration is gone or cannot be read; its summary has no names and nobody is told");
+        }
         let stop_reason = view.stop_reason.as_deref().and_then(StopReason::from_word);
         let Some(fold) = self.fold(&view, stop_reason).await? else {
             return Ok(CollectOutcome::NotOurs);
@@ -115,7 +130,7 @@ impl Collection<'_> {
         let document = self.store.run_configuration(self.run).await?;
         let configuration = document.and_then(|document| {
             serde_json::from_str(&document)
-                .inspect_err(|error| warn!(run.id = %self.run, %error, "the run's configuration cannot be read; its summary has no names"))
+                .inspect_err(|error| warn!(run.id = %self.run, %error, "the run's configuration cannot be read"))
                 .ok()
         });
         Ok(Names { configuration })
@@ -139,7 +154,7 @@ impl Collection<'_> {
                 .filter(|(_, result)| result.is_none())
                 .map(|(index, _)| index)
                 .collect();
-            if !missing.is_empty() && !self.fill(&missing, stop_reason).await? {
+            if !missing.is_empty() && !self.fill(&missing, stop_reason, view.damage.as_deref()).await? {
                 return Ok(None);
             }
             // Somebody else may have filled meanwhile; what counts is what is stored.
@@ -173,16 +188,22 @@ impl Collection<'_> {
     }
 
     /// Gives tests without a result one. Answers whether the right is still ours.
-    async fn fill(&self, missing: &[u32], stop_reason: Option<StopReason>) -> Result<bool, CollectError> {
+    async fn fill(
+        &self,
+        missing: &[u32],
+        stop_reason: Option<StopReason>,
+        damage: Option<&str>,
+    ) -> Result<bool, CollectError> {
         let payloads = self.store.tests(self.run, missing).await?;
         let attempts = self.store.attempts(self.run, missing).await?;
         let now = time(self.store.now_ms().await?);
         let mut fillings = Vec::with_capacity(missing.len());
         for ((index, payload), attempts) in missing.iter().zip(payloads).zip(attempts) {
-            let test: TestCase = payload
-                .and_then(|payload| serde_json::from_slice(&payload).ok())
-                .unwrap_or_default();
-            let (status, error) = unfinished(&test, attempts, stop_reason);
+            let (test, unreadable) = match TestCase::from_stored(&payload.unwrap_or_default()) {
+                Ok(test) => (test, None),
+                Err(error) => (TestCase::default(), Some(error.to_string())),
+            };
+            let (status, error) = unfinished(&test, attempts, stop_reason, damage.or(unreadable.as_deref()));
             let mut result = TestResult::without_execution(test.id, *index, status, error);
             result.description = test.description;
             result.attempts = attempts;
@@ -268,8 +289,13 @@ impl Paging {
     }
 }
 
-/// The status of a test that got no result before its run was closed.
-fn unfinished(test: &TestCase, attempts: u32, stop_reason: Option<StopReason>) -> (Status, Option<ErrorDetail>) {
+/// The status of a test that got no result before its run was closed. `damage`: what cannot be read of it or of its run.
+fn unfinished(
+    test: &TestCase,
+    attempts: u32,
+    stop_reason: Option<StopReason>,
+    damage: Option<&str>,
+) -> (Status, Option<ErrorDetail>) {
     match stop_reason {
         _ if test.skip => (Status::Skipped, None),
         Some(StopReason::Cancelled) => (Status::Cancelled, None),
@@ -278,8 +304,14 @@ fn unfinished(test: &TestCase, attempts: u32, stop_reason: Option<StopReason>) -
             let message = format!("the run's deadline passed after {attempts} attempts without a result");
             (Status::Error, Some(ErrorDetail::new(ErrorClass::TestTimeout, message)))
         }
+        Some(StopReason::Damaged) => {
+            let damage = damage.unwrap_or("nobody knows what");
+            let message = format!("the run was ended because its data was damaged: {damage}");
+            (Status::Error, Some(ErrorDetail::new(ErrorClass::Missing, message)))
+        }
         Some(StopReason::Abandoned) | None => {
-            let message = "the run was collected but no result of this test is stored".to_owned();
+            let why = damage.map(|damage| format!(": {damage}")).unwrap_or_default();
+            let message = format!("the run was collected but no result of this test is stored{why}");
             (Status::Error, Some(ErrorDetail::new(ErrorClass::Missing, message)))
         }
     }

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config;
 pub mod dead;
 pub mod demo;
+pub mod doctor;
 pub mod endpoint;
 pub mod mode;
 pub mod queue;
@@ -56,6 +57,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<ExitCode, Failu
         Command::Dead(command) => dead::execute(command, session).await,
         Command::Worker(command) => worker::execute(command, session).await,
         Command::Endpoint(command) => endpoint::execute(command, session).await,
+        Command::Doctor(arguments) => doctor::execute(arguments, session).await,
         Command::Demo(arguments) => demo::execute(arguments, session).await,
         Command::Bench(arguments) => bench::execute(arguments, session).await,
         Command::BenchWorker(arguments) => bench::execute_worker(arguments, session).await,

@@ -1,14 +1,16 @@
 --- claim: takes jobs and the leases on them in one step: control jobs first, then tests by virtual time.
 -- Promises: NO-LOST-TEST, NO-PHANTOM, ZOMBIE-HARMLESS, SEQUENTIAL-ORDER, LIMITS-HOLD, FAIR
 -- Flags: allow-oom
--- Keys: run run:tests run:again run:tries run:owners run:results ready clock endpoint endpoint:parked paused
---   endpoint:slots leases workers worker worker:jobs delayed control control:attempts control:owners fence bell
+-- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
+--   bell control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots fence leases
+--   quarantine quarantine:reasons ready worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted
--- Answers: ok (now ms, next due ms or -1, control jobs, groups…) | unregistered | stale
+-- Answers: ok (now ms, next due ms or -1, control jobs, runs passed over, groups…) | unregistered | stale
 --@include keys
 --@include time
 --@include bell
 --@include placing
 --@include holding
+--@include damage
 --@include claiming
 return claim(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))

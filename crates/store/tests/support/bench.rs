@@ -291,6 +291,11 @@ impl Bench {
         }
     }
 
+    /// One test that is delayed is due.
+    pub async fn delays_over_of(&self, job: &str) {
+        let () = self.ask(&["ZADD", &self.key("delayed"), "XX", "1", job]).await;
+    }
+
     /// The reaper as it is while it ticks without gaps.
     pub async fn reaper_ticks(&self) {
         let now = self.store.now_ms().await.unwrap().to_string();

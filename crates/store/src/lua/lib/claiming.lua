@@ -2,23 +2,33 @@
 -- runs by virtual time, within the room of the run and of its endpoint.
 local CONTROL_LEASE_MS = 60000
 local LOOK_AT_MOST = 64
+local PASS_OVER_AT_MOST = 256
 local PROMOTE_AT_MOST = 200
 
+local function promote(run, index)
+  local state, endpoint, mode = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'mode'))
+  if is_open(state) then
+    -- The one that waited is the first in the order of a Sequential run.
+    redis.call(mode == 'Sequential' and 'LPUSH' or 'RPUSH', run_key(run, 'again'), index)
+    place(run, endpoint)
+  end
+end
 -- Retries whose time has come go back to their runs.
 local function promote_due()
   local due = redis.call('ZRANGE', key('delayed'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, PROMOTE_AT_MOST)
   for _, job in ipairs(due) do
     local run, index = split_job(job)
-    if run then
-      local state, endpoint, mode = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'mode'))
-      if is_open(state) then
-        -- The one that waited is the first in the order of a Sequential run.
-        redis.call(mode == 'Sequential' and 'LPUSH' or 'RPUSH', run_key(run, 'again'), index)
-        place(run, endpoint)
-      end
-    end
+    if run then guarded(run, promote, run, index) end
   end
   if #due > 0 then redis.call('ZREM', key('delayed'), unpack(due)) end
+end
+
+-- A count that is none begins anew.
+local function count_attempt(job)
+  local attempt = redis.pcall('HINCRBY', key('control:attempts'), job, 1)
+  if type(attempt) == 'number' then return attempt end
+  redis.call('HSET', key('control:attempts'), job, '1')
+  return 1
 end
 
 local function claim_control(worker, want)
@@ -30,7 +40,7 @@ local function claim_control(worker, want)
   redis.call('SET', key('fence'), fence)
   redis.call('ZREM', key('control'), unpack(due))
   for _, job in ipairs(due) do
-    local attempt = redis.call('HINCRBY', key('control:attempts'), job, 1)
+    local attempt = count_attempt(job)
     redis.call('HSET', key('control:owners'), job,
       worker .. '|' .. fence .. '|' .. attempt .. '|0|' .. whole(now) .. '|' .. whole(now))
     redis.call('ZADD', key('leases'), whole(now + CONTROL_LEASE_MS), job)
@@ -70,7 +80,8 @@ local function claim_from(worker, run, count, fields, again, room, free_slots)
   local owners, leases, jobs, members, tried, claimed = {}, {}, {}, {}, {}, 0
   for i, index in ipairs(indices) do
     -- A payload goes when its test gets a result, so a stale index is recognised by that and skipped.
-    if payloads[i] or redis.call('HEXISTS', run_key(run, 'results'), index) == 0 then
+    local is_test = i > repeated or (is_whole(index, 0) and tonumber(index) < tonumber(fields[3]))
+    if is_test and (payloads[i] or redis.call('HEXISTS', run_key(run, 'results'), index) == 0) then
       local owner = untried
       if i <= repeated then
         local attempts, lost, since, begun = string.match(tries[i] or '', '^(%d+)|(%d+)|(%d+)|(%d+)$')
@@ -138,41 +149,58 @@ end
 local function endpoint_room(endpoint)
   local cap = redis.call('HGET', endpoint_key(endpoint), 'max_concurrency')
   if not cap then return nil end
-  return tonumber(cap) - redis.call('SCARD', endpoint_key(endpoint, 'slots'))
+  -- Nobody knows what a limit that is no number was to be: one call at a time keeps to any.
+  return (tonumber(cap) or 1) - redis.call('SCARD', endpoint_key(endpoint, 'slots'))
 end
 
+-- What the run at the head of `ready` has to give is added to `groups`, or it leaves `ready`. Answers how many tests.
+local function claim_head(worker, run, want, fields, groups)
+  local endpoint = fields[6]
+  if not is_open(fields[1]) then
+    redis.call('ZREM', key('ready'), run)
+    if endpoint then unpark(endpoint, 1) end
+    return 0
+  end
+  local room, again = room_of(run, fields)
+  local free_slots = endpoint_room(endpoint)
+  if room < 1 then
+    -- Nothing to claim until something of this run ends; a parked run may use the room instead.
+    redis.call('ZREM', key('ready'), run)
+    unpark(endpoint, 1)
+    return 0
+  end
+  if free_slots and free_slots < 1 then
+    redis.call('ZREM', key('ready'), run)
+    redis.call('ZADD', endpoint_key(endpoint, 'parked'), tonumber(fields[12]) or 0, run)
+    return 0
+  end
+  local count = math.min(want, room, free_slots or room)
+  local group, claimed = claim_from(worker, run, count, fields, again, room, free_slots)
+  if claimed > 0 then groups[#groups + 1] = group end
+  return claimed
+end
+
+-- Answers groups, and the runs that were passed over: theirs is a format of another version. They keep their place in
+-- `ready` for a worker that knows it; nothing of them is touched.
 local function claim_tests(worker, want)
-  local groups, looked = {}, 0
-  while want > 0 and looked < LOOK_AT_MOST do
-    looked = looked + 1
-    local head = redis.call('ZRANGE', key('ready'), 0, 0)
+  local groups, looked, passed = {}, 0, {}
+  while want > 0 and looked < LOOK_AT_MOST and #passed < PASS_OVER_AT_MOST * 2 do
+    local head = redis.call('ZRANGE', key('ready'), #passed / 2, #passed / 2)
     if #head == 0 then break end
     local run = head[1]
-    local fields = redis.call('HMGET', run_key(run), 'state', 'mode', 'total', 'next', 'cap', 'endpoint',
-      'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt', 'epoch')
-    if not is_open(fields[1]) then
-      redis.call('ZREM', key('ready'), run)
-      if fields[6] then unpark(fields[6], 1) end
+    local fields = redis.pcall('HMGET', run_key(run), 'state', 'mode', 'total', 'next', 'cap', 'endpoint',
+      'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt', 'epoch', 'format')
+    if fields.err then
+      looked = looked + 1
+      blame(run, fields)
+    elseif is_open(fields[1]) and (fields[14] or FORMAT) ~= FORMAT then
+      passed[#passed + 1], passed[#passed + 2] = run, fields[14]
     else
-      local endpoint = fields[6]
-      local room, again = room_of(run, fields)
-      local free_slots = endpoint_room(endpoint)
-      if room < 1 then
-        -- Nothing to claim until something of this run ends; a parked run may use the room instead.
-        redis.call('ZREM', key('ready'), run)
-        unpark(endpoint, 1)
-      elseif free_slots and free_slots < 1 then
-        redis.call('ZREM', key('ready'), run)
-        redis.call('ZADD', endpoint_key(endpoint, 'parked'), tonumber(fields[12]) or 0, run)
-      else
-        local count = math.min(want, room, free_slots or room)
-        local group, claimed = claim_from(worker, run, count, fields, again, room, free_slots)
-        if claimed > 0 then groups[#groups + 1] = group end
-        want = want - claimed
-      end
+      looked = looked + 1
+      want = want - (guarded(run, claim_head, worker, run, want, fields, groups) or 0)
     end
   end
-  return groups
+  return groups, passed
 end
 
 -- Milliseconds until something of the wanted kind becomes claimable by itself; -1 when nothing is scheduled. What
@@ -199,20 +227,21 @@ local function may_claim(worker, epoch)
   return 'ok'
 end
 
--- { word, now_ms, next_due_ms, {job, fence, attempt, …}, group… }, where a group is
+-- { word, now_ms, next_due_ms, {job, fence, attempt, …}, {run passed over, its format, …}, group… }, where a group is
 -- { run, mode, fence, captured, released_ms, epoch, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …} }:
 -- the last list is about the first members, those that have been tried before.
 local function claim(worker, epoch, want_tests, want_control)
   local word = may_claim(worker, epoch)
-  if word ~= 'ok' then return { word, now, -1, {} } end
+  if word ~= 'ok' then return { word, now, -1, {}, {} } end
   promote_due()
   local control = claim_control(worker, want_control)
-  local groups = claim_tests(worker, want_tests)
+  local groups, passed = claim_tests(worker, want_tests)
   local wait = -1
   if #groups == 0 and #control == 0 then wait = next_due(want_tests, want_control) end
-  -- Whoever leaves work behind passes the token on; not one that had no room for it, or it would wake itself.
-  if want_tests > 0 and redis.call('ZCARD', key('ready')) > 0 then ring()
+  -- Whoever leaves work behind passes the token on; not one that had no room for it or does not know it, or it would
+  -- wake itself.
+  if want_tests > 0 and redis.call('ZCARD', key('ready')) > #passed / 2 then ring()
   elseif want_control > 0 and #control == want_control * 3
     and redis.call('ZCOUNT', key('control'), '-inf', whole(now)) > 0 then ring() end
-  return { 'ok', now, wait, control, unpack(groups) }
+  return { 'ok', now, wait, control, passed, unpack(groups) }
 end

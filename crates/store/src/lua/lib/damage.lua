@@ -31,6 +31,7 @@ local function has_remains(run)
   return false
 end
 
+local MORE_RESULTS = 'it has more results than tests'
 -- Why no script can work on this run, in a sentence; nil when nothing keeps them from it.
 local function diagnose(run)
   local kind = type_of(run_key(run))
@@ -59,6 +60,7 @@ local function diagnose(run)
   if state == 'preparing' then return nil end
   if not is_whole(total, 1) then return 'its total is gone or no number' end
   if tonumber(next_index) > tonumber(total) then return 'its next is beyond its total' end
+  if redis.call('HLEN', run_key(run, 'results')) > tonumber(total) then return MORE_RESULTS end
 end
 
 -- Takes a run out of the way of the others until it is repaired. The reason is what people are told.

@@ -169,6 +169,12 @@ local function repair_run(run, retention)
     release_from_quarantine(run)
     return { 'ended', reason }
   end
+  if wrong == MORE_RESULTS then
+    -- The countdown is right again without them, and nothing else was wrong.
+    drop_foreign_results(run, tonumber(total))
+    write_countdown(run, tonumber(total))
+    wrong = diagnose(run)
+  end
   if not wrong and not string.find(reason, 'a script cannot', 1, true) then
     release_from_quarantine(run)
     local next_index = redis.call('HGET', run_key(run), 'next')
