@@ -33,6 +33,7 @@ async fn a_cancelled_run_calls_nothing_more_and_ends_with_a_result_for_every_tes
     fleet.idle().await;
 }
 
+/// F77
 #[tokio::test]
 async fn calls_in_flight_are_aborted() {
     let fleet = Fleet::start(FleetOptions::default().latency(Duration::from_secs(60)));
@@ -53,6 +54,7 @@ async fn calls_in_flight_are_aborted() {
     fleet.idle().await;
 }
 
+/// F75
 #[tokio::test]
 async fn a_run_is_cancelled_although_no_worker_is_alive() {
     let fleet = Fleet::start(FleetOptions::default());

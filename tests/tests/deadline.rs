@@ -50,6 +50,7 @@ async fn a_sequential_run_ends_at_its_deadline_too() {
     fleet.idle().await;
 }
 
+/// F33
 #[tokio::test]
 async fn a_call_that_hangs_ends_at_the_timeout_of_its_test() {
     let fleet = Fleet::start(hanging());

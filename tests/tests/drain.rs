@@ -7,6 +7,7 @@ use testfleet_tests::{Fleet, FleetOptions, echo_suite};
 
 const TESTS: usize = 40;
 
+/// F44
 #[tokio::test]
 async fn a_worker_that_is_told_to_stop_under_load_finishes_what_it_holds() {
     let fleet = Fleet::start(FleetOptions::default().latency(Duration::from_millis(100)));
@@ -36,6 +37,7 @@ async fn a_worker_that_is_told_to_stop_under_load_finishes_what_it_holds() {
     );
 }
 
+/// F17
 #[tokio::test]
 async fn a_test_that_is_not_done_in_time_is_handed_back_and_costs_no_attempt() {
     let options = FleetOptions {

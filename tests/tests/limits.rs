@@ -15,6 +15,7 @@ async fn three_workers(latency: Duration) -> (Fleet, [Process; 3]) {
     (fleet, workers)
 }
 
+/// F63
 #[tokio::test]
 async fn batch_concurrency_of_a_run_is_never_exceeded_by_three_workers() {
     let (fleet, _workers) = three_workers(Duration::from_millis(30)).await;
@@ -27,6 +28,7 @@ async fn batch_concurrency_of_a_run_is_never_exceeded_by_three_workers() {
     assert!(fleet.stub.stats().repeated_tests.is_empty());
 }
 
+/// F62
 #[tokio::test]
 async fn max_concurrency_of_an_endpoint_is_never_exceeded_by_two_runs_on_three_workers() {
     let (fleet, _workers) = three_workers(Duration::from_millis(30)).await;
@@ -42,6 +44,7 @@ async fn max_concurrency_of_an_endpoint_is_never_exceeded_by_two_runs_on_three_w
     fleet.idle().await;
 }
 
+/// F61
 #[tokio::test]
 async fn the_limit_holds_while_workers_are_lost() {
     let fleet = Fleet::start(FleetOptions::short_lease().latency(Duration::from_millis(40)));

@@ -61,6 +61,7 @@ async fn answers(fleet: &Fleet, run: RunId, worker: &str) -> BTreeMap<String, Va
     answers
 }
 
+/// F94
 #[tokio::test]
 async fn the_commands_show_a_run_in_flight_and_what_became_of_it() {
     let fleet = Fleet::start(FleetOptions::default().latency(Duration::from_secs(60)));

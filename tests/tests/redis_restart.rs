@@ -59,11 +59,13 @@ async fn a_sequential_run_survives_the_crash_of_redis_without_a_repeated_call() 
     assert_nothing_was_repeated(&fleet);
 }
 
+/// F53
 #[tokio::test]
 async fn a_run_is_whole_although_redis_lost_its_last_moments() {
     survives("Parallel", FleetOptions::default()).await;
 }
 
+/// F49
 #[tokio::test]
 async fn workers_that_were_idle_when_redis_died_take_new_work_afterwards() {
     let mut fleet = Fleet::start(FleetOptions::default());

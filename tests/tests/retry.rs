@@ -63,6 +63,7 @@ async fn an_endpoint_that_never_recovers_is_called_as_often_as_allowed() {
     assert_eq!(fleet.stub.stats().calls, 9);
 }
 
+/// F74, F73
 #[tokio::test]
 async fn retry_after_is_honoured_and_waiting_tests_hold_no_slot() {
     let fleet = Fleet::start(behaving(Behaviour {

@@ -56,11 +56,13 @@ async fn kill_after(calls: usize, mode: &str) {
     assert!(repeated.is_empty(), "an attempt was made twice: {repeated:?}");
 }
 
+/// F29
 #[tokio::test]
 async fn a_parallel_run_survives_the_loss_of_a_worker_at_its_beginning() {
     kill_after(1, "Parallel").await;
 }
 
+/// F10
 #[tokio::test]
 async fn a_parallel_run_survives_the_loss_of_a_worker_in_the_middle() {
     kill_after(TESTS / 2, "Parallel").await;
@@ -86,6 +88,7 @@ async fn a_sequential_run_survives_the_loss_of_the_worker_with_its_last_test() {
     kill_after(TESTS, "Sequential").await;
 }
 
+/// F61
 #[tokio::test]
 async fn a_run_survives_the_loss_of_every_worker() {
     let (fleet, mut workers, run) = two_workers("Parallel").await;
@@ -97,6 +100,7 @@ async fn a_run_survives_the_loss_of_every_worker() {
     assert_whole(&fleet, run).await;
 }
 
+/// F26
 #[tokio::test]
 async fn a_worker_that_froze_and_thaws_changes_nothing() {
     let (fleet, workers, run) = two_workers("Parallel").await;
@@ -121,6 +125,7 @@ async fn a_worker_that_froze_and_thaws_changes_nothing() {
     assert_whole(&fleet, run).await;
 }
 
+/// F80
 #[tokio::test]
 async fn a_test_that_kills_its_worker_ends_as_worker_lost_and_harms_no_other() {
     const ALLOWED: u32 = 2;

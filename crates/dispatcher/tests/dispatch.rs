@@ -135,6 +135,7 @@ async fn refusal(configuration: &TestConfiguration, tests: &[TestCase]) -> Refus
     }
 }
 
+/// F08
 #[tokio::test]
 async fn what_cannot_run_is_refused_by_name_and_leaves_no_trace() {
     let plain = configuration();

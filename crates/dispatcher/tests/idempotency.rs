@@ -94,6 +94,7 @@ async fn another_submission_with_the_key_is_refused() {
     assert_eq!(submit(&store, 2, &other_key).await.unwrap(), (2, 2, false));
 }
 
+/// F06
 #[tokio::test]
 async fn a_submission_that_died_in_the_middle_is_finished_by_the_next() {
     for after in [1, 500, 501, 1_000, 1_001, 1_200] {
@@ -198,6 +199,7 @@ async fn a_run_that_is_no_longer_kept_is_still_the_answer() {
     assert_eq!(submit(&store, 2, &configuration).await.unwrap(), (1, 3, true));
 }
 
+/// F16
 #[tokio::test]
 async fn the_same_run_id_again_is_found_or_finished() {
     let redis = TestRedis::start();

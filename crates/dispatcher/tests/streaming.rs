@@ -51,7 +51,7 @@ async fn large_tests_make_small_chunks() {
     staged_within(21, 300_000, 8).await;
 }
 
-/// `TESTFLEET_TEST_SET_SIZE` makes it larger or smaller.
+/// F86: `TESTFLEET_TEST_SET_SIZE` makes it larger or smaller.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_tests_are_staged_and_activated() {
     let size = std::env::var("TESTFLEET_TEST_SET_SIZE");

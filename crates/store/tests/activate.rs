@@ -77,6 +77,7 @@ async fn an_activated_run_has_its_total_its_countdown_its_place_and_a_bell() {
     );
 }
 
+/// F86
 #[tokio::test]
 async fn activating_costs_the_same_for_one_test_and_for_thousands() {
     let bench = Bench::start().await;
@@ -112,6 +113,7 @@ async fn a_raised_limit_wakes_what_was_parked() {
     assert_eq!(bench.claim(&seat, 10).await.len(), 4, "no limit, so all that are left");
 }
 
+/// F64
 #[tokio::test]
 async fn a_lowered_limit_holds_for_what_is_claimed_from_then_on() {
     let bench = Bench::start().await;

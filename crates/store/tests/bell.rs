@@ -41,7 +41,7 @@ async fn a_ring_without_waiters_is_kept_for_the_next() {
     assert!(Bell::new(&bench.store).wait(LONG).await.unwrap());
 }
 
-/// F67: the herd stays asleep.
+/// F90, F67: the herd stays asleep.
 #[tokio::test]
 async fn one_ring_wakes_one_waiter() {
     let bench = Bench::start().await;

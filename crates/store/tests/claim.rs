@@ -75,7 +75,7 @@ async fn wanting_nothing_gives_nothing() {
     assert_eq!(bench.look().await, before);
 }
 
-/// F41: job, lease, owner and slot in one step.
+/// F43, F41: job, lease, owner and slot in one step.
 #[tokio::test]
 async fn a_claim_gives_a_test_with_owner_lease_slot_and_membership() {
     let bench = Bench::start().await;
@@ -293,6 +293,7 @@ async fn a_test_without_payload_is_given_with_an_empty_one() {
     assert_eq!(claimed[1].payload, b"test 1");
 }
 
+/// F82
 #[tokio::test]
 async fn a_sequential_run_gives_the_next_test_only_after_the_result_of_the_one_before() {
     let bench = Bench::start().await;

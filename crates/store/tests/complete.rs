@@ -162,6 +162,7 @@ async fn more_than_the_limit_is_refused_before_anything_is_sent() {
     assert_eq!(bench.look().await, before);
 }
 
+/// F84
 #[tokio::test]
 async fn a_result_is_stored_counted_and_all_that_was_held_is_free() {
     let bench = Bench::start().await;

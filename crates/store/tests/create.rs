@@ -70,6 +70,7 @@ async fn the_same_key_with_another_body_is_a_conflict() {
     assert_eq!(bench.look().await, before);
 }
 
+/// F81
 #[tokio::test]
 async fn a_key_whose_run_is_no_longer_kept_makes_no_second_run() {
     let bench = Bench::start().await;

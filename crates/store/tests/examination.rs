@@ -370,7 +370,7 @@ async fn survive(damages: impl Fn(&Value) -> Vec<Damage>, retype: bool, must_be_
     );
 }
 
-/// F32, F96
+/// F46, F32, F96
 #[tokio::test]
 async fn whatever_is_lost_is_found_and_mended_and_every_run_ends() {
     survive(deletions, false, true).await;

@@ -141,7 +141,7 @@ async fn every_lost_worker_is_counted() {
     }
 }
 
-/// F33, F35: a job past its own hard deadline is taken even from a worker that lives, and only that one.
+/// F25, F33, F35: a job past its own hard deadline is taken even from a worker that lives, and only that one.
 #[tokio::test]
 async fn a_job_past_its_hard_deadline_is_taken_from_a_living_worker() {
     let bench = Bench::start().await;

@@ -11,6 +11,7 @@ use testfleet_testkit::{TestRedis, wait_for};
 use testfleet_worker::probe::{self, ask};
 use testfleet_worker::{Health, NoOpExecutor, Question, Verdict, Worker, WorkerOptions};
 
+/// F50
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_whose_server_hangs_is_live_not_ready_and_answers_at_once() {
     let redis = TestRedis::start();

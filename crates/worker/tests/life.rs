@@ -173,6 +173,7 @@ async fn a_run_of_either_mode_ends_with_all_results_and_one_summary() {
     assert!(store.worker_views().await.unwrap().is_empty());
 }
 
+/// F34
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_is_an_error_of_its_test_and_a_retry_counts_its_attempts() {
     let redis = TestRedis::start();
@@ -299,6 +300,7 @@ async fn a_run_past_its_deadline_ends_and_says_what_did_not_run() {
     worker.stop().await;
 }
 
+/// F49
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_worker_goes_on_after_a_restart_of_the_server() {
     let mut redis = TestRedis::persistent();

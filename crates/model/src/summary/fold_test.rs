@@ -53,6 +53,7 @@ fn missing_tests_are_errors_and_are_named() {
     assert_eq!(summary.final_status, FinalStatus::Partial);
 }
 
+/// F21
 #[test]
 fn a_run_without_any_result_has_failed() {
     let summary = SummaryBuilder::new(3).finish(context());
@@ -237,6 +238,7 @@ fn assert_same(mut left: Summary, mut right: Summary) {
 }
 
 proptest! {
+    /// F21
     #[test]
     fn counts_add_up_to_the_expected_total((total, digests) in any_results()) {
         let mut builder = folded(total, &digests);
