@@ -1,11 +1,12 @@
 //! A fleet: Redis, stub and workers that belong to one test.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testfleet_dispatcher::{DispatchLimits, Dispatched, Submission, dispatch};
+use testfleet_dispatcher::{DispatchError, DispatchLimits, Dispatched, Submission, dispatch};
 use testfleet_model::RunId;
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
 use testfleet_store::view::RunView;
@@ -67,6 +68,20 @@ impl FleetOptions {
     #[must_use]
     pub fn flushed_at_once(mut self) -> Self {
         self.redis = self.redis.setting("appendfsync", "always");
+        self
+    }
+
+    /// With a server that listens on TCP too, for tests that put something between it and a worker.
+    #[must_use]
+    pub fn tcp(mut self) -> Self {
+        self.redis = self.redis.tcp();
+        self
+    }
+
+    /// With a further setting of the server.
+    #[must_use]
+    pub fn redis_setting(mut self, name: &str, value: &str) -> Self {
+        self.redis = self.redis.setting(name, value);
         self
     }
 
@@ -139,11 +154,13 @@ impl Fleet {
 
     /// Starts a worker process with a name for operators and returns when it has registered.
     pub async fn worker(&self, name: &str) -> Process {
-        let mut variables = self.variables();
-        variables.push(("TESTFLEET_WORKER_ID".to_owned(), name.to_owned()));
-        let log = self.directory.path().join(format!("{name}.log"));
-        let none: [&str; 0] = [];
-        let mut process = Process::start(&program("testfleet-worker"), &none, &variables, name, log);
+        self.worker_with(name, &[], &[]).await
+    }
+
+    /// Starts a worker process under another program (`faketime +5m`, say) and with further variables, and returns when it
+    /// has registered.
+    pub async fn worker_with(&self, name: &str, under: &[&str], variables: &[(&str, &str)]) -> Process {
+        let mut process = self.start_worker(name, under, variables);
         let store = self.store();
         let pid = process.pid().to_string();
         wait_for(&format!("{name} to register"), async || {
@@ -153,14 +170,48 @@ impl Fleet {
                 process.log()
             );
             let views = store.worker_views().await.ok()?;
-            views.iter().any(|view| view.pid == pid).then_some(())
+            // What runs under another program may have another process id.
+            let registered = views
+                .iter()
+                .any(|view| view.name == name && (view.pid == pid || !under.is_empty()));
+            registered.then_some(())
         })
         .await;
         process
     }
 
+    /// Starts a worker process without waiting for anything.
+    #[must_use]
+    pub fn start_worker(&self, name: &str, under: &[&str], variables: &[(&str, &str)]) -> Process {
+        let mut all = self.variables();
+        all.push(("TESTFLEET_WORKER_ID".to_owned(), name.to_owned()));
+        let own = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        all.extend(own);
+        let log = self.directory.path().join(format!("{name}.log"));
+        let worker = program("testfleet-worker");
+        let Some((outer, arguments)) = under.split_first() else {
+            let none: [&str; 0] = [];
+            return Process::start(&worker, &none, &all, name, log);
+        };
+        let mut arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        arguments.push(worker.into_os_string());
+        Process::start(Path::new(outer), &arguments, &all, name, log)
+    }
+
     /// Submits a document, as it would be written in a JSON file, and returns the acknowledged run.
     pub async fn submit(&self, document: &Value) -> RunId {
+        self.try_submit(document)
+            .await
+            .unwrap_or_else(|error| panic!("the run could not be submitted: {error}"))
+    }
+
+    /// Submits a document and returns the acknowledged run, or why there is none.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn try_submit(&self, document: &Value) -> Result<RunId, DispatchError> {
         let reading = read_configuration(
             &document.to_string(),
             "fleet.json",
@@ -181,10 +232,8 @@ impl Fleet {
             },
         };
         let tests = tests.into_iter().map(Ok::<_, std::convert::Infallible>);
-        let Dispatched { run, .. } = dispatch(&self.store(), submission, tests)
-            .await
-            .unwrap_or_else(|error| panic!("the run could not be submitted: {error}"));
-        run
+        let Dispatched { run, .. } = dispatch(&self.store(), submission, tests).await?;
+        Ok(run)
     }
 
     /// Operators' view of a run.

@@ -30,3 +30,11 @@ pub fn echo_suite(stub_url: &str, count: usize) -> Value {
         "attributes": { "execution_mode": "Parallel", "batch_concurrency": 4, "per_test_timeout": "30s" },
     })
 }
+
+/// The same, one test after the other.
+#[must_use]
+pub fn sequential_suite(stub_url: &str, count: usize) -> Value {
+    let mut suite = echo_suite(stub_url, count);
+    suite["attributes"]["execution_mode"] = json!("Sequential");
+    suite
+}

@@ -1,0 +1,7 @@
+//! Every fault we can name, made on purpose to real processes: one module per thing that fails. One program, so that all of
+//! it is linked once.
+
+mod connection;
+mod mail;
+mod process;
+mod server;
