@@ -18,7 +18,7 @@ fi
 
 # What schemas cannot see: names that must be those of something else.
 "$tools/bin/python" - <<'END'
-import pathlib, sys, tomllib, yaml
+import pathlib, subprocess, sys, tempfile, tomllib, yaml
 
 documents = [document for path in sorted(pathlib.Path("deploy/kubernetes").glob("*.yaml"))
              for document in yaml.safe_load_all(path.read_text()) if document]
@@ -33,6 +33,12 @@ for variable in container["env"]:
     value = variable.get("value", "")
     if value.startswith("/etc/testfleet/secrets/") and value.rsplit("/", 1)[1] not in secret:
         wrong.append(f"{variable['name']}: the secret has no key {value.rsplit('/', 1)[1]}")
+# docs/containers.md makes the Secret from these files.
+with tempfile.TemporaryDirectory() as directory:
+    subprocess.run(["scripts/make-secrets.sh", directory], check=True, stdout=subprocess.DEVNULL)
+    made = {path.name for path in pathlib.Path(directory).iterdir()}
+if made != set(secret):
+    wrong.append(f"scripts/make-secrets.sh makes {sorted(made)}, secret.example.yaml has {sorted(secret)}")
 labels = [document["spec"]["template"]["metadata"]["labels"] for document in documents
           if document["kind"] in ("Deployment", "StatefulSet")]
 for document in documents:
