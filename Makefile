@@ -9,7 +9,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest e2e demo build bench fmt clean-report redis compose kubernetes
+.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -36,6 +36,9 @@ e2e: redis build-tests ## Only the end-to-end tests and the tests of the pages
 	  $(CARGO) test -p testfleet-tests --locked --no-fail-fast; \
 	fi
 
+model: ## The model of the transitions with more of everything than the tests have time for (minutes)
+	$(CARGO) test -p testfleet-proof --locked --test larger -- --ignored --nocapture --test-threads=1
+
 doctest: ## The examples in the docs
 	$(CARGO) test --workspace --doc --locked
 
@@ -56,8 +59,13 @@ compose: ## The image, the fleet in containers, and what befalls containers (10 
 kubernetes: ## The manifests against their schemas
 	scripts/validate-kubernetes.sh
 
+FUZZ ?= --seconds 60
+fuzz: ## Look for inputs that break a decoder, a minute for each; FUZZ="--seconds 10 job result" for some
+	scripts/fuzz.sh $(FUZZ)
+
 fmt: ## Format the code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 redis: ## Find a Redis or Valkey server, or install one
 	@scripts/get-redis.sh

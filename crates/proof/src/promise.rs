@@ -1,0 +1,207 @@
+//! The promises as properties of states. Names begin with those of `docs/promises.md`.
+
+use stateright::Property;
+
+use crate::fleet::Fleet;
+use crate::set::Set;
+use crate::state::{Job, Phase, RUNS, Run, State, WORKERS};
+use crate::transition::{free_slots, room_of};
+use crate::witness::Breach;
+
+/// The countdown is the total minus the results, and never negative.
+pub const COUNTDOWN_EXACT: &str = "COUNTDOWN-EXACT";
+/// A stored result is never replaced.
+pub const RESULT_IDEMPOTENT: &str = "RESULT-IDEMPOTENT";
+/// Whoever lost the right to a job changes nothing.
+pub const ZOMBIE_HARMLESS: &str = "ZOMBIE-HARMLESS";
+/// A test without a result waits in one place, or somebody holds it; and its payload is there.
+pub const NO_LOST_TEST: &str = "NO-LOST-TEST";
+/// An owner entry, a lease and a place among the worker's jobs come and go together.
+pub const RIGHT_IS_WHOLE: &str = "NO-LOST-TEST: a right is whole";
+/// An open run with a test that could be claimed is where claims find it, and a closed run is not.
+pub const RUN_IS_PLACED: &str = "PROGRESS-AFTER-HEAL: a run waits where it is found";
+/// Nothing is given out of a run that is closed or paused, nor a test that has its result.
+pub const NO_PHANTOM: &str = "NO-PHANTOM";
+/// An epoch of a run ends once, with a summary.
+pub const COLLECT_ONCE: &str = "COLLECT-ONCE";
+/// While a run is `collecting`, its collection is queued or held.
+pub const COLLECTION_IS_QUEUED: &str = "COLLECT-ONCE: the collection is queued";
+/// The summary has all results, those of this epoch for the tests that it was opened for.
+pub const COLLECT_COMPLETE: &str = "COLLECT-COMPLETE";
+/// At most one mail, and one more for each sender that lost its right.
+pub const NOTIFY_ONCE_PLUS: &str = "NOTIFY-ONCE-PLUS";
+/// A test starts when all before it have their result.
+pub const SEQUENTIAL_ORDER: &str = "SEQUENTIAL-ORDER";
+/// No two calls of a Sequential run at once, calls of processes that were frozen meanwhile excepted.
+pub const NO_OVERLAP: &str = "NO-OVERLAP";
+/// Slots are owners, and neither is more than its limit.
+pub const LIMITS_HOLD: &str = "LIMITS-HOLD";
+/// No attempt is given out when all are spent, lost workers counted.
+pub const ATTEMPTS_BOUNDED: &str = "ATTEMPTS-BOUNDED";
+/// Some run gets to its end: the model is not empty.
+pub const END_IS_REACHED: &str = "the end is reached";
+/// Nothing of an ended run waits, is held, or is recorded as held.
+pub const NO_LEAK: &str = "NO-LEAK";
+
+type Condition = fn(&Fleet, &State) -> bool;
+
+impl Fleet {
+    /// What always holds.
+    pub(crate) fn promises(&self) -> Vec<Property<Self>> {
+        let always = Property::<Self>::always;
+        let of_runs: [(&'static str, Condition); 8] = [
+            (COUNTDOWN_EXACT, |_, state| {
+                state.store.runs.iter().all(countdown_is_exact)
+            }),
+            (NO_LOST_TEST, |_, state| state.store.runs.iter().all(tests_are_there)),
+            (RIGHT_IS_WHOLE, |_, state| {
+                (0..RUNS).all(|run| rights_are_whole(state, run))
+            }),
+            (RUN_IS_PLACED, |fleet, state| {
+                (0..RUNS).all(|run| is_placed(fleet, state, run))
+            }),
+            (COLLECT_ONCE, |_, state| (0..RUNS).all(|run| ended_once(state, run))),
+            (COLLECTION_IS_QUEUED, |_, state| {
+                state.store.runs.iter().all(collection_is_queued)
+            }),
+            (COLLECT_COMPLETE, |_, state| {
+                (0..RUNS).all(|run| summary_is_complete(state, run))
+            }),
+            (NO_LEAK, |_, state| (0..RUNS).all(|run| nothing_is_left(state, run))),
+        ];
+        let mut promises: Vec<_> = of_runs.into_iter().map(|(name, holds)| always(name, holds)).collect();
+        promises.extend([
+            always(RESULT_IDEMPOTENT, |_, state| !state.witness.saw(Breach::Overwritten)),
+            always(ZOMBIE_HARMLESS, |_, state| !state.witness.saw(Breach::ZombieChanged)),
+            always(NO_PHANTOM, |_, state| !state.witness.saw(Breach::Phantom)),
+            always(ATTEMPTS_BOUNDED, |_, state| !state.witness.saw(Breach::TooManyAttempts)),
+            always(LIMITS_HOLD, limits_hold),
+        ]);
+        if self.scenario.sequential {
+            promises.push(always(SEQUENTIAL_ORDER, |_, state| {
+                !state.witness.saw(Breach::OutOfOrder)
+            }));
+            promises.push(always(NO_OVERLAP, |_, state| {
+                (0..RUNS as u8).all(|run| calls(state, run) < 2)
+            }));
+        }
+        if self.scenario.mail {
+            promises.push(always(NOTIFY_ONCE_PLUS, |_, state| {
+                state.witness.runs.iter().all(|seen| seen.mails <= 1 + seen.excuses)
+            }));
+        }
+        promises
+    }
+}
+
+fn calls(state: &State, run: u8) -> usize {
+    state
+        .workers
+        .iter()
+        .filter(|worker| worker.calling() == Some(run))
+        .count()
+}
+
+fn countdown_is_exact(run: &Run) -> bool {
+    run.countdown >= 0 && run.countdown == run.total as i8 - run.result_count() as i8
+}
+
+fn tests_are_there(run: &Run) -> bool {
+    let missing = Set::below(run.total)
+        .iter()
+        .filter(|index| run.results[usize::from(*index)].is_none());
+    match run.phase {
+        Phase::Absent | Phase::Ended => true,
+        Phase::Collecting => missing.into_iter().all(|index| run.payloads.contains(index)),
+        Phase::Open | Phase::Reopening => missing.into_iter().all(|index| {
+            let again = run.again.items().iter().filter(|waiting| **waiting == index).count();
+            let places = again
+                + usize::from(index >= run.next)
+                + usize::from(run.delayed.contains(index))
+                + usize::from(run.owners[usize::from(index)].is_some());
+            places == 1 && run.payloads.contains(index)
+        }),
+    }
+}
+
+fn rights_are_whole(state: &State, at: usize) -> bool {
+    let run = &state.store.runs[at];
+    let owner = |bit| run.owner(Job::from_bit(bit));
+    let jobs = || {
+        Set::below(run.total)
+            .iter()
+            .chain([Job::Collect.bit(), Job::Notify.bit()])
+    };
+    let leases: Set = jobs().filter(|bit| owner(*bit).is_some()).collect();
+    let recorded = (0..WORKERS).all(|worker| {
+        let held: Set = jobs()
+            .filter(|bit| owner(*bit).is_some_and(|of| usize::from(of.token.worker) == worker))
+            .collect();
+        held == state.store.jobs[worker][at]
+    });
+    leases == run.leases && recorded
+}
+
+fn is_placed(fleet: &Fleet, state: &State, at: usize) -> bool {
+    let run = &state.store.runs[at];
+    if !run.is_open() {
+        return !run.ready && !run.parked && !run.paused;
+    }
+    if run.ready && run.parked || run.paused && (run.ready || run.parked) {
+        return false;
+    }
+    let room = room_of(run, fleet.scenario.cap, fleet.scenario.sequential);
+    let lost_its_turn = run.parked
+        && free_slots(&state.store.runs, fleet.scenario.endpoint).is_none_or(|free| free > 0)
+        && !state.store.runs.iter().any(|run| run.ready);
+    (run.ready || run.parked || run.paused || room < 1) && !lost_its_turn
+}
+
+fn ended_once(state: &State, at: usize) -> bool {
+    let run = &state.store.runs[at];
+    let expected = u8::from(run.phase == Phase::Ended);
+    state.witness.runs[at].ended == expected && run.summary.is_some() == (expected == 1)
+}
+
+fn collection_is_queued(run: &Run) -> bool {
+    let there = u8::from(run.collect.queued) + u8::from(run.collect.owner.is_some());
+    there == u8::from(run.phase == Phase::Collecting)
+}
+
+fn summary_is_complete(state: &State, at: usize) -> bool {
+    let run = &state.store.runs[at];
+    let chosen = state.witness.runs[at].chosen;
+    run.phase != Phase::Ended
+        || Set::below(run.total).iter().all(|index| {
+            let result = run.results[usize::from(index)];
+            let told = run.summary.is_some_and(|summary| summary[usize::from(index)] == result);
+            told && result.is_some_and(|result| !chosen.contains(index) || result.epoch == run.epoch)
+        })
+}
+
+fn limits_hold(fleet: &Fleet, state: &State) -> bool {
+    let slots: u8 = state.store.runs.iter().map(|run| run.slots.len()).sum();
+    let within = fleet.scenario.endpoint.is_none_or(|limit| slots <= limit);
+    within
+        && state
+            .store
+            .runs
+            .iter()
+            .all(|run| run.slots == run.owned() && run.owned().len() <= fleet.scenario.cap)
+}
+
+fn nothing_is_left(state: &State, at: usize) -> bool {
+    let run = &state.store.runs[at];
+    if run.phase != Phase::Ended {
+        return true;
+    }
+    let mail = Job::Notify.bit();
+    let only_mail = |mut jobs: Set| {
+        jobs.remove(mail);
+        jobs.is_empty()
+    };
+    let no_test = run.owned().is_empty() && run.slots.is_empty() && run.delayed.is_empty() && run.again.is_empty();
+    let no_job = only_mail(run.leases) && state.store.jobs.iter().all(|jobs| only_mail(jobs[at]));
+    let mail_is_over = run.outbox || (!run.notify.queued && run.notify.owner.is_none());
+    no_test && no_job && run.payloads.is_empty() && mail_is_over
+}

@@ -1,0 +1,18 @@
+//! `cancel.lua`.
+
+use super::Server;
+use crate::mutation::Mutation;
+use crate::state::Phase;
+
+impl Server<'_> {
+    pub(crate) fn cancel(&mut self, run: u8) {
+        if !matches!(self.run(run).phase, Phase::Open | Phase::Reopening) {
+            return;
+        }
+        let ready = self.run(run).ready;
+        self.begin_collection(run, true);
+        if self.has(Mutation::CancelLeavesReady) {
+            self.run(run).ready = ready;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! `lib/closing.lua`.
+
+use super::Server;
+use crate::state::Phase;
+
+impl Server<'_> {
+    pub(super) fn begin_collection(&mut self, run: u8, stopped: bool) {
+        let of = self.run(run);
+        of.phase = Phase::Collecting;
+        of.stopped = stopped;
+        self.displace(run);
+        let of = self.run(run);
+        of.paused = false;
+        of.collect.queued = true;
+    }
+}

@@ -1,0 +1,69 @@
+//! `reopen.lua`, with chunks of one test, and `lib/opening.lua`.
+
+use super::Server;
+use crate::mutation::Mutation;
+use crate::set::{Set, TESTS};
+use crate::state::{Job, Phase};
+
+impl Server<'_> {
+    /// Moves one test into the epoch that is being opened; with the `last` one the run is opened.
+    pub(crate) fn reopen(&mut self, run: u8, epoch: u8, index: u8, last: bool) {
+        let of = self.run(run);
+        let refused = match of.phase {
+            Phase::Reopening => of.epoch != epoch,
+            Phase::Ended => of.epoch + 1 != epoch,
+            _ => true,
+        };
+        let chosen = of.kept.contains(index) && of.results[usize::from(index)].is_some();
+        if refused || (of.phase == Phase::Ended && !chosen) {
+            return;
+        }
+        if of.phase == Phase::Ended {
+            self.begin_epoch(run, epoch);
+        }
+        if chosen {
+            let keeps = self.has(Mutation::ReopenKeepsResults);
+            let of = self.run(run);
+            if !keeps {
+                of.results[usize::from(index)] = None;
+            }
+            of.payloads.insert(index);
+            of.kept.remove(index);
+            of.again.push_back(index);
+            self.witness.runs[usize::from(run)].chosen.insert(index);
+        }
+        self.write_countdown(run);
+        if last {
+            self.open_run(run);
+        }
+    }
+
+    fn begin_epoch(&mut self, run: u8, epoch: u8) {
+        let keeps_cursor = self.has(Mutation::ReopenKeepsCursor);
+        let of = self.run(run);
+        of.summary = None;
+        if !keeps_cursor {
+            of.next = of.total;
+        }
+        of.phase = Phase::Reopening;
+        of.epoch = epoch;
+        of.stopped = false;
+        of.outbox = false;
+        of.notify.queued = false;
+        if let Some(owner) = of.notify.owner {
+            self.free(run, Job::Notify, owner.token.worker);
+        }
+        self.unpark(u8::MAX);
+        let seen = &mut self.witness.runs[usize::from(run)];
+        seen.spent = [0; TESTS];
+        seen.ended = 0;
+        seen.mails = 0;
+        seen.excuses = 0;
+        seen.chosen = Set::default();
+    }
+
+    pub(super) fn open_run(&mut self, run: u8) {
+        self.run(run).phase = Phase::Open;
+        self.place(run);
+    }
+}

@@ -1,0 +1,247 @@
+//! The test of the tests: a rule is left out, and the promise that needs it has to break. With the rule it holds in the
+//! same scenario.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+use testfleet_proof::promise::{
+    ATTEMPTS_BOUNDED, COLLECT_COMPLETE, COLLECTION_IS_QUEUED, COUNTDOWN_EXACT, LIMITS_HOLD, NO_LOST_TEST, NO_OVERLAP,
+    NO_PHANTOM, RUN_IS_PLACED, SEQUENTIAL_ORDER, ZOMBIE_HARMLESS,
+};
+use testfleet_proof::{Mutation, Scenario};
+
+const CALM: Scenario = Scenario::calm("");
+const SEQUENTIAL: Scenario = Scenario {
+    sequential: true,
+    cap: 1,
+    ..CALM
+};
+const ONE: Scenario = Scenario { tests: 1, ..CALM };
+
+fn breaks(scenario: Scenario, mutations: &[Mutation], promise: &'static str) {
+    let sound = scenario.find(promise);
+    assert!(!sound.breaks(promise), "with every rule: {sound}");
+    let broken = scenario.without(mutations).find(promise);
+    println!(
+        "{mutations:?} breaks {promise} after {} states; with it {} states hold",
+        broken.states, sound.states
+    );
+    assert!(
+        broken.breaks(promise),
+        "{mutations:?} is not noticed by {promise}: {broken}"
+    );
+}
+
+/// The end cannot be reached from everywhere any more.
+fn strands(scenario: Scenario, mutations: &[Mutation]) {
+    let sound = scenario.check();
+    assert_eq!(sound.stuck(), 0, "with every rule: {sound}");
+    let broken = scenario.without(mutations).check();
+    println!("{mutations:?} strands {} of {} states", broken.stuck(), broken.states);
+    assert!(broken.stuck() > 0, "{mutations:?} is not noticed: {broken}");
+}
+
+#[test]
+fn a_write_has_to_compare_the_fence() {
+    let scenario = Scenario {
+        faults: 1,
+        failing: true,
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::NoFence], ZOMBIE_HARMLESS);
+}
+
+#[test]
+fn a_right_has_to_end_with_its_expiry_and_not_with_the_next_claim() {
+    breaks(
+        Scenario { faults: 1, ..ONE },
+        &[Mutation::FenceOnlyAtClaim],
+        ZOMBIE_HARMLESS,
+    );
+}
+
+#[test]
+fn the_countdown_has_to_follow_from_the_results() {
+    breaks(
+        Scenario { faults: 1, ..CALM },
+        &[Mutation::CountdownPerCompletion],
+        COUNTDOWN_EXACT,
+    );
+}
+
+/// A crash in between leaves a run that nobody ends.
+#[test]
+fn the_last_result_and_the_collection_have_to_be_one_step() {
+    let scenario = Scenario { faults: 1, ..ONE };
+    strands(scenario, &[Mutation::CollectionByCaller]);
+    breaks(scenario, &[Mutation::CollectionByCaller], COLLECTION_IS_QUEUED);
+}
+
+#[test]
+fn a_collection_has_to_compare_its_fence() {
+    breaks(
+        Scenario { faults: 1, ..ONE },
+        &[Mutation::CollectWithoutFence],
+        ZOMBIE_HARMLESS,
+    );
+}
+
+/// A commit of the epoch before arrives while the next one is being collected, and tells old results.
+#[test]
+fn a_collection_of_an_old_epoch_must_not_end_a_new_one() {
+    let scenario = Scenario {
+        faults: 1,
+        erring: true,
+        epochs: 2,
+        attempts: 1,
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::CollectWithoutFence], COLLECT_COMPLETE);
+}
+
+#[test]
+fn a_cancelled_run_has_to_leave_the_queue() {
+    let scenario = Scenario { cancel: true, ..CALM };
+    breaks(scenario, &[Mutation::CancelLeavesReady], RUN_IS_PLACED);
+}
+
+#[test]
+fn one_of_the_queue_and_the_claim_has_to_know_that_a_run_is_cancelled() {
+    let scenario = Scenario { cancel: true, ..CALM };
+    breaks(
+        scenario,
+        &[Mutation::CancelLeavesReady, Mutation::ClaimIgnoresState],
+        NO_PHANTOM,
+    );
+}
+
+#[test]
+fn a_result_has_to_release_the_next_test_of_a_sequential_run() {
+    let scenario = Scenario {
+        failing: true,
+        ..SEQUENTIAL
+    };
+    breaks(scenario, &[Mutation::ReleasedAtClaim], SEQUENTIAL_ORDER);
+}
+
+/// A live worker is given a job and does not know of it.
+#[test]
+fn a_worker_has_to_reconcile_after_a_lost_answer() {
+    strands(Scenario { faults: 1, ..CALM }, &[Mutation::NoReconcile]);
+}
+
+/// The same by a claim that is executed after its sender has reconciled.
+#[test]
+fn a_claim_has_to_compare_its_epoch() {
+    strands(Scenario { faults: 1, ..CALM }, &[Mutation::NoEpoch]);
+}
+
+#[test]
+fn a_retry_has_to_free_its_slot() {
+    let scenario = Scenario { failing: true, ..CALM };
+    breaks(scenario, &[Mutation::RetryKeepsSlot], LIMITS_HOLD);
+}
+
+#[test]
+fn a_reopened_test_has_to_lose_its_old_result() {
+    strands(
+        Scenario {
+            erring: true,
+            epochs: 2,
+            ..CALM
+        },
+        &[Mutation::ReopenKeepsResults],
+    );
+}
+
+/// Else a test that was never claimed is claimed twice: again, and as a fresh one.
+#[test]
+fn a_reopened_run_has_no_fresh_tests() {
+    let scenario = Scenario {
+        cancel: true,
+        erring: true,
+        epochs: 2,
+        ..CALM
+    };
+    breaks(scenario, &[Mutation::ReopenKeepsCursor], NO_LOST_TEST);
+}
+
+#[test]
+fn a_sequential_run_has_to_be_reopened_in_order() {
+    let scenario = Scenario {
+        erring: true,
+        epochs: 2,
+        ..SEQUENTIAL
+    };
+    breaks(scenario, &[Mutation::ReopenInAnyOrder], SEQUENTIAL_ORDER);
+}
+
+#[test]
+fn a_lost_worker_has_to_cost_an_attempt() {
+    let scenario = Scenario {
+        faults: 1,
+        attempts: 1,
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::LossUncounted], ATTEMPTS_BOUNDED);
+}
+
+#[test]
+fn a_worker_has_to_let_go_of_sequential_tests_before_its_lease_ends() {
+    breaks(
+        Scenario {
+            faults: 1,
+            ..SEQUENTIAL
+        },
+        &[Mutation::NoSelfRelease],
+        NO_OVERLAP,
+    );
+}
+
+/// Frozen with the answer of a claim on its way to it, a worker would start a test that is somebody else's by now.
+#[test]
+fn a_late_answer_must_not_start_a_sequential_test() {
+    breaks(
+        Scenario {
+            faults: 2,
+            ..SEQUENTIAL
+        },
+        &[Mutation::LateAnswerStarts],
+        NO_OVERLAP,
+    );
+}
+
+/// It hands back what its sender has claimed since, and is working on.
+#[test]
+fn a_reconciliation_that_was_overtaken_must_do_nothing() {
+    breaks(
+        Scenario {
+            faults: 2,
+            ..SEQUENTIAL
+        },
+        &[Mutation::ReconcileAnyEpoch],
+        NO_OVERLAP,
+    );
+}
+
+#[test]
+fn a_paused_run_must_not_be_placed() {
+    let scenario = Scenario {
+        pause: true,
+        failing: true,
+        ..CALM
+    };
+    breaks(scenario, &[Mutation::PlaceIgnoresPause], NO_PHANTOM);
+}
+
+#[test]
+fn a_run_that_leaves_the_queue_has_to_pass_its_room_on() {
+    let scenario = Scenario {
+        runs: 2,
+        endpoint: Some(1),
+        handing_back: true,
+        cancel: true,
+        ..CALM
+    };
+    strands(scenario, &[Mutation::RoomNotPassedOn]);
+    breaks(scenario, &[Mutation::RoomNotPassedOn], RUN_IS_PLACED);
+}
