@@ -5,9 +5,14 @@
 //! unit is a millisecond); and what the server spent on all of it, staging and collection included, per test. Looking
 //! whether the run has ended costs the server 10 times 3 commands a second, which is in these numbers. Keys carry a prefix of their own, so that no other worker takes part, and runs
 //! are forgotten ten seconds after their end.
+//!
+//! Also measured: what idle workers cost the server (`idle`), and how long a killed worker's test takes to start
+//! elsewhere (`takeover`).
 
 mod figures;
+mod idle;
 mod process;
+mod takeover;
 mod worker;
 
 use std::convert::Infallible;
@@ -54,37 +59,80 @@ pub struct Plan {
     pub repeat: u32,
 }
 
+/// What to measure, of all there is.
+#[derive(Clone, Copy, Debug)]
+pub enum Measurement {
+    /// How many tests a second the queue takes.
+    Throughput(Plan),
+    /// What workers that have nothing to do cost the server.
+    Idle {
+        /// Workers.
+        workers: u32,
+        /// How long to count.
+        seconds: u32,
+    },
+    /// How long it takes from the kill of a worker to the next attempt of its test.
+    Takeover {
+        /// Workers to kill, one after the other.
+        repeat: u32,
+    },
+}
+
+impl Measurement {
+    fn append_only(&self) -> bool {
+        matches!(self, Self::Throughput(plan) if plan.append_only)
+    }
+}
+
 /// Server → workers → runs → numbers → stop everything.
 ///
 /// # Errors
 /// When something could not be started, or a run did not end with every test passed.
-pub async fn run(plan: Plan, session: &Session) -> Result<ExitCode, Failure> {
+pub async fn run(measurement: Measurement, session: &Session) -> Result<ExitCode, Failure> {
     let shutdown = Shutdown::new();
     let _signals = shutdown
         .listen()
         .map_err(|error| Failure::internal(format!("could not listen for Ctrl-C: {error}")))?;
     let server = match session.redis() {
         Some(_) => None,
-        None => Some(fleet::start_server(plan.append_only).await?),
+        None => Some(fleet::start_server(measurement.append_only()).await?),
     };
     let url = match (&server, session.redis()) {
         (Some(server), _) => SecretUrl::new(server.url()),
         (None, Some(url)) => url.clone(),
         (None, None) => return Err(Failure::usage("no Redis is named")),
     };
+    let measuring = async {
+        let version = prepare(&url, session).await?;
+        let prefix = own_prefix(&session.settings.redis.prefix);
+        match measurement {
+            Measurement::Throughput(plan) => {
+                let figures = measure(plan, &url, &prefix, session).await?;
+                figures::show(&plan, &version, &figures, session)
+            }
+            Measurement::Idle { workers, seconds } => {
+                let traffic = idle::measure(workers, seconds, &url, &prefix, session).await?;
+                idle::show(&traffic, &version, session)
+            }
+            Measurement::Takeover { repeat } => {
+                let times = takeover::measure(repeat, &url, &prefix, session).await?;
+                takeover::show(&times, &version, session)
+            }
+        }
+    };
     let measured = tokio::select! {
-        measured = measure(plan, &url, session) => measured,
+        measured = measuring => measured,
         () = shutdown.draining() => Err(Failure::new(ExitCode::Cancelled, "interrupted")),
     };
     if let Some(server) = server {
         fleet::stop_server(server).await?;
     }
-    let (version, figures) = measured?;
-    figures::show(&plan, &version, &figures, session)?;
+    measured?;
     Ok(ExitCode::Passed)
 }
 
-async fn measure(plan: Plan, url: &SecretUrl, session: &Session) -> Result<(String, Vec<Figures>), Failure> {
+/// Checks the server. Answers its version.
+async fn prepare(url: &SecretUrl, session: &Session) -> Result<String, Failure> {
     let options = CheckOptions {
         // Nothing here has to survive.
         allow_volatile: true,
@@ -94,9 +142,12 @@ async fn measure(plan: Plan, url: &SecretUrl, session: &Session) -> Result<(Stri
     if cfg!(debug_assertions) {
         output::note("this is a debug build; measure with `cargo run --release`");
     }
-    let prefix = own_prefix(&session.settings.redis.prefix);
-    let store = session.store_at(url.expose(), &prefix, 0)?;
-    let workers = Workers::start(plan, url, &prefix, session)?;
+    Ok(version)
+}
+
+async fn measure(plan: Plan, url: &SecretUrl, prefix: &str, session: &Session) -> Result<Vec<Figures>, Failure> {
+    let store = session.store_at(url.expose(), prefix, 0)?;
+    let workers = Workers::start(plan.workers, plan.separate, url, prefix, session)?;
     workers.registered(&store, plan.workers as usize).await?;
     let mut figures = Vec::new();
     for number in 1..=plan.repeat {
@@ -108,7 +159,7 @@ async fn measure(plan: Plan, url: &SecretUrl, session: &Session) -> Result<(Stri
         figures.push(measured);
     }
     workers.stop().await?;
-    Ok((version, figures))
+    Ok(figures)
 }
 
 /// A prefix that nobody else uses, and that fits the rule for prefixes.

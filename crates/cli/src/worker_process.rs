@@ -77,6 +77,12 @@ impl WorkerProcess {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Kills it as a crash would, and waits until it is gone.
+    pub async fn kill(mut self) {
+        let _ = self.watch.kill().await;
+        let _ = self.child.kill().await;
+    }
+
     /// Asks it to stop, waits until it has, and answers whether it stopped in order.
     pub async fn stop(mut self) -> bool {
         // The watch first: it must not signal a process that has taken the worker's id.

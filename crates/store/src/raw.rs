@@ -64,7 +64,14 @@ mod tests {
             tried,
         ]);
         let control = array(&[bulk(&format!("collect:{RUN}")), bulk("3"), bulk("1")]);
-        array(&[bulk("ok"), bulk("1700000001000"), bulk("-1"), control, group])
+        array(&[
+            bulk("ok"),
+            bulk("1700000001000"),
+            bulk("-1"),
+            control,
+            array(&[]),
+            group,
+        ])
     }
 
     #[test]
@@ -95,11 +102,13 @@ mod tests {
         let other = claim(array(&[bulk("later")]).as_bytes()).unwrap_err().to_string();
         assert!(other.contains("\"later\""), "{other}");
         let foreign = array(&[bulk(&format!("archive:{RUN}")), bulk("3"), bulk("1")]);
-        let reply = array(&[bulk("ok"), bulk("1"), bulk("-1"), foreign]);
+        let passed = array(&[bulk(RUN), bulk("2")]);
+        let reply = array(&[bulk("ok"), bulk("1"), bulk("-1"), foreign, passed]);
         let ClaimAnswer::Claimed(claimed) = claim(reply.as_bytes()).unwrap() else {
             panic!("jobs were claimed");
         };
         assert_eq!((claimed.control.len(), claimed.foreign.len()), (0, 1));
+        assert_eq!(claimed.foreign_runs[0].format, "2");
     }
 
     /// Numbers that somebody set by hand: the view shows something sensible and does not panic.

@@ -1,5 +1,7 @@
 //! What the server has spent, for measurements.
 
+use std::collections::BTreeMap;
+
 use deadpool_redis::redis::cmd;
 
 use crate::error::StoreError;
@@ -28,6 +30,27 @@ impl Store {
     }
 }
 
+impl Store {
+    /// How often each command was called since the server started, those inside of scripts included. Names are in lower
+    /// case, subcommands after a `|`.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn command_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let info: String = self.query("INFO", cmd("INFO").arg("commandstats")).await?;
+        Ok(parse_counts(&info))
+    }
+}
+
+fn parse_counts(info: &str) -> BTreeMap<String, u64> {
+    let counted = info.lines().filter_map(|line| {
+        let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls = numbers.split(',').next()?.parse().ok()?;
+        Some((name.to_owned(), calls))
+    });
+    counted.collect()
+}
+
 fn parse(info: &str) -> ServerUsage {
     let number = |name: &str| {
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -43,6 +66,14 @@ fn parse(info: &str) -> ServerUsage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_are_told_by_command() {
+        let info = "# Commandstats\r\ncmdstat_zadd:calls=7,usec=9,usec_per_call=1.29\r\n\
+                    cmdstat_config|set:calls=1,usec=2\r\nother:calls=3\r\n";
+        let counts = parse_counts(info);
+        assert_eq!(counts, [("config|set".to_owned(), 1), ("zadd".to_owned(), 7)].into());
+    }
 
     #[test]
     fn user_and_system_time_are_added_and_what_is_not_told_is_zero() {

@@ -50,9 +50,15 @@ async fn of_several_workers_one_looks_and_it_may_look_again() {
         Ticked::Skipped { .. }
     ));
     assert_eq!(bench.look().await, before);
-    assert!(matches!(bench.store.tick("w1", GUARDED).await.unwrap(), Ticked::Looked(_)));
+    assert!(matches!(
+        bench.store.tick("w1", GUARDED).await.unwrap(),
+        Ticked::Looked(_)
+    ));
     last_look(&bench, GUARDED.guard * 2).await;
-    assert!(matches!(bench.store.tick("w2", GUARDED).await.unwrap(), Ticked::Looked(_)));
+    assert!(matches!(
+        bench.store.tick("w2", GUARDED).await.unwrap(),
+        Ticked::Looked(_)
+    ));
 }
 
 /// F98: a look from the future, after the server's clock went back, keeps nobody from looking.
@@ -63,7 +69,10 @@ async fn a_look_from_the_future_is_not_waited_for() {
     let () = bench
         .ask(&["HSET", &bench.key("reaper"), "tick", &later.to_string(), "by", "w1"])
         .await;
-    assert!(matches!(bench.store.tick("w2", GUARDED).await.unwrap(), Ticked::Looked(_)));
+    assert!(matches!(
+        bench.store.tick("w2", GUARDED).await.unwrap(),
+        Ticked::Looked(_)
+    ));
 }
 
 #[tokio::test]

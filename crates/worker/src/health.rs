@@ -92,6 +92,8 @@ pub struct Health {
     answered: AtomicU64,
     registered: AtomicBool,
     draining: AtomicBool,
+    /// Why it is not registered yet; empty when nothing is known.
+    waits: Mutex<String>,
 }
 
 impl Health {
@@ -120,6 +122,7 @@ impl Health {
             answered: AtomicU64::new(NEVER),
             registered: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            waits: Mutex::default(),
         }
     }
 
@@ -164,6 +167,21 @@ impl Health {
         self.answered.store(self.now(), Ordering::Relaxed);
     }
 
+    /// The worker cannot begin, for this reason.
+    pub fn waits_for(&self, reason: String) {
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    fn not_registered(&self) -> Verdict {
+        let reason = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let because = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        };
+        Verdict::Red(format!("not registered yet{because}"))
+    }
+
     /// The worker is on the list of workers.
     pub(crate) fn registered(&self) {
         self.registered.store(true, Ordering::Relaxed);
@@ -184,7 +202,7 @@ impl Health {
             Question::Live => self.live(now),
             Question::Ready => self.ready(now),
             Question::Startup if self.registered.load(Ordering::Relaxed) => Verdict::Green,
-            Question::Startup => Verdict::Red("not registered yet; see the log for what Redis says".to_owned()),
+            Question::Startup => self.not_registered(),
         }
     }
 
@@ -216,7 +234,7 @@ impl Health {
             return Verdict::Red("draining".to_owned());
         }
         if !self.registered.load(Ordering::Relaxed) {
-            return Verdict::Red("not registered yet".to_owned());
+            return self.not_registered();
         }
         match silence(self.answered.load(Ordering::Relaxed), now) {
             Some(quiet) if quiet <= self.answer_within => Verdict::Green,
@@ -293,6 +311,18 @@ mod tests {
             is_green(&health, Question::Live, 41_000),
             "loops that ended are not missed"
         );
+    }
+
+    /// HONEST-HEALTH
+    #[test]
+    fn a_worker_that_cannot_begin_says_why() {
+        let health = health();
+        health.waits_for("nothing listens at redis://nowhere".to_owned());
+        let why = Verdict::Red("not registered yet: nothing listens at redis://nowhere".to_owned());
+        assert_eq!(health.verdict(Question::Ready), why);
+        assert_eq!(health.verdict(Question::Startup), why);
+        health.registered();
+        assert_eq!(health.verdict(Question::Ready), Verdict::Green);
     }
 
     #[test]

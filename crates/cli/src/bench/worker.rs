@@ -8,7 +8,8 @@ use testfleet_model::ExitCode;
 use testfleet_store::Store;
 use testfleet_worker::{NoOpExecutor, Worker, WorkerHandle, WorkerOptions};
 
-use super::{Plan, process};
+use super::process;
+use super::takeover::Holding;
 use crate::exit::Failure;
 use crate::session::Session;
 use crate::worker_process::WorkerProcess;
@@ -25,30 +26,27 @@ pub(super) enum Workers {
 }
 
 impl Workers {
-    pub(super) fn start(plan: Plan, url: &SecretUrl, prefix: &str, session: &Session) -> Result<Self, Failure> {
-        if plan.separate {
-            return process::start(plan.workers, url, prefix, session).map(Self::Separate);
+    pub(super) fn start(
+        count: u32,
+        separate: bool,
+        url: &SecretUrl,
+        prefix: &str,
+        session: &Session,
+    ) -> Result<Self, Failure> {
+        if separate {
+            return process::start(count, &[], url, prefix, session).map(Self::Separate);
         }
         let options = worker_options(session)?;
         let start = |_| {
             let store = session.store_at(url.expose(), prefix, 1)?;
             Ok(Worker::with_executor(store, options.clone(), NoOpExecutor).start())
         };
-        Ok(Self::Here(
-            (0..plan.workers).map(start).collect::<Result<_, Failure>>()?,
-        ))
+        Ok(Self::Here((0..count).map(start).collect::<Result<_, Failure>>()?))
     }
 
     /// Waits until all of them can claim.
     pub(super) async fn registered(&self, store: &Store, wanted: usize) -> Result<(), Failure> {
-        let until = Instant::now() + PATIENCE;
-        while store.worker_views().await?.len() < wanted {
-            if Instant::now() >= until {
-                return Err(Failure::internal(format!("{wanted} workers did not come up in time")));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
+        registered(store, wanted).await
     }
 
     /// The largest resident memory any of them has had; `None` where the system does not tell.
@@ -84,6 +82,18 @@ impl Workers {
     }
 }
 
+/// Waits until so many workers can claim.
+pub(super) async fn registered(store: &Store, wanted: usize) -> Result<(), Failure> {
+    let until = Instant::now() + PATIENCE;
+    while store.worker_views().await?.len() < wanted {
+        if Instant::now() >= until {
+            return Err(Failure::internal(format!("{wanted} workers did not come up in time")));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
 fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
     let mut options =
         WorkerOptions::from_settings(&session.settings, false).map_err(|error| Failure::usage(error.to_string()))?;
@@ -91,17 +101,22 @@ fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
     Ok(options)
 }
 
-/// A worker that does nothing with tests, until it is told to stop.
+/// A worker that does nothing with tests, until it is told to stop. `hold`: it never ends a first attempt.
 ///
 /// # Errors
 /// When the server cannot be used, or the worker failed.
-pub async fn work(session: &Session) -> Result<ExitCode, Failure> {
+pub async fn work(hold: bool, session: &Session) -> Result<ExitCode, Failure> {
     let shutdown = Shutdown::new();
     let _signals = shutdown
         .listen()
         .map_err(|error| Failure::internal(format!("could not listen for signals: {error}")))?;
     let store = session.fleet_view().await?;
-    let mut worker = Worker::with_executor(store, worker_options(session)?, NoOpExecutor).start();
+    let options = worker_options(session)?;
+    let mut worker = if hold {
+        Worker::with_executor(store, options, Holding).start()
+    } else {
+        Worker::with_executor(store, options, NoOpExecutor).start()
+    };
     let stopped = tokio::select! {
         stopped = worker.ended() => stopped,
         () = shutdown.draining() => worker.stop().await,

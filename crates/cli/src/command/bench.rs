@@ -3,7 +3,7 @@
 use clap::Args;
 use testfleet_model::{ExecutionMode, ExitCode};
 
-use crate::bench::{self, Plan};
+use crate::bench::{self, Measurement, Plan};
 use crate::exit::Failure;
 use crate::session::Session;
 
@@ -12,7 +12,9 @@ use crate::session::Session;
 #[command(after_help = "Examples:
   testfleet bench
   testfleet bench --tests 10000 --mode sequential --repeat 5
-  testfleet bench --aof --workers 2 --separate --json")]
+  testfleet bench --aof --workers 2 --separate --json
+  testfleet bench --idle --workers 8 --seconds 30
+  testfleet bench --takeover --repeat 5")]
 pub struct BenchArguments {
     /// Tests of one run
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -32,12 +34,25 @@ pub struct BenchArguments {
     /// Runs to measure, one after the other
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
+    /// Measure instead what workers that have nothing to do cost the server, by command
+    #[arg(long, conflicts_with_all = ["tests", "mode", "aof", "repeat", "separate"])]
+    idle: bool,
+    /// How long to count with --idle
+    #[arg(long, value_name = "N", default_value_t = 30, requires = "idle", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: u32,
+    /// Measure instead how long a killed worker's test takes to start on another one
+    #[arg(long, conflicts_with_all = ["tests", "mode", "aof", "idle", "separate", "workers"])]
+    takeover: bool,
 }
 
 /// `bench-worker`
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example:\n  testfleet bench-worker --redis redis://localhost:6379")]
-pub struct BenchWorkerArguments {}
+pub struct BenchWorkerArguments {
+    /// Never end a first attempt
+    #[arg(long)]
+    hold: bool,
+}
 
 /// Measures and shows the numbers.
 ///
@@ -52,13 +67,23 @@ pub async fn execute(arguments: BenchArguments, session: &Session) -> Result<Exi
         append_only: arguments.aof,
         repeat: arguments.repeat,
     };
-    bench::run(plan, session).await
+    let measurement = if arguments.idle {
+        Measurement::Idle {
+            workers: plan.workers,
+            seconds: arguments.seconds,
+        }
+    } else if arguments.takeover {
+        Measurement::Takeover { repeat: plan.repeat }
+    } else {
+        Measurement::Throughput(plan)
+    };
+    bench::run(measurement, session).await
 }
 
 /// Works until it is told to stop.
 ///
 /// # Errors
 /// When the server cannot be used, or the worker failed.
-pub async fn execute_worker(_: BenchWorkerArguments, session: &Session) -> Result<ExitCode, Failure> {
-    bench::work(session).await
+pub async fn execute_worker(arguments: BenchWorkerArguments, session: &Session) -> Result<ExitCode, Failure> {
+    bench::work(arguments.hold, session).await
 }
