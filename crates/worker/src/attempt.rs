@@ -7,6 +7,7 @@ use testfleet_model::{RunId, Status};
 use testfleet_store::ClaimedTest;
 
 use crate::clock::ServerClock;
+use crate::tenure::Tenure;
 
 /// A claimed test, as executors get it.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Job {
     pub test: ClaimedTest,
     /// The server's clock at the claim.
     pub claimed_at: ServerClock,
+    /// How long the right lasts.
+    pub(crate) tenure: Tenure,
 }
 
 /// What came of an attempt.

@@ -96,6 +96,7 @@ impl<E: Execute> Heart<E> {
                     info!("the lease is renewed again");
                 }
                 self.renewed = sent;
+                self.identity.tenure.renew(sent);
                 self.let_go = false;
                 for run in closed {
                     let stopped = self.holdings.stop(

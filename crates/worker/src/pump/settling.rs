@@ -136,9 +136,12 @@ impl<E: Execute, C: Control> Pump<E, C> {
             let (run, index, fence) = (test.run, test.index, test.fence);
             let sequential = test.sequential;
             let executor = Arc::clone(&self.executor);
-            let task = self
-                .tests
-                .spawn(async move { executor.execute(Job { test, claimed_at }).await });
+            let job = Job {
+                test,
+                claimed_at,
+                tenure: self.identity.tenure.clone(),
+            };
+            let task = self.tests.spawn(async move { executor.execute(job).await });
             self.holdings.add(HeldJob::Test { run, index, sequential }, fence, task);
         }
         for job in claimed.control {
