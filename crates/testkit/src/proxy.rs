@@ -99,6 +99,7 @@ impl fmt::Debug for Trap {
 struct Counting {
     filter: Filter,
     counted: Vec<Command>,
+    replies: Vec<String>,
     trap: Option<(u64, Trap)>,
 }
 
@@ -130,6 +131,12 @@ impl Shared {
             .trap
             .take_if(|(wanted, _)| *wanted == nth)
             .map(|(_, trap)| trap)
+    }
+
+    /// A reply is sent on.
+    pub(crate) fn replied(&self, reply: &[u8]) {
+        let reply = String::from_utf8_lossy(reply).into_owned();
+        self.counting().replies.push(reply);
     }
 
     /// Performs the action and what the proxy is to do then. Answers whether the connection goes on.
@@ -172,6 +179,7 @@ impl CommandProxy {
             counting: Mutex::new(Counting {
                 filter: Arc::new(|_| true),
                 counted: Vec::new(),
+                replies: Vec::new(),
                 trap: None,
             }),
             cuts: watch::Sender::new(0),
@@ -193,11 +201,12 @@ impl CommandProxy {
     }
 
     /// From here on only commands that the condition holds for are counted, from 1. What was counted before is
-    /// forgotten.
+    /// forgotten, and so are the replies.
     pub fn count(&self, condition: impl Fn(&Command) -> bool + Send + Sync + 'static) {
         let mut counting = self.shared.counting();
         counting.filter = Arc::new(condition);
         counting.counted.clear();
+        counting.replies.clear();
     }
 
     /// Performs `action` once, at that point of the n-th command that is counted, and does with the connection what the
@@ -238,6 +247,13 @@ impl CommandProxy {
     /// Closes every connection. Those made later are served.
     pub fn cut_all(&self) {
         self.shared.cut_all();
+    }
+
+    /// The replies that clients have been sent so far, to whatever command, as they came and in the order in which they
+    /// went.
+    #[must_use]
+    pub fn replies(&self) -> Vec<String> {
+        self.shared.counting().replies.clone()
     }
 
     /// The commands counted so far, in the order in which they came.

@@ -48,6 +48,7 @@ pub(crate) async fn relay(client: TcpStream, shared: &Shared) -> io::Result<()> 
                     {
                         return Ok(());
                     }
+                    shared.replied(&bytes);
                     to_client.write_all(&bytes).await?;
                     if let Some((sprung, command)) = trap {
                         tokio::time::sleep(READING).await;

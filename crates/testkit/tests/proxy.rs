@@ -194,8 +194,15 @@ async fn what_is_held_goes_on_where_it_stood() {
         bystander.send(command(&["PING"]).as_bytes()).await;
         bystander.expect("+PONG\r\n").await;
         assert_eq!(value(&redis).await, Some(executed), "{point:?}");
+        let replies = if point == Point::After {
+            vec![":1\r\n", ":2\r\n"]
+        } else {
+            vec![":1\r\n"]
+        };
+        assert_eq!(proxy.replies(), replies, "what the client had by then");
         proxy.release();
         client.expect(":2\r\n:3\r\n").await;
+        assert_eq!(proxy.replies(), [":1\r\n", ":2\r\n", ":3\r\n"]);
         assert_eq!(value(&redis).await, Some(3));
     }
 }

@@ -16,6 +16,7 @@ mod case;
 mod ground;
 mod judge;
 mod point;
+mod standstill;
 mod submission_case;
 mod victim;
 mod watch;

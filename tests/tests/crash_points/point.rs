@@ -53,20 +53,28 @@ pub(crate) enum Fault {
     CutAll,
     /// `kill -9`.
     Kill,
-    /// SIGSTOP, until others have done its work; then SIGCONT. What was on its way arrives then.
+    /// SIGSTOP, until others have been given its work; then SIGCONT, while they do it. What was on its way arrives then.
+    Doze,
+    /// SIGSTOP, until others have done its work; then SIGCONT.
     Freeze,
 }
 
 impl Fault {
-    const ALL: [Self; 4] = [Self::Cut, Self::CutAll, Self::Kill, Self::Freeze];
+    const ALL: [Self; 5] = [Self::Cut, Self::CutAll, Self::Kill, Self::Doze, Self::Freeze];
 
     fn word(self) -> &'static str {
         match self {
             Self::Cut => "cut",
             Self::CutAll => "cut-all",
             Self::Kill => "kill",
+            Self::Doze => "doze",
             Self::Freeze => "freeze",
         }
+    }
+
+    /// Whether the process stands still for a while.
+    pub(crate) fn is_a_standstill(self) -> bool {
+        matches!(self, Self::Doze | Self::Freeze)
     }
 
     /// Whether the process is still there and was never away.
@@ -100,7 +108,7 @@ fn word_of(at: Point) -> &'static str {
     }
 }
 
-/// Every pair of moment and fault, ordered so that neighbours differ in both: three moments and four faults have no common
+/// Every pair of moment and fault, ordered so that neighbours differ in both: three moments and five faults have no common
 /// divisor, so counting both on meets all pairs.
 fn pairs() -> Vec<(Point, Fault)> {
     let count = Point::ALL.len() * Fault::ALL.len();
@@ -108,7 +116,7 @@ fn pairs() -> Vec<(Point, Fault)> {
     (0..count).map(pair).collect()
 }
 
-/// Pairs per command in the rotation: every command has this many, and four commands have all pairs between them.
+/// Pairs per command in the rotation: every command has this many, and five commands have all pairs between them.
 const PAIRS_IN_ROTATION: usize = 3;
 
 /// Which points are run. The variable `CRASH_POINTS` says so.
@@ -199,14 +207,14 @@ mod tests {
         let commands: BTreeSet<u64> = points.iter().map(|point| point.nth).collect();
         assert_eq!(commands, (1..=9).collect());
         let met: BTreeSet<(Point, Fault)> = points.iter().map(|point| (point.at, point.fault)).collect();
-        assert_eq!(met.len(), 12, "{met:?}");
+        assert_eq!(met.len(), 15, "{met:?}");
         assert_eq!(points.len(), 9 * PAIRS_IN_ROTATION);
     }
 
     #[test]
     fn all_is_the_whole_product() {
         let points: BTreeSet<CrashPoint> = Selection::All.points(Scenario::Start, 5).into_iter().collect();
-        assert_eq!(points.len(), 5 * 12);
+        assert_eq!(points.len(), 5 * 15);
     }
 
     #[test]
@@ -217,7 +225,7 @@ mod tests {
             points.iter().map(ToString::to_string).collect::<Vec<String>>()
         };
         assert_eq!(named("sequential:7:executed:kill"), ["sequential:7:executed:kill"]);
-        assert_eq!(named("sequential:1").len(), 12, "not the points of command 12");
+        assert_eq!(named("sequential:1").len(), 15, "not the points of command 12");
         assert_eq!(named("parallel:1"), [""; 0]);
         assert!("sequenzial:7".parse::<Selection>().is_err());
     }

@@ -21,6 +21,7 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
     let document = ground.fleet.directory().join("suite.json");
     std::fs::write(&document, suite(&ground, "Parallel", &[0, 0, 0]).to_string()).expect("a writable directory");
     ground.proxy.count(watch::is_submission);
+    let fault = point.map(|point| point.fault);
     let victim = Victim::default();
     if let Some(point) = point {
         victim.await_at(&ground.proxy, point);
@@ -35,7 +36,7 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
     let mut found = Vec::new();
     let mut acknowledged = Vec::new();
     let mut frozen = None;
-    if reached && point.is_some_and(|point| point.fault == Fault::Freeze) {
+    if reached && fault.is_some_and(Fault::is_a_standstill) {
         frozen = Some(first);
     } else {
         acknowledged.extend(answer(first).await);
@@ -43,20 +44,23 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
     // What somebody does who did not see the answer, and what changes nothing for somebody who did.
     let second = submit(&ground, &document, &ground.fleet.redis.url());
     let run = answer(second).await.expect("an undisturbed submission is acknowledged");
-    ground.wait_for_end(run).await;
+    if fault != Some(Fault::Doze) {
+        ground.wait_for_end(run).await;
+    }
     if let Some(frozen) = frozen {
         let before = ground.state().await;
         signal(pid, "CONT");
         ground.proxy.release();
         acknowledged.extend(answer(frozen).await);
         let after = ground.state().await;
-        if before != after {
+        if fault == Some(Fault::Freeze) && before != after {
             found.push(format!("the thawed submission changed the store from {before:?} to {after:?}"));
         }
     }
     if acknowledged.iter().any(|other| *other != run) {
         found.push(format!("the key has made {acknowledged:?} and {run}"));
     }
+    ground.wait_for_end(run).await;
     end_in_order(&mut worker).await;
     let expected = Expected {
         status: Status::Pass,

@@ -30,7 +30,7 @@ impl Victim {
                 signal(*self.0.wait(), "KILL");
                 Then::CutAll
             }
-            Fault::Freeze => {
+            Fault::Doze | Fault::Freeze => {
                 signal(*self.0.wait(), "STOP");
                 Then::Hold
             }

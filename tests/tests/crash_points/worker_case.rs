@@ -8,6 +8,7 @@ use crate::case::Report;
 use crate::ground::{Ground, end_in_order, suite};
 use crate::judge::{Expected, violations};
 use crate::point::{CrashPoint, Fault, Scenario};
+use crate::standstill::Standstill;
 use crate::victim::Victim;
 use crate::watch;
 
@@ -41,6 +42,8 @@ pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report
     };
     let reached = point.is_some() && sprung_or_ended(&ground, run).await;
     let mut found = Vec::new();
+    // Before there is a helper.
+    let standstill = Standstill::of(&ground, run, expected.calls.len());
     match point.map(|point| point.fault) {
         Some(Fault::Kill) if reached => {
             worker.kill();
@@ -49,11 +52,22 @@ pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report
             ground.wait_for_worker(&worker, false).await;
             end_in_order(&mut helper).await;
         }
+        Some(Fault::Doze) if reached => {
+            let mut helper = ground.start_helper();
+            ground.wait_for_worker(&helper, true).await;
+            ground.wait_for_worker(&worker, false).await;
+            worker.signal("CONT");
+            ground.proxy.release();
+            ground.wait_for_worker(&worker, true).await;
+            ground.wait_for_end(run).await;
+            end_in_order(&mut worker).await;
+            end_in_order(&mut helper).await;
+        }
         Some(Fault::Freeze) if reached => {
             let mut helper = ground.start_helper();
             ground.wait_for_end(run).await;
             ground.wait_for_worker(&worker, false).await;
-            found.extend(thaw(&ground, run, &mut worker).await);
+            found.extend(thaw(&ground, run, &mut worker, &standstill).await);
             end_in_order(&mut helper).await;
         }
         _ => {
@@ -70,8 +84,8 @@ pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report
 }
 
 /// Lets the frozen worker go on, and tells what that changed. The run is over and the worker forgotten.
-async fn thaw(ground: &Ground, run: RunId, worker: &mut Process) -> Vec<String> {
-    let (before, calls) = (ground.state().await, ground.fleet.calls_of(run).len());
+async fn thaw(ground: &Ground, run: RunId, worker: &mut Process, standstill: &Standstill) -> Vec<String> {
+    let (before, calls) = (ground.state().await, ground.fleet.calls_of(run));
     worker.signal("CONT");
     ground.proxy.release();
     // It finds out that it was taken for lost, and is told to end then: what it still does is done when it has ended.
@@ -87,10 +101,7 @@ async fn thaw(ground: &Ground, run: RunId, worker: &mut Process) -> Vec<String> 
     }
     found.sort();
     found.dedup();
-    let more = ground.fleet.calls_of(run).len() - calls;
-    if more > 0 {
-        found.push(format!("the thawed worker called {more} tests of a run that had ended"));
-    }
+    found.extend(standstill.calls_begun(&calls, &ground.fleet.calls_of(run)));
     found
 }
 
