@@ -9,7 +9,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz
+.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -38,6 +38,13 @@ e2e: redis build-tests ## Only the end-to-end tests and the tests of the pages
 
 model: ## The model of the transitions with more of everything than the tests have time for (minutes)
 	$(CARGO) test -p testfleet-proof --locked --test larger -- --ignored --nocapture --test-threads=1
+
+crash-points: redis ## Every command of a process struck in every way (minutes); CRASH_POINTS=parallel:7:executed:kill for one
+	$(CARGO) build -p testfleet -p testfleet-worker --bins --locked
+	@mkdir -p $(TARGET_DIR); status=0; \
+	CRASH_POINTS="$${CRASH_POINTS:-all}" $(CARGO) test -p testfleet-tests --locked --test crash_points -- \
+	  --nocapture --test-threads=1 2>&1 | tee $(TARGET_DIR)/crash-points.log || status=$$?; \
+	grep '^crash points:' $(TARGET_DIR)/crash-points.log | tail -n 1; exit $$status
 
 doctest: ## The examples in the docs
 	$(CARGO) test --workspace --doc --locked

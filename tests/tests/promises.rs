@@ -11,7 +11,11 @@ const MODES: usize = 98;
 fn named(cell: &str) -> Vec<(String, Vec<String>)> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for word in page::code_words(cell) {
-        let last_directory = || found.last().and_then(|(file, _)| Some(file.rsplit_once('/')?.0.to_owned()));
+        let last_directory = || {
+            found
+                .last()
+                .and_then(|(file, _)| Some(file.rsplit_once('/')?.0.to_owned()))
+        };
         if word.ends_with(".rs") {
             let file = match (word.contains('/'), last_directory()) {
                 (false, Some(directory)) => format!("{directory}/{word}"),
@@ -29,7 +33,9 @@ fn named(cell: &str) -> Vec<(String, Vec<String>)> {
 
 /// Names of tests are claims, so they have several words.
 fn is_name_of_a_test(word: &str) -> bool {
-    let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let plain = word
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     plain && word.matches('_').count() >= 2
 }
 
@@ -90,7 +96,11 @@ fn every_test_that_a_promise_names_exists() {
         for (file, names) in named(&row[2]) {
             let source = Source::read(&file);
             for name in names {
-                assert!(source.comments.contains_key(&name), "{}: {file} has no test {name}", row[0]);
+                assert!(
+                    source.comments.contains_key(&name),
+                    "{}: {file} has no test {name}",
+                    row[0]
+                );
             }
         }
     }

@@ -1,0 +1,3 @@
+//! What fuzz targets do with an input: see [`decoder`].
+
+pub mod decoder;
