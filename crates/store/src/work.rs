@@ -275,8 +275,14 @@ pub enum Reconciled {
         seat: Seat,
         /// Jobs handed back that the worker did not know of.
         returned: u32,
-        /// Whether there are more; call again.
+        /// Whether there are more; call again, with the new seat.
         more: bool,
+    },
+    /// Nothing was done: an earlier call was executed and its answer lost, or this one came after a later one. Call again
+    /// with the seat that the worker has by now.
+    Stale {
+        /// That seat.
+        seat: Seat,
     },
     /// The worker is not registered.
     Unregistered,
@@ -499,12 +505,16 @@ impl Store {
     /// Begins a new epoch and hands back what the worker is recorded to hold but does not know of. To be called
     /// after a claim whose answer was lost.
     ///
+    /// Does nothing when the worker has another epoch than this seat: a call that arrives late must not hand back what the
+    /// worker has claimed since.
+    ///
     /// # Errors
     /// When the server does not answer; repeating is safe.
-    pub async fn reconcile(&self, worker: &str, known: &[JobRef]) -> Result<Reconciled, StoreError> {
+    pub async fn reconcile(&self, seat: &Seat, known: &[JobRef]) -> Result<Reconciled, StoreError> {
+        let worker = &seat.worker;
         let mut answer = self
             .run(&script::RECONCILE, |command| {
-                command.arg(worker);
+                command.arg(worker).arg(seat.epoch);
                 for job in known {
                     command.arg(&job.id).arg(job.fence);
                 }
@@ -518,6 +528,12 @@ impl Store {
                 },
                 returned: answer.number()?,
                 more: answer.number::<u32>()? == 1,
+            }),
+            "stale" => Ok(Reconciled::Stale {
+                seat: Seat {
+                    worker: worker.to_owned(),
+                    epoch: answer.number()?,
+                },
             }),
             "unregistered" => Ok(Reconciled::Unregistered),
             other => Err(answer.unknown_word(other)),

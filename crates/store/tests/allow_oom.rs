@@ -110,7 +110,7 @@ async fn lost_workers_are_reaped_and_late_runs_ended() {
     let run = bench.run(Spec::parallel(1, 2)).await;
     let seat = bench.seat("w1").await;
     bench.claim(&seat, 1).await;
-    bench.seat("w2").await;
+    let other = bench.seat("w2").await;
     bench.expire_worker("w1").await;
     bench.expire_run(run).await;
     bench.reaper_ticks().await;
@@ -121,6 +121,6 @@ async fn lost_workers_are_reaped_and_late_runs_ended() {
         more: false,
     };
     assert_eq!(bench.store.reap(WORKER_LEASE).await.unwrap(), one);
-    bench.store.reconcile("w2", &[]).await.unwrap();
+    bench.store.reconcile(&other, &[]).await.unwrap();
     assert_eq!(bench.sweep().await.late, 1);
 }

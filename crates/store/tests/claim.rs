@@ -33,7 +33,7 @@ async fn a_seat_of_an_older_epoch_gets_nothing() {
     let bench = Bench::start().await;
     bench.run(Spec::default()).await;
     let old = bench.seat("w1").await;
-    bench.store.reconcile("w1", &[]).await.unwrap();
+    bench.store.reconcile(&old, &[]).await.unwrap();
     let before = bench.look().await;
     assert!(matches!(
         bench.store.claim(&old, MANY).await.unwrap(),

@@ -1,15 +1,24 @@
 //! `reconcile.lua`: what follows a claim whose answer was lost.
 
 use serde_json::{Value, json};
-use testfleet_store::{ClaimAnswer, JobRef, Reconciled, Settled, Want};
+use testfleet_store::{ClaimAnswer, JobRef, Reconciled, Seat, Settled, Want};
 
 use crate::support::{Bench, Spec, id};
 
 fn returned(answer: &Reconciled) -> (u32, bool) {
     match answer {
         Reconciled::Ok { returned, more, .. } => (*returned, *more),
-        Reconciled::Unregistered => panic!("registered"),
+        other => panic!("{other:?}"),
     }
+}
+
+/// Reconciles as one that knows of nothing, and takes the new seat.
+async fn forget_all(bench: &Bench, seat: &mut Seat) -> (u32, bool) {
+    let answer = bench.store.reconcile(seat, &[]).await.unwrap();
+    if let Reconciled::Ok { seat: new, .. } = &answer {
+        seat.clone_from(new);
+    }
+    returned(&answer)
 }
 
 #[tokio::test]
@@ -17,8 +26,12 @@ async fn a_worker_that_is_not_registered_is_told_so() {
     let bench = Bench::start().await;
     bench.run(Spec::default()).await;
     let before = bench.look().await;
+    let nobody = Seat {
+        worker: "w1".to_owned(),
+        epoch: 1,
+    };
     assert_eq!(
-        bench.store.reconcile("w1", &[]).await.unwrap(),
+        bench.store.reconcile(&nobody, &[]).await.unwrap(),
         Reconciled::Unregistered
     );
     assert_eq!(bench.look().await, before);
@@ -35,7 +48,7 @@ async fn what_it_does_not_know_of_is_handed_back_unspent() {
     let before = bench.look().await;
     let answer = bench
         .store
-        .reconcile("w1", &[JobRef::test(id(1), 0, known.fence)])
+        .reconcile(&seat, &[JobRef::test(id(1), 0, known.fence)])
         .await
         .unwrap();
     assert_eq!(returned(&answer), (2, false));
@@ -71,12 +84,45 @@ async fn what_it_does_not_know_of_is_handed_back_unspent() {
 async fn calling_twice_hands_back_nothing_more() {
     let bench = Bench::start().await;
     bench.run(Spec::parallel(1, 4)).await;
-    let seat = bench.seat("w1").await;
+    let mut seat = bench.seat("w1").await;
     bench.claim(&seat, 3).await;
-    assert_eq!(returned(&bench.store.reconcile("w1", &[]).await.unwrap()), (3, false));
+    assert_eq!(forget_all(&bench, &mut seat).await, (3, false));
     let before = bench.look().await;
-    assert_eq!(returned(&bench.store.reconcile("w1", &[]).await.unwrap()), (0, false));
+    assert_eq!(forget_all(&bench, &mut seat).await, (0, false));
     assert_eq!(bench.look().await, before);
+}
+
+/// NO-OVERLAP: the call was given up and made again, and the server executes it when the worker has claimed anew.
+#[tokio::test]
+async fn a_call_that_was_overtaken_takes_nothing_back() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::sequential(1, 2)).await;
+    let old = bench.seat("w1").await;
+    let mut seat = old.clone();
+    assert_eq!(forget_all(&bench, &mut seat).await, (0, false));
+    let test = bench.claim_one(&seat).await;
+    let before = bench.look().await;
+    let answer = bench.store.reconcile(&old, &[]).await.unwrap();
+    assert_eq!(answer, Reconciled::Stale { seat: seat.clone() });
+    assert_eq!(bench.look().await, before);
+    assert_eq!(bench.claim(&bench.seat("w2").await, 9).await.len(), 0);
+    assert_eq!(bench.complete(&seat, &[test]).await, [Settled::Stored]);
+    assert_eq!(bench.store.run_view(run).await.unwrap().unwrap().left, 1);
+}
+
+/// Its answer was lost, so the worker does not know its epoch; it is told, and calls again.
+#[tokio::test]
+async fn a_call_whose_answer_was_lost_is_made_again_with_the_epoch_it_began() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 4)).await;
+    let old = bench.seat("w1").await;
+    drop(bench.store.reconcile(&old, &[]).await.unwrap());
+    let Reconciled::Stale { seat: mut now } = bench.store.reconcile(&old, &[]).await.unwrap() else {
+        panic!()
+    };
+    assert!(now.epoch > old.epoch);
+    assert_eq!(forget_all(&bench, &mut now).await, (0, false));
+    assert_eq!(bench.claim(&now, 9).await.len(), 4);
 }
 
 /// Its first right to the test was taken by the hard deadline, the second came with the answer that was lost.
@@ -91,7 +137,7 @@ async fn a_job_known_by_an_older_fence_is_handed_back() {
     bench.claim_one(&seat).await;
     let answer = bench
         .store
-        .reconcile("w1", &[JobRef::test(id(1), 0, old.fence)])
+        .reconcile(&seat, &[JobRef::test(id(1), 0, old.fence)])
         .await
         .unwrap();
     assert_eq!(returned(&answer), (1, false));
@@ -105,7 +151,7 @@ async fn leftovers_that_others_hold_are_not_touched() {
     let cancelled = bench.run(Spec::parallel(2, 1)).await;
     bench.store.cancel(cancelled).await.unwrap();
     bench.run(Spec::parallel(1, 2)).await;
-    bench.seat("w1").await;
+    let mut seat = bench.seat("w1").await;
     let other = bench.seat("w2").await;
     let test = bench.claim_one(&other).await;
     let control = bench.claim_control(&other).await;
@@ -116,7 +162,7 @@ async fn leftovers_that_others_hold_are_not_touched() {
     let () = bench
         .ask(&leftovers.iter().map(String::as_str).collect::<Vec<_>>())
         .await;
-    assert_eq!(returned(&bench.store.reconcile("w1", &[]).await.unwrap()), (0, false));
+    assert_eq!(forget_all(&bench, &mut seat).await, (0, false));
     assert_eq!(bench.look().await, before);
     assert_eq!(bench.complete(&other, &[test]).await, [Settled::Stored]);
 }
@@ -128,7 +174,7 @@ async fn a_collection_of_a_lost_answer_is_queued_again_unspent() {
     bench.store.cancel(run).await.unwrap();
     let seat = bench.seat("w1").await;
     bench.claim_control(&seat).await;
-    let answer = bench.store.reconcile("w1", &[]).await.unwrap();
+    let answer = bench.store.reconcile(&seat, &[]).await.unwrap();
     assert_eq!(returned(&answer), (1, false));
     let look = bench.look().await;
     assert_eq!(
@@ -144,11 +190,11 @@ async fn a_collection_of_a_lost_answer_is_queued_again_unspent() {
 async fn more_than_one_call_hands_back_is_said() {
     let bench = Bench::start().await;
     bench.run(Spec::parallel(1, 700).cap(1_000)).await;
-    let seat = bench.seat("w1").await;
+    let mut seat = bench.seat("w1").await;
     for _ in 0..3 {
         bench.claim(&seat, 256).await;
     }
-    assert_eq!(returned(&bench.store.reconcile("w1", &[]).await.unwrap()), (500, true));
-    assert_eq!(returned(&bench.store.reconcile("w1", &[]).await.unwrap()), (200, false));
+    assert_eq!(forget_all(&bench, &mut seat).await, (500, true));
+    assert_eq!(forget_all(&bench, &mut seat).await, (200, false));
     assert_eq!(bench.look().await["leases"], Value::Null);
 }

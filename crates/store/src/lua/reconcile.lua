@@ -1,13 +1,14 @@
 --- reconcile: begins a new epoch of a worker and hands back, unspent, every job it is recorded to hold but does
--- not know of (or knows of with another fence): those of a claim whose answer was lost. Claims of the old epoch that are still on their way are
--- refused from now on.
+-- not know of (or knows of with another fence): those of a claim whose answer was lost. Claims of the old epoch that are
+-- still on their way are refused from now on; and so is this call, if it arrives after a later one of the same worker:
+-- what it names as known is then less than what the worker holds by now.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
 --   bell clock control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots leases outbox
 --   paused quarantine quarantine:reasons ready worker worker:jobs workers
--- ARGV: 1 worker incarnation; 2… job id, fence pairs of the jobs it knows of
--- Answers: ok (epoch, jobs handed back, 1 when there are more) | unregistered
+-- ARGV: 1 worker incarnation; 2 the epoch it has, as far as it knows; 3… job id, fence pairs of the jobs it knows of
+-- Answers: ok (epoch, jobs handed back, 1 when there are more) | stale (the epoch it has by now) | unregistered
 --@include keys
 --@include time
 --@include bell
@@ -19,10 +20,12 @@
 local HAND_BACK_AT_MOST = 500
 local worker = ARGV[1]
 if not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end
-local epoch = whole(next_fence(redis.call('HGET', worker_key(worker), 'epoch')))
+local reached = redis.call('HGET', worker_key(worker), 'epoch')
+if reached and reached ~= ARGV[2] then return { 'stale', reached } end
+local epoch = whole(next_fence(reached))
 redis.call('HSET', worker_key(worker), 'epoch', epoch)
 local known = {}
-for i = 2, #ARGV, 2 do known[ARGV[i]] = ARGV[i + 1] end
+for i = 3, #ARGV, 2 do known[ARGV[i]] = ARGV[i + 1] end
 local returned, more = 0, 0
 -- Answers `false` when there is no room for more, and `true` otherwise.
 local function look_at(job, run, index)

@@ -337,7 +337,7 @@ impl World {
             .map(|test| JobRef::test(test.run, test.index, test.fence));
         let control = held.control.iter().map(|job| JobRef::control(job.job, job.fence));
         let known: Vec<JobRef> = tests.chain(control).collect();
-        if let Reconciled::Ok { seat: new, .. } = self.store.reconcile(&seat.worker, &known).await.unwrap() {
+        if let Reconciled::Ok { seat: new, .. } = self.store.reconcile(&seat, &known).await.unwrap() {
             self.workers[worker].seat = Some(new);
             // The claim was delayed on its way and arrives now.
             if !matches!(self.store.claim(&seat, want).await.unwrap(), ClaimAnswer::Stale) {

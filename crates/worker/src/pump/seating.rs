@@ -20,7 +20,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
         loop {
             let mut known = self.holdings.references();
             known.extend(self.unsettled.iter().cloned());
-            match self.store.reconcile(&self.identity.worker, &known).await {
+            match self.store.reconcile(&self.seat, &known).await {
                 Ok(Reconciled::Ok { seat, returned, more }) => {
                     self.answered("reconcile");
                     self.take_seat(seat);
@@ -30,6 +30,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     if !more {
                         return;
                     }
+                }
+                Ok(Reconciled::Stale { seat }) => {
+                    self.answered("reconcile");
+                    self.take_seat(seat);
                 }
                 Ok(Reconciled::Unregistered) => return self.take_new_seat().await,
                 Err(error) => {
