@@ -149,6 +149,7 @@ pub async fn publish(
 }
 
 /// A stored result, as it is and as it reads.
+#[derive(Debug)]
 pub struct StoredResult {
     /// The JSON.
     pub raw: Box<RawValue>,

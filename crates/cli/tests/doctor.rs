@@ -83,7 +83,7 @@ fn damage_is_found_and_nothing_is_changed_until_it_is_to_be_mended() {
         let lines: Vec<&str> = ran.out.lines().collect();
         assert_eq!(lines[0], "what all runs share", "{}", ran.out);
         assert!(
-            lines[1].starts_with("  wrong-type             control: it is a list and not a zset; "),
+            lines[1].starts_with("  wrong-type control: it is a list and not a zset; "),
             "{}",
             ran.out
         );
@@ -92,8 +92,8 @@ fn damage_is_found_and_nothing_is_changed_until_it_is_to_be_mended() {
     let ran = patient.run(&["doctor", "--fix"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     for mended in [
-        "lease-orphan           ",
-        "countdown-wrong        countdown: it is -7, 48 tests have no result; ",
+        "  lease-orphan ",
+        "  countdown-wrong countdown: it is -7, 48 tests have no result; ",
         "[mended: it is written anew from the results]",
         "mended; everything is as it has to be",
     ] {

@@ -125,7 +125,7 @@ fn list(text: &mut String, findings: &[Finding], mended: bool) {
         for finding in findings {
             let Told { meaning, mending, .. } = Told::new(finding);
             let code = finding.code;
-            let what = format!("{code:<21}  {}: {}; {meaning}", finding.subject, finding.detail);
+            let what = format!("{code} {}: {}; {meaning}", finding.subject, finding.detail);
             let done = match (mended, mending) {
                 (true, Some(mending)) => format!(" [mended: {mending}]"),
                 (false, Some(mending)) => format!(" [--fix: {mending}]"),
@@ -178,8 +178,8 @@ mod tests {
         };
         assert_eq!(
             text(&[], &left),
-            "what all runs share\n  lease-orphan           r1/7: nobody holds it; the reaper looks at it in vain [--fix: it is removed]\n\
-             run r1\n  result-lost            r1/7: nobody holds it; the run has ended; its summary knows more than its results\n\
+            "what all runs share\n  lease-orphan r1/7: nobody holds it; the reaper looks at it in vain [--fix: it is removed]\n\
+             run r1\n  result-lost r1/7: nobody holds it; the run has ended; its summary knows more than its results\n\
              2 runs: 2 findings; `testfleet doctor --fix` mends 1\n"
         );
     }
