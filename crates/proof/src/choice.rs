@@ -276,14 +276,7 @@ impl Fleet {
                 }
             }
             Phase::Reopening => {
-                // Its callers name tests in ascending order.
-                let sorted = scenario.sequential && !self.has(Mutation::ReopenInAnyOrder);
-                let from = if sorted {
-                    of.again.items().last().map_or(0, |last| last + 1)
-                } else {
-                    0
-                };
-                for index in of.kept.iter().filter(|index| *index >= from) {
+                for index in of.kept.iter() {
                     actions.push(Action::Reopen { run, index, last: true });
                 }
                 actions.push(Action::OpenReopened { run });

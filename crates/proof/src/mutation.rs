@@ -29,7 +29,7 @@ pub enum Mutation {
     ReopenKeepsResults,
     /// `reopen` leaves the cursor where it was: tests that were never claimed are claimed as fresh ones, too.
     ReopenKeepsCursor,
-    /// `reopen` is called with the tests of a Sequential run in any order.
+    /// `reopen` queues the tests in the order in which it is told of them.
     ReopenInAnyOrder,
     /// An attempt whose worker was lost is not counted.
     LossUncounted,

@@ -111,6 +111,17 @@ impl Line {
         }
     }
 
+    /// In front of the first that has a higher number.
+    pub fn insert_sorted(&mut self, test: u8) {
+        let len = usize::from(self.len);
+        let at = self.items().iter().position(|waiting| *waiting > test).unwrap_or(len);
+        if len <= TESTS {
+            self.items.copy_within(at..len, at + 1);
+            self.items[at] = test;
+            self.len += 1;
+        }
+    }
+
     /// Takes the first one.
     pub fn pop_front(&mut self) -> Option<u8> {
         let first = *self.items().first()?;

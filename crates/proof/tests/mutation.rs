@@ -166,7 +166,7 @@ fn a_reopened_run_has_no_fresh_tests() {
 }
 
 #[test]
-fn a_sequential_run_has_to_be_reopened_in_order() {
+fn reopened_tests_have_to_be_queued_in_order() {
     let scenario = Scenario {
         erring: true,
         epochs: 2,

@@ -243,6 +243,41 @@ async fn a_sequential_run_takes_them_one_by_one_in_order() {
     assert_eq!(bench.state(run).await, RunState::Collecting);
 }
 
+/// SEQUENTIAL-ORDER: two callers choose different tests of the same epoch, and the later one comes first.
+#[tokio::test]
+async fn tests_chosen_by_two_callers_are_queued_in_order() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::sequential(1, 5)).await;
+    let seat = bench.seat("w1").await;
+    bench.store.cancel(run).await.unwrap();
+    let control = bench.claim_control(&seat).await;
+    bench.fill(&seat, run, control.fence, &[0, 1, 2, 3, 4]).await;
+    bench.collect(&seat, run, control.fence, None).await;
+    let cancelled = |indices: &[u32]| {
+        indices
+            .iter()
+            .map(|index| (*index, Status::Cancelled))
+            .collect::<Vec<_>>()
+    };
+    for (chosen, left) in [(&[1, 4][..], 2), (&[0, 3], 4)] {
+        let answer = bench
+            .store
+            .reopen(&second(run), &cancelled(chosen), false)
+            .await
+            .unwrap();
+        assert_eq!(answer, Reopened::Reopening { left });
+    }
+    let answer = bench.store.reopen(&second(run), &cancelled(&[2]), true).await.unwrap();
+    assert_eq!(answer, Reopened::Opened { left: 5 });
+    assert_eq!(bench.look().await["run:R1:again"], json!(["0", "1", "2", "3", "4"]));
+    for index in 0..5 {
+        let test = bench.claim(&seat, 9).await;
+        assert_eq!(tests_of(&test), [(1, index)]);
+        bench.complete(&seat, &test).await;
+    }
+    assert_eq!(bench.state(run).await, RunState::Collecting);
+}
+
 /// ZOMBIE-HARMLESS: a result of the epoch before, and a collection of it, come too late.
 #[tokio::test]
 async fn a_holder_of_the_epoch_before_changes_nothing() {

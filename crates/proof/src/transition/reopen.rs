@@ -23,13 +23,17 @@ impl Server<'_> {
         }
         if chosen {
             let keeps = self.has(Mutation::ReopenKeepsResults);
+            let in_any_order = self.has(Mutation::ReopenInAnyOrder);
             let of = self.run(run);
             if !keeps {
                 of.results[usize::from(index)] = None;
             }
             of.payloads.insert(index);
             of.kept.remove(index);
-            of.again.push_back(index);
+            match in_any_order {
+                true => of.again.push_back(index),
+                false => of.again.insert_sorted(index),
+            }
             self.witness.runs[usize::from(run)].chosen.insert(index);
         }
         self.write_countdown(run);

@@ -61,12 +61,27 @@ if ended then
   redis.call('HSET', run_key(run), 'state', 'reopening', 'epoch', whole(epoch), 'deadline_ms', ARGV[3], 'next', total)
   set_limit(endpoint, ARGV[4])
 end
+-- In ascending order, also when two callers choose different tests of the same epoch at the same time: it is the order
+-- of a Sequential run.
+local function queue_again(index)
+  local again = run_key(run, 'again')
+  local waiting = redis.call('LLEN', again)
+  local low, high = 0, waiting
+  -- A caller names its tests in order, so the end is the place nearly always.
+  if waiting > 0 and tonumber(redis.call('LINDEX', again, -1)) < tonumber(index) then low = waiting end
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if tonumber(redis.call('LINDEX', again, middle)) < tonumber(index) then low = middle + 1 else high = middle end
+  end
+  if low == waiting then redis.call('RPUSH', again, index)
+  else redis.call('LINSERT', again, 'BEFORE', redis.call('LINDEX', again, low), index) end
+end
 for _, test in ipairs(chosen) do
   local job = job_id(run, test.index)
   redis.call('HDEL', run_key(run, 'results'), test.index)
   redis.call('HSET', run_key(run, 'tests'), test.index, test.payload)
   redis.call('HDEL', run_key(run, 'kept'), test.index)
-  redis.call('RPUSH', run_key(run, 'again'), test.index)
+  queue_again(test.index)
   if redis.call('HINCRBY', run_key(run), 'count:' .. test.status, -1) < 1 then
     redis.call('HDEL', run_key(run), 'count:' .. test.status)
   end
