@@ -462,7 +462,8 @@ impl Store {
         for (job, _) in &dead {
             command.arg(job);
         }
-        let records: Vec<Option<String>> = self.query("HMGET", &command).await?;
+        // Bytes: a record contains the payload, and that may be why the job is dead.
+        let records: Vec<Option<Vec<u8>>> = self.query("HMGET", &command).await?;
         Ok(dead
             .into_iter()
             .zip(records)
@@ -470,7 +471,9 @@ impl Store {
                 job,
                 died_at_ms: died_at as i64,
                 reason: record
-                    .and_then(|record| serde_json::from_str::<serde_json::Value>(&record).ok())
+                    .and_then(|record| {
+                        serde_json::from_str::<serde_json::Value>(&String::from_utf8_lossy(&record)).ok()
+                    })
                     .and_then(|record| record.get("reason")?.as_str().map(ToOwned::to_owned))
                     .unwrap_or_default(),
             })

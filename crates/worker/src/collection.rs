@@ -14,8 +14,8 @@ use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContex
 use testfleet_model::{RunId, RunState, Status, Summary, TestConfiguration, TestResult};
 use testfleet_store::view::RunView;
 use testfleet_store::{
-    ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, Seat, Store, StoreError,
-    StoreErrorKind, Want, WorkerInfo,
+    ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, RUN_FORMAT, Seat, Store,
+    StoreError, StoreErrorKind, Want, WorkerInfo,
 };
 use tracing::{info, warn};
 
@@ -28,6 +28,8 @@ const PAGE: u32 = 500;
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// How long the right to collect is extended at each step.
 const EXTENSION: Duration = Duration::from_secs(60);
+/// Tries that a complete run of another version is left to others for; then its results are counted as they are.
+const FOREIGN_PATIENCE: u32 = 12;
 /// Pages between extensions.
 const PAGES_PER_EXTENSION: u32 = 40;
 
@@ -49,6 +51,12 @@ pub enum CollectError {
     /// Something of ours could not be written as JSON.
     #[error("the summary could not be written: {0}")]
     Json(#[from] serde_json::Error),
+    /// All tests have results, of a version that may mean something else by them.
+    #[error("the run has format {format} and is left to a worker that knows it; this one knows {RUN_FORMAT}")]
+    Foreign {
+        /// Of the run.
+        format: String,
+    },
     /// Results kept disappearing while they were counted.
     #[error("{left} tests have no result although the run is closed")]
     Incomplete {
@@ -112,6 +120,10 @@ impl Collection<'_> {
             warn!(run.id = %self.run, "the run's configuration is gone or cannot be read; its summary has no names and nobody is told");
         }
         let stop_reason = view.stop_reason.as_deref().and_then(StopReason::from_word);
+        // One that was cut short has to end now, whoever is there.
+        if is_foreign(&view) && stop_reason.is_none() && self.attempt <= FOREIGN_PATIENCE {
+            return Err(CollectError::Foreign { format: view.format });
+        }
         let Some(fold) = self.fold(&view, stop_reason).await? else {
             return Ok(CollectOutcome::NotOurs);
         };
@@ -154,7 +166,7 @@ impl Collection<'_> {
                 .filter(|(_, result)| result.is_none())
                 .map(|(index, _)| index)
                 .collect();
-            if !missing.is_empty() && !self.fill(&missing, stop_reason, view.damage.as_deref()).await? {
+            if !missing.is_empty() && !self.fill(&missing, view, stop_reason).await? {
                 return Ok(None);
             }
             // Somebody else may have filled meanwhile; what counts is what is stored.
@@ -191,8 +203,8 @@ impl Collection<'_> {
     async fn fill(
         &self,
         missing: &[u32],
+        view: &RunView,
         stop_reason: Option<StopReason>,
-        damage: Option<&str>,
     ) -> Result<bool, CollectError> {
         let payloads = self.store.tests(self.run, missing).await?;
         let attempts = self.store.attempts(self.run, missing).await?;
@@ -203,7 +215,11 @@ impl Collection<'_> {
                 Ok(test) => (test, None),
                 Err(error) => (TestCase::default(), Some(error.to_string())),
             };
-            let (status, error) = unfinished(&test, attempts, stop_reason, damage.or(unreadable.as_deref()));
+            let damage = view.damage.as_deref().or(unreadable.as_deref());
+            let (status, mut error) = unfinished(&test, attempts, stop_reason, damage);
+            if is_foreign(view) && stop_reason == Some(StopReason::Deadline) {
+                error = Some(never_taken(&view.format));
+            }
             let mut result = TestResult::without_execution(test.id, *index, status, error);
             result.description = test.description;
             result.attempts = attempts;
@@ -287,6 +303,20 @@ impl Paging {
         let fit = u32::try_from(PAGE_BYTES / largest).unwrap_or(u32::MAX);
         self.size = fit.clamp(1, self.most);
     }
+}
+
+/// Whether the run is of a version that knows something this one does not.
+fn is_foreign(view: &RunView) -> bool {
+    view.format != RUN_FORMAT.to_string()
+}
+
+/// Why a test of a run of another version got no result.
+fn never_taken(format: &str) -> ErrorDetail {
+    let message = format!(
+        "the run has format {format}, and no worker of a version that knows it did the test before the deadline; \
+         the one that ended the run knows format {RUN_FORMAT}"
+    );
+    ErrorDetail::new(ErrorClass::Payload, message)
 }
 
 /// The status of a test that got no result before its run was closed. `damage`: what cannot be read of it or of its run.

@@ -32,16 +32,17 @@ impl Watchdog {
     pub(crate) fn watch(worker: String, health: Arc<Health>) -> Self {
         let (alive, ended) = channel::<()>();
         let look = LOOK.min(health.stuck_after());
+        // What it says goes where the worker's log goes.
+        let log = tracing::dispatcher::get_default(Clone::clone);
         let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
             let mut said = Said::default();
-            while ended.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
-                for stuck in said.news(health.stuck(), Instant::now()) {
-                    error!(
-                        worker.id = %worker, part = %stuck.part, silent_ms = stuck.silence.as_millis(), last = stuck.doing,
-                        "a loop of the worker is stuck; restart the worker if it stays so"
-                    );
+            tracing::dispatcher::with_default(&log, || {
+                while ended.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
+                    said.news(health.stuck(), Instant::now())
+                        .iter()
+                        .for_each(|stuck| say(&worker, stuck));
                 }
-            }
+            });
         });
         let thread = thread
             .inspect_err(|error| error!(%error, "the watchdog could not be started; nobody says when a loop is stuck"))
@@ -51,6 +52,13 @@ impl Watchdog {
             thread,
         }
     }
+}
+
+fn say(worker: &str, stuck: &Stuck) {
+    error!(
+        worker.id = %worker, part = %stuck.part, silent_ms = stuck.silence.as_millis(), last = stuck.doing,
+        "a loop of the worker is stuck; restart the worker if it stays so"
+    );
 }
 
 impl Drop for Watchdog {

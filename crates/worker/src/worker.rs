@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testfleet_bootstrap::host::host_name;
-use testfleet_store::{Seat, Store, StoreError, WorkerInfo};
+use testfleet_store::{Seat, Store, StoreError, StoreErrorKind, WorkerInfo};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +29,7 @@ use crate::pump::{Drained, Pump};
 use crate::reaper::Reaper;
 use crate::supervision::{cause_of_end, keep};
 use crate::sweeper::{self, Broom};
+use crate::tenure::Tenure;
 use crate::watchdog::Watchdog;
 
 /// How long an aborted pump may take to notice.
@@ -42,6 +43,8 @@ pub(crate) struct Identity {
     /// The epoch of its newest seat.
     pub(crate) epoch: AtomicU64,
     pub(crate) health: Arc<Health>,
+    /// How long it may take itself for the holder of what it holds.
+    pub(crate) tenure: Tenure,
     /// What its loops say while the store does not answer.
     pub(crate) outage: Outage,
     drill: Option<Arc<dyn Drill>>,
@@ -52,6 +55,7 @@ impl Identity {
         let worker = uuid::Uuid::now_v7().simple().to_string();
         Self {
             worker,
+            tenure: Tenure::new(options.lease),
             options,
             epoch: AtomicU64::new(0),
             health,
@@ -76,7 +80,9 @@ impl Identity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             concurrency: u32::try_from(self.options.concurrency).unwrap_or(u32::MAX),
         };
+        let sent = Instant::now();
         let (seat, _) = store.register(&self.worker, self.options.lease, &info).await?;
+        self.tenure.renew(sent);
         self.epoch.store(seat.epoch, Ordering::Release);
         Ok(seat)
     }
@@ -268,10 +274,7 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
             () = drain.cancelled(), if !identity.health.is_draining() => {
                 identity.health.drain();
                 info!(worker.id = %identity.worker, "draining: no further claims");
-                loops.abort_all();
-                for part in [Part::Reaper, Part::Sweeper, Part::Lookout] {
-                    identity.health.ended(part);
-                }
+                retire(&mut loops, &identity.health);
             }
             // The pump may be waiting for a store that does not answer; the end must not wait with it.
             () = &mut overtime => {
@@ -296,6 +299,9 @@ async fn live<E: Execute>(worker: Worker<E>, drain: CancellationToken, abort: Ca
             }
         }
     };
+    // An idle pump ends before anybody has looked at the drain.
+    identity.health.drain();
+    retire(&mut loops, &identity.health);
     heartbeat.abort();
     identity.health.ended(Part::Pump);
     identity.health.ended(Part::Heartbeat);
@@ -348,6 +354,14 @@ fn serve_everybody(
     loops
 }
 
+/// Ends the loops that a worker runs for all; nobody misses them.
+fn retire(loops: &mut JoinSet<()>, health: &Health) {
+    loops.abort_all();
+    for part in [Part::Reaper, Part::Sweeper, Part::Lookout] {
+        health.ended(part);
+    }
+}
+
 /// Says that the worker cannot go on without this loop. Answers the line.
 fn failed(part: Part, cause: &str) -> String {
     let reason = format!("the {part} ended: {cause}");
@@ -368,27 +382,39 @@ async fn overtime(drain: &CancellationToken, abort: &CancellationToken, grace: D
 async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToken) -> Option<Seat> {
     let mut backoff = Backoff::default();
     loop {
-        match identity.register(store).await {
+        let registered = tokio::select! {
+            // Also while a call hangs. If it happens nevertheless, its lease runs out.
+            () = drain.cancelled() => return None,
+            registered = identity.register(store) => registered,
+        };
+        let error = match registered {
             Ok(seat) => {
                 identity.outage.answered("register");
                 identity.health.registered();
                 return Some(seat);
             }
-            Err(error) => {
-                let delay = backoff.after(&error);
-                identity.outage.failed("register", &error, delay);
-                tokio::select! {
-                    () = tokio::time::sleep(delay) => {}
-                    () = drain.cancelled() => return None,
-                }
-            }
+            Err(error) => error,
+        };
+        let delay = backoff.after(&error);
+        identity.outage.failed("register", &error, delay);
+        identity.health.waits_for(error.to_string());
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = drain.cancelled() => return None,
         }
     }
 }
 
 /// Leaves the list of workers, so that nobody waits for a lease that is no longer needed.
 async fn say_goodbye(store: &Store, identity: &Identity) {
-    match tokio::time::timeout(Duration::from_secs(2), store.deregister(&identity.worker)).await {
+    let farewell = async {
+        match store.deregister(&identity.worker).await {
+            // The connection was broken; the next call makes a new one.
+            Err(error) if error.kind() == StoreErrorKind::Unavailable => store.deregister(&identity.worker).await,
+            answer => answer,
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(2), farewell).await {
         Ok(Ok(0)) => {}
         Ok(Ok(holding)) => warn!(
             holding,
