@@ -31,11 +31,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(reached: bool, ground: &Ground, violations: Vec<String>) -> Self {
+    /// Of a case that has ended. Panics with the violations while the processes of the case are still there, so that
+    /// their logs are shown.
+    pub(crate) fn new(reached: bool, ground: &Ground, violations: &[String]) -> Self {
+        assert!(violations.is_empty(), "{}", violations.join("\n  "));
         Self {
             reached,
             commands: ground.proxy.counted().iter().map(watch::name_of).collect(),
-            violations,
+            violations: Vec::new(),
         }
     }
 }
@@ -84,7 +87,10 @@ fn run_all(points: Vec<CrashPoint>) -> Vec<(CrashPoint, Report)> {
             scope.spawn(|| {
                 while let Some(point) = next() {
                     let report = run_point(point);
-                    reports.lock().unwrap_or_else(PoisonError::into_inner).push((point, report));
+                    reports
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((point, report));
                 }
             });
         }
@@ -100,7 +106,11 @@ pub(crate) fn strike(scenario: Scenario, most: u64) {
     }
     let begun = Instant::now();
     let plain = run_guarded(scenario, None);
-    assert!(plain.violations.is_empty(), "without any fault: {:#?}", plain.violations);
+    assert!(
+        plain.violations.is_empty(),
+        "without any fault: {:#?}",
+        plain.violations
+    );
     let commands = relevant(plain.commands, most);
     let points = selection.points(scenario, commands.len() as u64);
     let count = points.len();
@@ -127,13 +137,17 @@ pub(crate) fn strike(scenario: Scenario, most: u64) {
         say(&format!("{point}:\n  {}", violations.join("\n  ")));
     }
     say(&format!(
-        "crash points so far: {} run, {} not reached, {} violations",
+        "crash points: {} run, {} not reached, {} violations",
         RUN.load(Ordering::Relaxed),
         MISSED.load(Ordering::Relaxed),
         VIOLATED.load(Ordering::Relaxed)
     ));
     assert!(violated.is_empty(), "{} of {count} points are violated", violated.len());
-    assert!(missed.is_empty(), "{} of {count} points could not be reached", missed.len());
+    assert!(
+        missed.is_empty(),
+        "{} of {count} points could not be reached",
+        missed.len()
+    );
 }
 
 /// The commands up to the one that settles the mail, which is the last for the run; what follows is the worker's end.
@@ -145,7 +159,10 @@ fn relevant(mut commands: Vec<String>, most: u64) -> Vec<String> {
     commands
 }
 
-#[expect(clippy::print_stdout, reason = "the figures of the suite; the test runner decides who sees them")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the figures of the suite; the test runner decides who sees them"
+)]
 fn say(line: &str) {
     println!("{line}");
 }

@@ -88,7 +88,10 @@ impl Ground {
 
     /// Waits until the run has ended and its mail is settled.
     pub(crate) async fn wait_for_end(&self, run: RunId) {
-        wait_for("the end of the run and its mail", async || self.has_ended(run).await.then_some(())).await;
+        wait_for("the end of the run and its mail", async || {
+            self.has_ended(run).await.then_some(())
+        })
+        .await;
     }
 
     /// Whether the run has ended and its mail is settled.
@@ -120,7 +123,12 @@ impl Ground {
 pub(crate) async fn end_in_order(worker: &mut Process) {
     worker.signal("TERM");
     let status = worker.ended().await;
-    assert!(status.success(), "{} ended with {status}:\n{}", worker.name(), worker.log());
+    assert!(
+        status.success(),
+        "{} ended with {status}:\n{}",
+        worker.name(),
+        worker.log()
+    );
 }
 
 /// Tests with different latencies, so that they end one after the other; the first call of `t-1` fails.

@@ -46,7 +46,12 @@ const LIVE: [&str; 19] = [
 ];
 
 /// Everything that is wrong, one sentence each. All workers must have ended.
-pub(crate) async fn violations(ground: &Ground, run: RunId, point: Option<CrashPoint>, expected: &Expected) -> Vec<String> {
+pub(crate) async fn violations(
+    ground: &Ground,
+    run: RunId,
+    point: Option<CrashPoint>,
+    expected: &Expected,
+) -> Vec<String> {
     let mut found = Vec::new();
     let fault = point.map(|point| point.fault);
     let ended = ground.fleet.ended(run).await;
@@ -84,7 +89,9 @@ fn results_wrong(results: &[TestResult], expected: &Expected, fault: Option<Faul
         let most = calls + allowed(fault);
         let attempts = result.attempts as usize;
         if attempts < *calls || attempts > most {
-            found.push(format!("t-{index} has {attempts} attempts instead of {calls} to {most}"));
+            found.push(format!(
+                "t-{index} has {attempts} attempts instead of {calls} to {most}"
+            ));
         }
     }
     found
@@ -100,8 +107,17 @@ fn summary_wrong(summary: &Value, results: &[TestResult], expected: &Expected) -
     let counted: BTreeMap<&str, usize> = [
         ("total_tests", results.len()),
         ("completed_tests", results.len()),
-        ("tests_passed", results.iter().filter(|result| result.status == Status::Pass).count()),
-        ("tests_cancelled", results.iter().filter(|result| result.status == Status::Cancelled).count()),
+        (
+            "tests_passed",
+            results.iter().filter(|result| result.status == Status::Pass).count(),
+        ),
+        (
+            "tests_cancelled",
+            results
+                .iter()
+                .filter(|result| result.status == Status::Cancelled)
+                .count(),
+        ),
     ]
     .into();
     for (field, count) in counted {
@@ -112,7 +128,10 @@ fn summary_wrong(summary: &Value, results: &[TestResult], expected: &Expected) -
         }
     }
     if summary["final_status"] != expected.final_status {
-        found.push(format!("the run is {} and not {}", summary["final_status"], expected.final_status));
+        found.push(format!(
+            "the run is {} and not {}",
+            summary["final_status"], expected.final_status
+        ));
     }
     found
 }
@@ -122,11 +141,18 @@ fn mails_wrong(mails: &[&String], fault: Option<Fault>) -> Vec<String> {
     let most = 1 + allowed(fault);
     let mut ids: Vec<&str> = mails
         .iter()
-        .filter_map(|mail| mail.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id:")))
+        .filter_map(|mail| {
+            mail.lines()
+                .find(|line| line.to_ascii_lowercase().starts_with("message-id:"))
+        })
         .collect();
     let mut found = Vec::new();
     if mails.is_empty() || mails.len() > most || ids.len() != mails.len() {
-        found.push(format!("{} mails with {} ids arrived instead of 1 to {most}", mails.len(), ids.len()));
+        found.push(format!(
+            "{} mails with {} ids arrived instead of 1 to {most}",
+            mails.len(),
+            ids.len()
+        ));
     }
     ids.dedup();
     if ids.len() > 1 {
@@ -150,7 +176,10 @@ fn calls_wrong(calls: &[Call], expected: &Expected, fault: Option<Fault>) -> Vec
     }
     for (index, wanted) in expected.calls.iter().enumerate() {
         let name = format!("t-{index}");
-        let count = calls.iter().filter(|call| call.identity.test.as_ref() == Some(&name)).count();
+        let count = calls
+            .iter()
+            .filter(|call| call.identity.test.as_ref() == Some(&name))
+            .count();
         let most = wanted + allowed(fault);
         if count < *wanted || count > most {
             found.push(format!("{name} was called {count} times instead of {wanted} to {most}"));
@@ -167,16 +196,18 @@ fn calls_wrong(calls: &[Call], expected: &Expected, fault: Option<Fault>) -> Vec
 fn order_wrong(calls: &[Call], fault: Option<Fault>) -> Vec<String> {
     let stood_still = fault.is_some_and(Fault::is_a_standstill);
     let is_last = |call: &&Call| {
-        let later = |other: &Call| {
-            other.identity.test == call.identity.test && other.identity.attempt > call.identity.attempt
-        };
+        let later =
+            |other: &Call| other.identity.test == call.identity.test && other.identity.attempt > call.identity.attempt;
         !stood_still || !calls.iter().any(later)
     };
     let calls: Vec<&Call> = calls.iter().filter(is_last).collect();
     let mut found = Vec::new();
     for pair in calls.windows(2) {
         if pair[0].identity.test > pair[1].identity.test {
-            found.push(format!("{:?} was called after {:?}", pair[1].identity, pair[0].identity));
+            found.push(format!(
+                "{:?} was called after {:?}",
+                pair[1].identity, pair[0].identity
+            ));
         }
         if !stood_still && pair[0].end_ns.is_none_or(|end| end > pair[1].start_ns) {
             found.push(format!("{:?} overlaps {:?}", pair[1].identity, pair[0].identity));
@@ -192,7 +223,9 @@ fn left_behind(dump: &BTreeMap<String, Value>, run: RunId) -> Vec<String> {
             found.push(format!("{key} is none of our keys"));
             continue;
         };
-        let live = LIVE.iter().any(|part| rest == *part || rest.ends_with(&format!(":{part}")));
+        let live = LIVE
+            .iter()
+            .any(|part| rest == *part || rest.ends_with(&format!(":{part}")));
         if live || rest.starts_with("worker:") {
             found.push(format!("{key} is left behind: {value}"));
         }

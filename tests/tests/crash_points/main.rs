@@ -41,6 +41,12 @@ fn a_sequential_run_survives_every_point() {
     strike(Scenario::Sequential, ALL);
 }
 
+/// ATTEMPTS-BOUNDED, TAKEOVER-BOUND.
+#[test]
+fn a_run_survives_every_point_of_the_worker_that_takes_over() {
+    strike(Scenario::Takeover, ALL);
+}
+
 #[test]
 fn a_cancelled_run_survives_every_point() {
     strike(Scenario::Cancelled, ALL);

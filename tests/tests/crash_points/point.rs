@@ -12,6 +12,8 @@ pub(crate) enum Scenario {
     Parallel,
     /// The same with a Sequential run.
     Sequential,
+    /// A worker that takes over from one that was killed in a Parallel run.
+    Takeover,
     /// A worker whose run is cancelled while it calls: tests are filled, the run is collected, mail goes out.
     Cancelled,
     /// What a worker does for everybody and at regular intervals while it executes a run.
@@ -23,9 +25,10 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Parallel,
         Self::Sequential,
+        Self::Takeover,
         Self::Cancelled,
         Self::Background,
         Self::Start,
@@ -36,6 +39,7 @@ impl Scenario {
         match self {
             Self::Parallel => "parallel",
             Self::Sequential => "sequential",
+            Self::Takeover => "takeover",
             Self::Cancelled => "cancelled",
             Self::Background => "background",
             Self::Start => "start",
@@ -96,7 +100,13 @@ pub(crate) struct CrashPoint {
 impl fmt::Display for CrashPoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = word_of(self.at);
-        write!(formatter, "{}:{}:{at}:{}", self.scenario.word(), self.nth, self.fault.word())
+        write!(
+            formatter,
+            "{}:{}:{at}:{}",
+            self.scenario.word(),
+            self.nth,
+            self.fault.word()
+        )
     }
 }
 
@@ -112,7 +122,12 @@ fn word_of(at: Point) -> &'static str {
 /// divisor, so counting both on meets all pairs.
 fn pairs() -> Vec<(Point, Fault)> {
     let count = Point::ALL.len() * Fault::ALL.len();
-    let pair = |index: usize| (Point::ALL[index % Point::ALL.len()], Fault::ALL[index % Fault::ALL.len()]);
+    let pair = |index: usize| {
+        (
+            Point::ALL[index % Point::ALL.len()],
+            Fault::ALL[index % Fault::ALL.len()],
+        )
+    };
     (0..count).map(pair).collect()
 }
 
@@ -156,7 +171,9 @@ impl Selection {
     /// What the environment asks for; panics when that cannot be read.
     pub(crate) fn from_environment() -> Self {
         let asked = std::env::var("CRASH_POINTS").unwrap_or_default();
-        asked.parse().unwrap_or_else(|problem| panic!("CRASH_POINTS: {problem}"))
+        asked
+            .parse()
+            .unwrap_or_else(|problem| panic!("CRASH_POINTS: {problem}"))
     }
 
     /// Whether anything of the scenario may be wanted.
@@ -175,7 +192,12 @@ impl Selection {
             let first = usize::try_from(nth - 1).unwrap_or(0) * PAIRS_IN_ROTATION;
             for index in 0..pairs.len() {
                 let (at, fault) = pairs[(first + index) % pairs.len()];
-                let point = CrashPoint { scenario, nth, at, fault };
+                let point = CrashPoint {
+                    scenario,
+                    nth,
+                    at,
+                    fault,
+                };
                 let wanted = match self {
                     Self::Rotation => index < PAIRS_IN_ROTATION,
                     Self::All => true,
@@ -192,7 +214,9 @@ impl Selection {
 
 /// Whether a name is the beginning of a point, in whole parts.
 fn begins_with(point: &str, name: &str) -> bool {
-    point.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    point
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 #[cfg(test)]

@@ -13,15 +13,16 @@ pub(crate) struct Standstill {
 }
 
 impl Standstill {
-    /// Of the only process that has worked on a run of so many tests.
-    pub(crate) fn of(ground: &Ground, run: RunId, tests: usize) -> Self {
+    /// Of the only process that has worked on a run of so many tests since these calls had been made.
+    pub(crate) fn of(ground: &Ground, run: RunId, tests: usize, before: &[Call]) -> Self {
         let (replies, calls) = (ground.proxy.replies(), ground.fleet.calls_of(run));
         let in_the_making = (0..tests)
             .map(|index| {
                 // Only claims carry a test as it is stored.
                 let stored = format!("{{\"id\":\"t-{index}\",\"input\"");
                 let given: usize = replies.iter().map(|reply| reply.matches(&stored).count()).sum();
-                given.saturating_sub(calls_of_test(&calls, index))
+                let called = calls_of_test(&calls, index) - calls_of_test(before, index);
+                given.saturating_sub(called)
             })
             .collect();
         Self { in_the_making }
@@ -43,5 +44,8 @@ impl Standstill {
 
 fn calls_of_test(calls: &[Call], index: usize) -> usize {
     let name = format!("t-{index}");
-    calls.iter().filter(|call| call.identity.test.as_ref() == Some(&name)).count()
+    calls
+        .iter()
+        .filter(|call| call.identity.test.as_ref() == Some(&name))
+        .count()
 }

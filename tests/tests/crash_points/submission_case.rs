@@ -54,7 +54,9 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
         acknowledged.extend(answer(frozen).await);
         let after = ground.state().await;
         if fault == Some(Fault::Freeze) && before != after {
-            found.push(format!("the thawed submission changed the store from {before:?} to {after:?}"));
+            found.push(format!(
+                "the thawed submission changed the store from {before:?} to {after:?}"
+            ));
         }
     }
     if acknowledged.iter().any(|other| *other != run) {
@@ -70,7 +72,7 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
     };
     // The worker was spared, so nothing is called or sent twice.
     found.extend(violations(&ground, run, None, &expected).await);
-    Report::new(reached, &ground, found)
+    Report::new(reached, &ground, &found)
 }
 
 fn submit(ground: &Ground, document: &PathBuf, redis: &str) -> Child {

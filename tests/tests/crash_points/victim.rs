@@ -43,5 +43,8 @@ pub(crate) fn signal(pid: u32, signal: &str) {
     let output = Command::new("kill").args(["-s", signal, &pid.to_string()]).output();
     let output = output.expect("the command kill");
     let gone = String::from_utf8_lossy(&output.stderr).contains("No such process");
-    assert!(output.status.success() || gone, "kill -s {signal} {pid} failed: {output:?}");
+    assert!(
+        output.status.success() || gone,
+        "kill -s {signal} {pid} failed: {output:?}"
+    );
 }

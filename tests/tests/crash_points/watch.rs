@@ -9,7 +9,9 @@ use testfleet_testkit::Command;
 /// Transitions by the hash they are called by.
 static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
     let all = script::all();
-    all.into_iter().map(|script| (script.hash().to_owned(), script.name())).collect()
+    all.into_iter()
+        .map(|script| (script.hash().to_owned(), script.name()))
+        .collect()
 });
 
 /// What every worker does at regular intervals: how many there are says nothing about a run.
@@ -22,7 +24,9 @@ const AROUND: [&str; 10] = [
 /// The transition that a command runs, or the command: `claim`, `HGETALL`.
 pub(crate) fn name_of(command: &Command) -> String {
     match command.name().as_str() {
-        "EVALSHA" => NAMES.get(&command.argument(1)).map_or_else(|| command.argument(1), |name| (*name).to_owned()),
+        "EVALSHA" => NAMES
+            .get(&command.argument(1))
+            .map_or_else(|| command.argument(1), |name| (*name).to_owned()),
         "EVAL" => {
             let code = command.argument(1);
             let known = script::all().into_iter().find(|script| script.code() == code);

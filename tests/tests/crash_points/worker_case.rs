@@ -1,5 +1,6 @@
 //! A worker behind the proxy: it executes a run until its point is reached, and somebody has to finish.
 
+use serde_json::{Value, json};
 use testfleet_model::{RunId, Status};
 use testfleet_testkit::wait_for;
 use testfleet_tests::Process;
@@ -27,23 +28,40 @@ pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report
             victim.await_at(&ground.proxy, point);
         }
     };
-    let (run, mut worker, expected) = if scenario == Scenario::Cancelled {
-        let (run, worker) = begin_hanging(&ground, &victim).await;
-        // Counted from the cancel on: what comes before is the same as in a Parallel run.
-        arm();
-        ground.store.cancel(run).await.expect("an answer");
-        (run, worker, cancelled())
+    let (run, mut worker) = match scenario {
+        Scenario::Cancelled => {
+            let run = ground.fleet.submit(&hanging(&ground)).await;
+            let worker = ground.start_worker("victim", &ground.proxy.url());
+            victim.is(worker.pid());
+            wait_for_two_calls(&ground, run).await;
+            // Counted from the cancel on: what comes before is the same as in a Parallel run.
+            arm();
+            ground.store.cancel(run).await.expect("an answer");
+            (run, worker)
+        }
+        _ => {
+            let run = ground.fleet.submit(&document(&ground, scenario)).await;
+            if scenario == Scenario::Takeover {
+                let mut first = ground.start_worker("first", &ground.fleet.redis.url());
+                wait_for_two_calls(&ground, run).await;
+                first.kill();
+            }
+            arm();
+            let worker = ground.start_worker("victim", &ground.proxy.url());
+            victim.is(worker.pid());
+            (run, worker)
+        }
+    };
+    let expected = expected(scenario);
+    let calls_before = if scenario == Scenario::Takeover {
+        ground.fleet.calls_of(run)
     } else {
-        arm();
-        let run = ground.fleet.submit(&document(&ground, scenario)).await;
-        let worker = ground.start_worker("victim", &ground.proxy.url());
-        victim.is(worker.pid());
-        (run, worker, completed(scenario))
+        Vec::new()
     };
     let reached = point.is_some() && sprung_or_ended(&ground, run).await;
     let mut found = Vec::new();
     // Before there is a helper.
-    let standstill = Standstill::of(&ground, run, expected.calls.len());
+    let standstill = Standstill::of(&ground, run, expected.calls.len(), &calls_before);
     match point.map(|point| point.fault) {
         Some(Fault::Kill) if reached => {
             worker.kill();
@@ -80,7 +98,7 @@ pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report
     if ends > 1 {
         found.push(format!("the victim says {ends} times that the run has ended"));
     }
-    Report::new(reached, &ground, found)
+    Report::new(reached, &ground, &found)
 }
 
 /// Lets the frozen worker go on, and tells what that changed. The run is over and the worker forgotten.
@@ -115,45 +133,57 @@ async fn sprung_or_ended(ground: &Ground, run: RunId) -> bool {
     .await
 }
 
-fn document(ground: &Ground, scenario: Scenario) -> serde_json::Value {
+fn document(ground: &Ground, scenario: Scenario) -> Value {
     match scenario {
         Scenario::Sequential => suite(ground, "Sequential", &[10, 10, 10]),
         // Long enough for some heartbeats, and each test for a part of them.
         Scenario::Background => suite(ground, "Parallel", &[400, 100, 200, 300]),
+        // The first two are in flight when their worker is killed, also on a machine that is slow to do so.
+        Scenario::Takeover => suite(ground, "Parallel", &[600, 600, 40, 60]),
         _ => suite(ground, "Parallel", &[10, 60, 40, 90]),
     }
 }
 
-fn completed(scenario: Scenario) -> Expected {
-    Expected {
-        status: Status::Pass,
-        final_status: "Completed",
-        calls: if scenario == Scenario::Sequential { vec![1, 2, 1] } else { vec![1, 2, 1, 1] },
-        one_by_one: scenario == Scenario::Sequential,
-    }
-}
-
-fn cancelled() -> Expected {
-    Expected {
-        status: Status::Cancelled,
-        final_status: "Cancelled",
-        calls: vec![1, 1, 0, 0],
-        one_by_one: false,
-    }
-}
-
-/// A run whose first two calls hang, and the worker that makes them.
-async fn begin_hanging(ground: &Ground, victim: &Victim) -> (RunId, Process) {
+/// No test of it ever ends by itself.
+fn hanging(ground: &Ground) -> Value {
     let mut document = suite(ground, "Parallel", &[0, 0, 0, 0]);
     for index in 0..4 {
-        document["test_set"]["tests"][index]["vars"] = serde_json::json!({ "fault": "hang" });
+        document["test_set"]["tests"][index]["vars"] = json!({ "fault": "hang" });
     }
-    let run = ground.fleet.submit(&document).await;
-    let worker = ground.start_worker("victim", &ground.proxy.url());
-    victim.is(worker.pid());
+    document
+}
+
+fn expected(scenario: Scenario) -> Expected {
+    let completed = Expected {
+        status: Status::Pass,
+        final_status: "Completed",
+        calls: vec![1, 2, 1, 1],
+        one_by_one: false,
+    };
+    match scenario {
+        Scenario::Sequential => Expected {
+            calls: vec![1, 2, 1],
+            one_by_one: true,
+            ..completed
+        },
+        // Both were called by the worker that was killed; for `t-1` that was the call that fails.
+        Scenario::Takeover => Expected {
+            calls: vec![2, 2, 1, 1],
+            ..completed
+        },
+        Scenario::Cancelled => Expected {
+            status: Status::Cancelled,
+            final_status: "Cancelled",
+            calls: vec![1, 1, 0, 0],
+            one_by_one: false,
+        },
+        _ => completed,
+    }
+}
+
+async fn wait_for_two_calls(ground: &Ground, run: RunId) {
     wait_for("two calls in flight", async || {
         (ground.fleet.calls_of(run).len() == 2).then_some(())
     })
     .await;
-    (run, worker)
 }
