@@ -71,6 +71,10 @@ pub struct Target {
     missing_secrets: Option<String>,
 }
 
+#[expect(
+    clippy::result_large_err,
+    reason = "an error carries what was sent; it is as rare as it is large"
+)]
 impl Target {
     /// Compiles templates, mappings and paths. Makes no connection and resolves no name.
     ///

@@ -10,22 +10,28 @@ use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use testfleet_endpoint::{Call, Invocation, InvokeError, RetryAdvice};
 use testfleet_evaluation::{Assessment, Subject, assess};
-use testfleet_model::configuration::{StoredTestError, TestCase};
+use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, TestResult};
 use testfleet_store::{ClaimedTest, Store};
 use tracing::{debug, error, warn};
 
+use crate::apart::{self, Apart, Lost};
 use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
 use crate::capping;
 use crate::clock::ServerClock;
 use crate::options::WorkerOptions;
 use crate::plan::{NoPlan, Plan, Plans};
+use crate::tenure::Tenure;
 
 /// Before a test is offered again that could not be started here.
 const NOT_NOW: Duration = Duration::from_secs(1);
+/// What a process of its own may take in addition to what the test may.
+const APART_MARGIN: Duration = Duration::from_secs(5);
+/// The largest `limits.max_test_bytes` that can be set: what is stored and larger was not submitted.
+const LARGEST_TEST: usize = 16 << 20;
 /// Outputs from this size on are evaluated on a thread that may block.
 const LARGE_OUTPUT: usize = 64 * 1024;
 
@@ -35,6 +41,7 @@ pub struct TestExecutor {
     worker: String,
     max_output: usize,
     max_result: usize,
+    apart: Option<Apart>,
 }
 
 impl TestExecutor {
@@ -46,19 +53,26 @@ impl TestExecutor {
             worker: options.name.clone(),
             max_output: options.max_output_bytes,
             max_result: options.max_result_bytes,
+            apart: options.apart.clone(),
         }
     }
 
-    async fn attempt(&self, job: &ClaimedTest, claimed_at: ServerClock) -> Outcome {
+    async fn attempt(&self, job: &ClaimedTest, claimed_at: ServerClock, tenure: &Tenure) -> Outcome {
+        if job.payload.len() > LARGEST_TEST {
+            let bytes = job.payload.len();
+            let message = format!("the stored test has {bytes} bytes; no test may have more than {LARGEST_TEST}");
+            return self.unreadable(job, claimed_at, &message);
+        }
         let test = match TestCase::from_stored(&job.payload) {
             Ok(test) => test,
-            Err(error) => return self.unreadable(job, claimed_at, &error),
+            Err(error) => return self.unreadable(job, claimed_at, &error.to_string()),
         };
         let plan = match self.plans.of(job.run).await {
             Ok(plan) => plan,
             Err(NoPlan::Gone) => return Outcome::NotNow { delay: NOT_NOW },
             Err(NoPlan::Store(error)) => {
-                warn!(run.id = %job.run, %error, "the run's configuration could not be loaded; the test is handed back");
+                // Every test of the run meets the same; that the store does not answer is said once, by the loops.
+                debug!(run.id = %job.run, %error, "the run's configuration could not be loaded; the test is handed back");
                 return Outcome::NotNow { delay: NOT_NOW };
             }
             Err(NoPlan::Broken(reason)) => {
@@ -75,6 +89,10 @@ impl TestExecutor {
             let skipped = TestResult::without_execution(test.id.clone(), job.index, Status::Skipped, None);
             return self.done(skipped, job, &test, claimed_at, "");
         }
+        if !tenure.holds() {
+            warn!(run.id = %job.run, test.id = %test.id, "the lease ran out before the test was begun; it is left to others");
+            return Outcome::NotNow { delay: NOT_NOW };
+        }
         let allowed = plan.configuration.endpoint.retry.max_attempts;
         if job.attempt > allowed && job.lost > 0 {
             let message = format!(
@@ -83,6 +101,9 @@ impl TestExecutor {
             );
             let error = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
             return self.refuse_untried(job, &test, claimed_at, error, &message);
+        }
+        if let Some(apart) = self.apart.as_ref().filter(|_| apart::is_suspect(job, allowed)) {
+            return self.attempt_apart(apart, job, &test, &plan, claimed_at).await;
         }
         let limit = time_limit(&test, &plan);
         // The limit covers all attempts of the test and the waits between them.
@@ -98,6 +119,37 @@ impl TestExecutor {
                 self.refuse(job, &test, claimed_at, error, "")
             }
         }
+    }
+
+    /// The same attempt, made by a process of its own.
+    async fn attempt_apart(
+        &self,
+        apart: &Apart,
+        job: &ClaimedTest,
+        test: &TestCase,
+        plan: &Plan,
+        claimed_at: ServerClock,
+    ) -> Outcome {
+        let allowed = plan.configuration.endpoint.retry.max_attempts;
+        warn!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, lost = job.lost, "workers were lost with this test; it is tried in a process of its own");
+        // The child keeps to the limit by itself, unless it is stuck.
+        let longest = time_limit(test, plan).saturating_add(APART_MARGIN);
+        let lost = match tokio::time::timeout(longest, apart.attempt(job, claimed_at)).await {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(lost @ Lost::NotStarted(_))) => {
+                warn!(run.id = %job.run, test.id = %test.id, error = %lost, "the test is handed back");
+                return Outcome::NotNow { delay: NOT_NOW };
+            }
+            Ok(Err(lost)) => lost.to_string(),
+            Err(_) => "the process that made the attempt gave no answer in time and was ended".to_owned(),
+        };
+        error!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, reason = lost, "an attempt in a process of its own was lost");
+        if job.attempt < allowed {
+            return Outcome::Retry { delay: Duration::ZERO };
+        }
+        let message = format!("{lost}; {} workers were lost with this test before", job.lost);
+        let detail = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
+        self.refuse(job, test, claimed_at, detail, &message)
     }
 
     async fn call_and_evaluate(
@@ -171,10 +223,10 @@ impl TestExecutor {
         self.done(result, job, test, claimed_at, "")
     }
 
-    fn unreadable(&self, job: &ClaimedTest, claimed_at: ServerClock, error: &StoredTestError) -> Outcome {
-        let message = error.to_string();
-        let detail = ErrorDetail::new(ErrorClass::Payload, message.clone());
-        self.refuse(job, &TestCase::default(), claimed_at, detail, &message)
+    /// Trying again would read the same.
+    fn unreadable(&self, job: &ClaimedTest, claimed_at: ServerClock, message: &str) -> Outcome {
+        let detail = ErrorDetail::new(ErrorClass::Payload, message);
+        self.refuse(job, &TestCase::default(), claimed_at, detail, message)
     }
 
     fn panicked(&self, job: &ClaimedTest, claimed_at: ServerClock) -> Outcome {
@@ -257,7 +309,7 @@ impl TestExecutor {
 impl Execute for TestExecutor {
     async fn execute(&self, job: Job) -> Outcome {
         // Caught here, where the test is known, so that its result has an id and an attempt like any other.
-        match AssertUnwindSafe(self.attempt(&job.test, job.claimed_at))
+        match AssertUnwindSafe(self.attempt(&job.test, job.claimed_at, &job.tenure))
             .catch_unwind()
             .await
         {

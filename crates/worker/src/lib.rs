@@ -12,11 +12,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod apart;
+mod attempt;
 mod backoff;
 mod capping;
 mod clock;
 mod collection;
+mod control;
 mod delivery;
+mod drill;
 mod executor;
 mod health;
 mod heartbeat;
@@ -25,18 +29,27 @@ mod letter;
 mod lookout;
 mod noop;
 mod options;
+mod outage;
+mod part;
 mod plan;
 pub mod probe;
 mod pump;
 mod reaper;
+mod repairing;
+mod supervision;
 mod sweeper;
+mod tenure;
+mod watchdog;
 mod worker;
 
+pub use apart::{Apart, attempt_as_asked};
+pub use attempt::{Execute, Job, Outcome};
 pub use collection::{CollectError, CollectOutcome, collect_now};
+pub use drill::Drill;
 pub use executor::TestExecutor;
 pub use health::{Health, Question, Verdict};
 pub use letter::Letter;
 pub use noop::NoOpExecutor;
 pub use options::{MailOptions, OptionsError, WorkerOptions};
-pub use pump::{Execute, Job, Outcome};
+pub use part::Part;
 pub use worker::{Stopped, Worker, WorkerHandle};

@@ -10,13 +10,15 @@ use testfleet_bootstrap::settings::{RedisSettings, SecretUrl, Settings, Sources}
 use testfleet_bootstrap::shutdown::Shutdown;
 use testfleet_bootstrap::{logging, tls};
 use testfleet_model::ExitCode as Exit;
-use testfleet_store::{Store, StoreOptions};
+use testfleet_store::{Store, StoreError, StoreErrorKind, StoreOptions};
 use testfleet_worker::probe::{self, ask};
-use testfleet_worker::{Health, Question, Verdict, Worker, WorkerHandle, WorkerOptions};
+use testfleet_worker::{Apart, Health, Question, Verdict, Worker, WorkerHandle, WorkerOptions, attempt_as_asked};
 use tracing::{info, warn};
 
-/// How long a server that cannot be reached is waited for at the start: it may be starting too.
-const START_PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries to reach the server at the start.
+const START_PAUSE: Duration = Duration::from_secs(1);
+/// Between two lines about the same trouble at the start.
+const START_REPEAT: Duration = Duration::from_secs(60);
 
 /// A testfleet worker. Start as many as you like, on as many machines as you like.
 ///
@@ -49,13 +51,19 @@ struct Arguments {
     action: Option<Action>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Action {
     /// Ask the worker that runs with these settings how it is, at worker.health_listen: 0 for well, 1 for not well
     Healthcheck {
         /// Ask whether it takes work, instead of whether it should be restarted
         #[arg(long)]
         ready: bool,
+    },
+    /// One attempt of one test, as a worker asks for it on standard input
+    #[command(hide = true)]
+    Attempt {
+        /// The test: RUN/INDEX
+        job: String,
     },
 }
 
@@ -64,8 +72,8 @@ const EXAMPLE: &str =
 
 fn main() -> ExitCode {
     tls::install_crypto_provider();
-    let arguments = Arguments::parse();
-    let action = arguments.action;
+    let mut arguments = Arguments::parse();
+    let action = arguments.action.take();
     let settings = match Settings::load(sources(arguments)) {
         Ok(settings) => settings,
         Err(problems) => return stop(Exit::Usage, &problems.to_string()),
@@ -80,7 +88,11 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(problem) => return stop(Exit::Internal, &format!("could not start the runtime: {problem}")),
     };
-    let code = runtime.block_on(run(&settings));
+    let code = if let Some(Action::Attempt { job }) = action {
+        runtime.block_on(attempt(&settings, &job))
+    } else {
+        runtime.block_on(run(&settings))
+    };
     runtime.shutdown_timeout(Duration::from_millis(500));
     code
 }
@@ -119,10 +131,14 @@ async fn run(settings: &Settings) -> ExitCode {
             "no Redis is named: give --redis URL or set TESTFLEET_REDIS_URL",
         );
     };
-    let options = match WorkerOptions::from_settings(settings, false) {
+    let mut options = match WorkerOptions::from_settings(settings, false) {
         Ok(options) => options,
         Err(problem) => return stop(Exit::Usage, &problem.to_string()),
     };
+    match Apart::of_this_program() {
+        Ok(apart) => options.apart = Some(apart),
+        Err(problem) => warn!(%problem, "tests that workers are lost with can not be tried in a process of their own"),
+    }
     let shutdown = Shutdown::new();
     let _signals = match shutdown.listen() {
         Ok(listener) => listener,
@@ -136,20 +152,14 @@ async fn run(settings: &Settings) -> ExitCode {
         }
     }
     tokio::select! {
-        checked = wait_for_server(url, &settings.redis) => {
+        checked = wait_for_server(url, &settings.redis, &health) => {
             if let Err(problem) = checked {
                 return stop(Exit::Unreachable, &problem.to_string());
             }
         }
         () = shutdown.draining() => return ExitCode::SUCCESS,
     }
-    let store = match Store::new(&StoreOptions {
-        url: url.expose().to_owned(),
-        prefix: settings.redis.prefix.clone(),
-        response_timeout: settings.redis.response_timeout,
-        connect_timeout: settings.redis.connect_timeout,
-        pool_size: settings.redis.pool_size,
-    }) {
+    let store = match open(url, settings) {
         Ok(store) => store,
         Err(problem) => return stop(Exit::Usage, &problem.to_string()),
     };
@@ -157,10 +167,45 @@ async fn run(settings: &Settings) -> ExitCode {
     info!(redis = %url.masked(), prefix = %settings.redis.prefix, "working");
     let stopped = follow(&mut worker, &shutdown).await;
     if stopped.failed {
-        stop(Exit::Internal, "a part of the worker failed; see the log")
+        let reason = stopped
+            .reason
+            .unwrap_or_else(|| "a part of the worker failed".to_owned());
+        stop(
+            Exit::Internal,
+            &format!("{reason}; what it held is done by others when its lease is over"),
+        )
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// What a worker starts this program for when it was lost with a test before.
+async fn attempt(settings: &Settings, job: &str) -> ExitCode {
+    let Some(url) = &settings.redis.url else {
+        return stop(Exit::Usage, "no Redis is named");
+    };
+    let options = match WorkerOptions::from_settings(settings, false) {
+        Ok(options) => options,
+        Err(problem) => return stop(Exit::Usage, &problem.to_string()),
+    };
+    let store = match open(url, settings) {
+        Ok(store) => store,
+        Err(problem) => return stop(Exit::Usage, &problem.to_string()),
+    };
+    match attempt_as_asked(store, options, job).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => stop(Exit::Internal, &format!("the attempt could not be made: {problem}")),
+    }
+}
+
+fn open(url: &SecretUrl, settings: &Settings) -> Result<Store, StoreError> {
+    Store::new(&StoreOptions {
+        url: url.expose().to_owned(),
+        prefix: settings.redis.prefix.clone(),
+        response_timeout: settings.redis.response_timeout,
+        connect_timeout: settings.redis.connect_timeout,
+        pool_size: settings.redis.pool_size,
+    })
 }
 
 /// Asks a running worker and says what it says: one line, and 0 or 1.
@@ -202,28 +247,46 @@ async fn follow(worker: &mut WorkerHandle, shutdown: &Shutdown) -> testfleet_wor
     }
 }
 
-/// Checks the server; waits for one that cannot be reached yet.
-async fn wait_for_server(url: &SecretUrl, settings: &RedisSettings) -> Result<(), ServerCheckError> {
-    let since = Instant::now();
+/// Checks the server. Waits without limit for one that cannot be reached yet or still loads its data: nobody has to start
+/// things in order. Answers what waiting does not change.
+async fn wait_for_server(url: &SecretUrl, settings: &RedisSettings, health: &Health) -> Result<(), ServerCheckError> {
+    let mut told: Option<(std::mem::Discriminant<ServerCheckError>, Instant)> = None;
     loop {
-        match check_url(url, CheckOptions::from(settings)).await {
+        let problem = match check_url(url, CheckOptions::from(settings)).await {
             Ok(report) => {
                 for warning in report.warnings {
                     warn!("{warning}");
                 }
                 return Ok(());
             }
-            Err(
-                problem @ (ServerCheckError::Refused { .. }
-                | ServerCheckError::Timeout { .. }
-                | ServerCheckError::Unreachable { .. }
-                | ServerCheckError::Loading { .. }),
-            ) if since.elapsed() < START_PATIENCE => {
-                warn!(%problem, "waiting for the server");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            Err(problem) => return Err(problem),
+            Err(problem) => problem,
+        };
+        if !passes(&problem) {
+            return Err(problem);
         }
+        health.waits_for(problem.to_string());
+        let kind = std::mem::discriminant(&problem);
+        if told.is_none_or(|(said, at)| said != kind || at.elapsed() >= START_REPEAT) {
+            warn!(%problem, "waiting for the server");
+            told = Some((kind, Instant::now()));
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+/// Whether a problem goes away by itself, as far as anybody can tell.
+fn passes(problem: &ServerCheckError) -> bool {
+    match problem {
+        ServerCheckError::Refused { .. }
+        | ServerCheckError::Timeout { .. }
+        | ServerCheckError::Unreachable { .. }
+        | ServerCheckError::Loading { .. } => true,
+        // BUSY, out of memory, too many clients: what a running worker waits out, a starting one does too.
+        ServerCheckError::Other { source, .. } => {
+            let source = source.clone();
+            StoreError::Server { call: "check", source }.kind() == StoreErrorKind::Unavailable
+        }
+        _ => false,
     }
 }
 

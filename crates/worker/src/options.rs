@@ -8,6 +8,7 @@ use testfleet_bootstrap::settings::{SecretUrl, Settings};
 use testfleet_endpoint::Egress;
 use testfleet_notify::{Mailer, MailerSettings};
 
+use crate::apart::Apart;
 use crate::health::stuck_after;
 
 /// What a worker is told.
@@ -41,6 +42,8 @@ pub struct WorkerOptions {
     pub egress: Egress,
     /// Mail.
     pub mail: MailOptions,
+    /// How tests are tried in a process of their own that workers were lost with; `None`: they are not.
+    pub apart: Option<Apart>,
 }
 
 /// How summaries are mailed.
@@ -107,6 +110,7 @@ impl WorkerOptions {
             max_result_bytes: bytes(settings.limits.max_result_bytes),
             egress,
             mail,
+            apart: None,
         })
     }
 }
