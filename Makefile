@@ -9,7 +9,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points
+.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -59,6 +59,14 @@ clippy:
 
 doc: ## The API docs, without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+# Through `env`: to the shell of a recipe, SECONDS is a clock.
+soak: redis build-tests ## Processes, runs and a random fault every 1.5 s for SECONDS=300; SEED=… makes the same faults
+	env SEED="$(SEED)" SECONDS="$(or $(SECONDS),300)" \
+	  $(CARGO) test --workspace --test soak --locked -- --ignored --exact soak --nocapture
+
+volume: redis build build-tests ## 100,000 tests without a fault: each is called once (TESTS=…)
+	env TESTS="$(TESTS)" $(CARGO) test --workspace --test soak --locked -- --ignored volume --nocapture
 
 compose: ## The image, the fleet in containers, and what befalls containers (10 to 15 minutes)
 	tests/compose.sh --start-engine

@@ -31,6 +31,8 @@ pub struct FleetOptions {
     pub stub: StubSettings,
     /// How the server is started.
     pub redis: TestRedisOptions,
+    /// The worker's program; `None` is the one built with the profile of the test.
+    pub worker: Option<PathBuf>,
 }
 
 impl Default for FleetOptions {
@@ -41,6 +43,7 @@ impl Default for FleetOptions {
             variables: Vec::new(),
             stub: StubSettings::default(),
             redis: TestRedisOptions::default().append_only(),
+            worker: None,
         }
     }
 }
@@ -190,7 +193,8 @@ impl Fleet {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         all.extend(own);
         let log = self.directory.path().join(format!("{name}.log"));
-        let worker = program("testfleet-worker");
+        let worker = self.options.worker.clone();
+        let worker = worker.unwrap_or_else(|| program("testfleet-worker"));
         let Some((outer, arguments)) = under.split_first() else {
             let none: [&str; 0] = [];
             return Process::start(&worker, &none, &all, name, log);
@@ -212,28 +216,7 @@ impl Fleet {
     /// # Errors
     /// When the store does not take it.
     pub async fn try_submit(&self, document: &Value) -> Result<RunId, DispatchError> {
-        let reading = read_configuration(
-            &document.to_string(),
-            "fleet.json",
-            DocumentFormat::Json,
-            &Defaults::default(),
-        )
-        .unwrap_or_else(|problems| panic!("the configuration of this test is wrong: {problems}"));
-        let configuration = reading.configuration;
-        let tests = configuration.test_set.tests.clone();
-        let submission = Submission {
-            run: RunId::new(uuid::Uuid::now_v7()),
-            configuration: &configuration,
-            configuration_id: None,
-            limits: DispatchLimits {
-                deadline: Duration::from_secs(3600),
-                staging_timeout: Duration::from_secs(60),
-                max_test_bytes: 256 * 1024,
-            },
-        };
-        let tests = tests.into_iter().map(Ok::<_, std::convert::Infallible>);
-        let Dispatched { run, .. } = dispatch(&self.store(), submission, tests).await?;
-        Ok(run)
+        submit_to(&self.store(), document).await
     }
 
     /// Operators' view of a run.
@@ -343,4 +326,33 @@ impl Fleet {
     pub fn directory(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
+}
+
+/// Submits a document through a handle of one's own, for tasks that do not have the fleet.
+///
+/// # Errors
+/// When the store does not take it.
+pub async fn submit_to(store: &Store, document: &Value) -> Result<RunId, DispatchError> {
+    let reading = read_configuration(
+        &document.to_string(),
+        "fleet.json",
+        DocumentFormat::Json,
+        &Defaults::default(),
+    )
+    .unwrap_or_else(|problems| panic!("the configuration of this test is wrong: {problems}"));
+    let configuration = reading.configuration;
+    let tests = configuration.test_set.tests.clone();
+    let submission = Submission {
+        run: RunId::new(uuid::Uuid::now_v7()),
+        configuration: &configuration,
+        configuration_id: None,
+        limits: DispatchLimits {
+            deadline: Duration::from_secs(3600),
+            staging_timeout: Duration::from_secs(60),
+            max_test_bytes: 256 * 1024,
+        },
+    };
+    let tests = tests.into_iter().map(Ok::<_, std::convert::Infallible>);
+    let Dispatched { run, .. } = dispatch(store, submission, tests).await?;
+    Ok(run)
 }

@@ -27,7 +27,9 @@ const LIVE: [&str; 14] = [
 pub fn leftovers(dump: &BTreeMap<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     for (key, value) in dump {
-        let Some((_, rest)) = key.split_once("}:") else { continue };
+        let Some((_, rest)) = key.split_once("}:") else {
+            continue;
+        };
         // `dead:jobs` are the payloads of what was given up; they stay until their retention is over.
         let live = rest != "dead:jobs"
             && LIVE

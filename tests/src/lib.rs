@@ -25,11 +25,11 @@ mod suite;
 mod without;
 
 pub use ended::Ended;
-pub use fleet::{Fleet, FleetOptions};
+pub use fleet::{Fleet, FleetOptions, submit_to};
 pub use forwarder::Forwarder;
 pub use leftover::leftovers;
 pub use mailbox::{MailMode, Mailbox};
-pub use process::{Process, program};
+pub use process::{Process, optimised, program};
 pub use repeated::Repeated;
 pub use suite::{ECHO, echo_suite, sequential_suite};
 pub use without::{have_not, missing};

@@ -22,6 +22,17 @@ pub fn program(name: &str) -> PathBuf {
     path.unwrap_or_else(|| panic!("{name} is not built; run `cargo build --workspace --bins` first (`make test` does)"))
 }
 
+/// The path of a program as `make build` leaves it, beside the directory of the profile of this test; `None` when it has
+/// not been built.
+#[must_use]
+pub fn optimised(name: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().expect("the path of this test");
+    test.ancestors()
+        .skip(1)
+        .map(|directory| directory.join("release").join(name))
+        .find(|candidate| candidate.is_file())
+}
+
 /// A running program. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Process {

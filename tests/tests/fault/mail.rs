@@ -4,7 +4,6 @@
 //! Promises: NOTIFY-ONCE-PLUS, COLLECT-ONCE, FAIR.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use testfleet_model::RunState;
 use testfleet_testkit::wait_for;
@@ -73,7 +72,10 @@ async fn a_mail_server_that_refuses_for_now_is_asked_again_until_it_takes_the_ma
     fleet.mailbox.behave(MailMode::RefuseForNow);
     let ended = ended_run(&fleet).await;
     failed_delivery(&fleet, &ended).await;
-    wait_for("a second delivery", async || (fleet.mailbox.conversations() >= 2).then_some(())).await;
+    wait_for("a second delivery", async || {
+        (fleet.mailbox.conversations() >= 2).then_some(())
+    })
+    .await;
     fleet.mailbox.behave(MailMode::Take);
     assert_eq!(settled(&fleet, &ended).await.len(), 1);
 }

@@ -2,6 +2,11 @@
 //! it is linked once.
 
 mod connection;
+mod data;
+mod environment;
+mod lease;
 mod mail;
+mod outage;
 mod process;
 mod server;
+mod version;

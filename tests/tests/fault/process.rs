@@ -191,7 +191,9 @@ async fn as_process_1_a_worker_drains_on_sigterm() {
     fleet.wait_for_calls("four calls in flight", |calls| calls.len() == 4);
     let children = format!("/proc/{0}/task/{0}/children", outer.pid());
     let inner = std::fs::read_to_string(children).expect("the children of a process");
-    let sent = std::process::Command::new("kill").args(["-s", "TERM", inner.trim()]).status();
+    let sent = std::process::Command::new("kill")
+        .args(["-s", "TERM", inner.trim()])
+        .status();
     assert!(sent.expect("the command kill").success());
     // `unshare` ends as its child does.
     assert_eq!(outer.ended().await.code(), Some(0), "{}", outer.log());
