@@ -26,6 +26,33 @@ async fn nothing_is_taken_from_workers_that_renew() {
     assert_eq!(bench.look().await, before);
 }
 
+/// OUTAGE-GRACE: a server that has just been restarted may have lost the newest renewals, however short it was away.
+#[tokio::test]
+async fn a_server_that_is_another_process_than_before_is_given_a_whole_lease() {
+    let bench = Bench::start().await;
+    bench.run(Spec::default()).await;
+    let seat = bench.seat("w1").await;
+    bench.claim(&seat, 1).await;
+    bench.reaper_ticks().await;
+    let () = bench.ask(&["HSET", &bench.key("reaper"), "server", "0123abcd"]).await;
+    bench.expire_worker("w1").await;
+    for _ in 0..2 {
+        let Reaped::Waiting { left } = bench.store.reap(WORKER_LEASE).await.unwrap() else {
+            panic!("reaped at once");
+        };
+        assert!(left <= WORKER_LEASE);
+    }
+    let () = bench.ask(&["HSET", &bench.key("reaper"), "grace_until", "0"]).await;
+    assert!(matches!(
+        bench.store.reap(WORKER_LEASE).await.unwrap(),
+        Reaped::Reaped {
+            workers: 1,
+            jobs: 1,
+            ..
+        }
+    ));
+}
+
 /// OUTAGE-GRACE
 #[tokio::test]
 async fn the_first_tick_and_one_after_a_gap_wait_a_whole_lease() {

@@ -1,6 +1,7 @@
 --- reap: takes the jobs of workers that stopped renewing, and jobs past their hard deadline, back to the queue.
--- After a gap in the ticks (the server or every reaper was away) it waits one lease first, so that holders that
--- stayed alive can renew; they did nothing wrong.
+-- After a gap in the ticks (the server or every reaper was away), and when it meets another server process than at its
+-- last tick (a restart or a failover, which may have lost the newest renewals), it waits one lease first, so that holders
+-- that stayed alive can renew; they did nothing wrong.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
@@ -16,12 +17,16 @@
 --@include releasing
 --@include releasing_control
 --@include damage
-local JOBS_AT_MOST, WORKERS_AT_MOST = 300, 16
+local JOBS_AT_MOST, WORKERS_AT_MOST, ASIDE_LEASE_MS = 300, 16, 10000
 local lease = tonumber(ARGV[1])
-local tick, grace = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until'))
+local tick, grace, known = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until', 'server'))
 local grace_until = tonumber(grace) or 0
-if not tick or now - tonumber(tick) > lease / 2 then grace_until = now + lease end
-redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace_until))
+-- An account that may not ask for it goes by the gaps alone.
+local may_ask, said = pcall(redis.call, 'INFO', 'server')
+local server = may_ask and string.match(said, 'run_id:(%x+)') or known or ''
+local another = known and known ~= server
+if not tick or another or now - tonumber(tick) > lease / 2 then grace_until = now + lease end
+redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace_until), 'server', server)
 if now < grace_until then return { 'waiting', grace_until - now } end
 
 local jobs_taken, workers_lost = 0, 0
@@ -57,8 +62,8 @@ local function take(job, worker)
   local run, index = split_job(job)
   if not run then return take_from(job, worker) end
   local taken = guarded(run, take_from, job, worker, run, index)
-  -- Its run was set aside, and whoever repairs it finds its jobs by their owners.
-  if taken == nil then redis.call('ZREM', key('leases'), job) end
+  -- Its run was set aside. Whoever repairs it finds what is held of it by the leases; until then they are not looked at.
+  if taken == nil then redis.call('ZADD', key('leases'), 'XX', whole(now + ASIDE_LEASE_MS), job) end
   return taken
 end
 

@@ -299,8 +299,19 @@ impl Bench {
     /// The reaper as it is while it ticks without gaps.
     pub async fn reaper_ticks(&self) {
         let now = self.store.now_ms().await.unwrap().to_string();
+        let info: String = self.ask(&["INFO", "server"]).await;
+        let server = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap();
         let () = self
-            .ask(&["HSET", &self.key("reaper"), "tick", &now, "grace_until", "0"])
+            .ask(&[
+                "HSET",
+                &self.key("reaper"),
+                "tick",
+                &now,
+                "grace_until",
+                "0",
+                "server",
+                server,
+            ])
             .await;
     }
 
