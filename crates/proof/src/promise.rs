@@ -20,7 +20,8 @@ pub const NO_LOST_TEST: &str = "NO-LOST-TEST";
 pub const RIGHT_IS_WHOLE: &str = "NO-LOST-TEST: a right is whole";
 /// An open run with a test that could be claimed is where claims find it, and a closed run is not.
 pub const RUN_IS_PLACED: &str = "PROGRESS-AFTER-HEAL: a run waits where it is found";
-/// Nothing is given out of a run that is closed or paused, nor a test that has its result.
+/// Nothing is given out of a run that is closed or paused, nor a test that has its result; and no call begins on a right
+/// that was taken.
 pub const NO_PHANTOM: &str = "NO-PHANTOM";
 /// An epoch of a run ends once, with a summary.
 pub const COLLECT_ONCE: &str = "COLLECT-ONCE";
@@ -73,7 +74,9 @@ impl Fleet {
         promises.extend([
             always(RESULT_IDEMPOTENT, |_, state| !state.witness.saw(Breach::Overwritten)),
             always(ZOMBIE_HARMLESS, |_, state| !state.witness.saw(Breach::ZombieChanged)),
-            always(NO_PHANTOM, |_, state| !state.witness.saw(Breach::Phantom)),
+            always(NO_PHANTOM, |_, state| {
+                !state.witness.saw(Breach::Phantom) && !state.witness.saw(Breach::StaleCall)
+            }),
             always(ATTEMPTS_BOUNDED, |_, state| !state.witness.saw(Breach::TooManyAttempts)),
             always(LIMITS_HOLD, limits_hold),
         ]);

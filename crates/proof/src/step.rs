@@ -7,6 +7,7 @@ use crate::mutation::Mutation;
 use crate::set::Set;
 use crate::state::{Job, Kind, Outcome, Phase, State, Token};
 use crate::transition::{Chance, Grant, Reconciled, Server, Settlement, Word};
+use crate::witness::Breach;
 use crate::worker::{ControlStep, HeldControl, Process, TestStep, Worker};
 
 /// A step being taken.
@@ -194,9 +195,30 @@ impl Step<'_> {
     fn take(&mut self, worker: u8, grant: Grant) {
         let scenario = &self.fleet.scenario;
         let lapsed = std::mem::take(&mut self.worker(worker).lapsed);
-        let trusts = !(scenario.sequential && lapsed) || scenario.has(Mutation::LateAnswerStarts);
+        let trusts = !lapsed || scenario.has(Mutation::LateAnswerStarts);
         let attempts = scenario.attempts;
+        let before = self.worker(worker).test;
         self.worker(worker).take(grant, attempts, trusts);
+        if self.worker(worker).test != before {
+            self.testify(worker);
+        }
+    }
+
+    /// What the witness thinks of a call that begins: while its run is open in the same epoch, its right must be valid. A
+    /// cancel may take it a moment before.
+    fn testify(&mut self, worker: u8) {
+        let Some(held) = self.worker(worker).test.filter(|held| held.step == TestStep::Running) else {
+            return;
+        };
+        let run = &self.state.store.runs[usize::from(held.run)];
+        let token = Token {
+            worker,
+            fence: held.fence,
+        };
+        let right = *self.state.witness.right(held.run, Job::Test(held.index));
+        if run.is_open() && run.epoch == held.epoch && right != Some(token) {
+            self.state.witness.note(Breach::StaleCall);
+        }
     }
 
     fn announce_later(&mut self, worker: u8, word: Word, settled: Option<Settlement>) {

@@ -13,6 +13,8 @@ pub enum Breach {
     OutOfOrder,
     /// A test was given out of a run that was closed or paused, or although it had its result.
     Phantom,
+    /// A call began on a right that had been taken.
+    StaleCall,
     /// A result was replaced.
     Overwritten,
     /// An attempt was given out although all were spent.

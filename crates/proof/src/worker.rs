@@ -140,15 +140,17 @@ impl Worker {
         }
     }
 
-    /// An answer of `claim` or `complete`. `trusts` is whether it may start what it was given.
+    /// An answer of `claim` or `complete`. Without trust in its lease it starts no test, and gives it back.
     pub(crate) fn take(&mut self, grant: Grant, attempts: u8, trusts: bool) {
         match grant {
             Grant::Unregistered => self.lose_seat(),
             Grant::Stale => self.unsure = true,
-            Grant::Jobs { .. } if !trusts => self.unsure = true,
             Grant::Jobs { test, control } => {
                 if let Some(given) = test {
                     self.start(given, attempts);
+                    if !trusts {
+                        self.test_at(TestStep::LetGo);
+                    }
                 }
                 if let Some(Given {
                     run, job, fence, epoch, ..

@@ -199,15 +199,13 @@ fn a_worker_has_to_let_go_of_sequential_tests_before_its_lease_ends() {
 
 /// Frozen with the answer of a claim on its way to it, a worker would start a test that is somebody else's by now.
 #[test]
-fn a_late_answer_must_not_start_a_sequential_test() {
-    breaks(
-        Scenario {
-            faults: 2,
-            ..SEQUENTIAL
-        },
-        &[Mutation::LateAnswerStarts],
-        NO_OVERLAP,
-    );
+fn a_late_answer_must_not_start_a_test() {
+    let scenario = Scenario {
+        faults: 2,
+        ..SEQUENTIAL
+    };
+    breaks(scenario, &[Mutation::LateAnswerStarts], NO_OVERLAP);
+    breaks(Scenario { faults: 2, ..ONE }, &[Mutation::LateAnswerStarts], NO_PHANTOM);
 }
 
 /// It hands back what its sender has claimed since, and is working on.
