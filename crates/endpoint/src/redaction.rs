@@ -12,7 +12,6 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use regex::Regex;
 use serde_json::Value;
 
@@ -21,22 +20,6 @@ pub const PLACEHOLDER: &str = "[redacted]";
 
 /// Shorter values are not redacted, in bytes.
 pub const MIN_LENGTH: usize = 4;
-
-/// What browsers and the `url` crate escape in a query; the least that anybody escapes.
-const QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'\'');
-/// What `encodeURIComponent` escapes.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
-/// What RFC 3986 does not call unreserved.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Replaces the values of secrets in text and JSON.
 #[derive(Clone, Default)]
@@ -51,16 +34,18 @@ impl Redactor {
     #[must_use]
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms = BTreeSet::new();
-        for value in values {
+        let mut alternatives = Vec::new();
+        for value in values.into_iter().filter(|value| value.len() >= MIN_LENGTH) {
             forms_of(value, &mut forms);
+            alternatives.push((value.len(), in_urls(value)));
         }
-        if forms.is_empty() {
+        if alternatives.is_empty() {
             return Self::default();
         }
-        let mut forms: Vec<_> = forms.into_iter().collect();
+        alternatives.extend(forms.iter().map(|form| (form.len(), regex::escape(form))));
         // The first alternative that matches wins, so the longest has to come first.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        let alternatives: Vec<_> = forms.iter().map(|form| regex::escape(form)).collect();
+        alternatives.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        let alternatives: Vec<_> = alternatives.into_iter().map(|(_, pattern)| pattern).collect();
         let pattern = regex::RegexBuilder::new(&alternatives.join("|"))
             .size_limit(usize::MAX)
             .build()
@@ -120,20 +105,29 @@ impl fmt::Debug for Redactor {
     }
 }
 
+/// A pattern for the secret as it is and percent-encoded. Each part of a URL escapes other characters, a URL made of a
+/// template has the secret in several parts, and servers escape as they like; so every character that is no letter or
+/// digit may be escaped or not.
+fn in_urls(secret: &str) -> String {
+    let mut pattern = String::with_capacity(secret.len() * 2);
+    for letter in secret.chars() {
+        if letter.is_ascii_alphanumeric() {
+            pattern.push(letter);
+            continue;
+        }
+        let plain = regex::escape(letter.encode_utf8(&mut [0; 4]));
+        let escaped: String = letter
+            .encode_utf8(&mut [0; 4])
+            .bytes()
+            .map(|byte| format!("%{byte:02x}"))
+            .collect();
+        let plus = if letter == ' ' { "|\\+" } else { "" };
+        pattern.push_str(&format!("(?:{plain}|(?i:{escaped}){plus})"));
+    }
+    pattern
+}
+
 fn forms_of(secret: &str, forms: &mut BTreeSet<String>) {
-    if secret.len() < MIN_LENGTH {
-        return;
-    }
-    forms.insert(secret.to_owned());
-    for encoded in [
-        utf8_percent_encode(secret, QUERY).to_string(),
-        utf8_percent_encode(secret, COMPONENT).to_string(),
-        utf8_percent_encode(secret, RESERVED).to_string(),
-        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-    ] {
-        forms.insert(lower_hex(&encoded));
-        forms.insert(encoded);
-    }
     let json = Value::String(secret.to_owned()).to_string();
     let json = json.trim_matches('"');
     // `trim_matches` would also eat an escaped quote's quote at the end of the secret.
@@ -148,20 +142,6 @@ fn forms_of(secret: &str, forms: &mut BTreeSet<String>) {
         forms.insert(form);
     }
     base64_forms(secret.as_bytes(), forms);
-}
-
-/// `%2F` as `%2f`, which some servers write.
-fn lower_hex(encoded: &str) -> String {
-    let mut lower = String::with_capacity(encoded.len());
-    let mut hex = 0;
-    for letter in encoded.chars() {
-        if letter == '%' {
-            hex = 3;
-        }
-        lower.push(if hex > 0 { letter.to_ascii_lowercase() } else { letter });
-        hex = usize::saturating_sub(hex, 1);
-    }
-    lower
 }
 
 /// JSON as Python's `json.dumps` writes it: everything outside ASCII escaped.
@@ -201,6 +181,7 @@ fn base64_forms(secret: &[u8], forms: &mut BTreeSet<String>) {
 mod tests {
     use super::*;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -261,6 +242,25 @@ mod tests {
             let pair = STANDARD.encode(format!("{user}:{secret}{tail}"));
             let text = Redactor::new([secret.as_str()]).text(&pair).into_owned();
             prop_assert!(text.contains(PLACEHOLDER), "{pair} became {text}");
+        }
+
+        /// Each part of a URL escapes something else.
+        #[test]
+        fn a_secret_anywhere_in_a_url_is_found(secret in "[!-~]{4}[a-z@+;=|^]{2,12}") {
+            let redactor = Redactor::new([secret.as_str()]);
+            let mut urls = vec![
+                format!("http://{secret}@host/"),
+                format!("http://host/{secret}/x"),
+                format!("http://host/?{secret}"),
+            ];
+            let mut pairs = url::Url::parse("http://host/").unwrap();
+            pairs.query_pairs_mut().append_pair("k", &secret);
+            urls.push(pairs.into());
+            for url in urls.iter().filter_map(|url| url::Url::parse(url).ok()) {
+                let told = redactor.text(url.as_str());
+                let told = percent_encoding::percent_decode_str(&told).decode_utf8_lossy();
+                prop_assert!(!told.contains(&secret), "{} of {}", told, url);
+            }
         }
 
         #[test]
