@@ -108,3 +108,31 @@ async fn a_test_that_takes_twenty_leases_stays_with_a_worker_that_renews() {
     }
     assert_eq!(bench.complete(&seat, &held).await, [testfleet_store::Settled::Stored]);
 }
+
+/// F93: what an idle worker costs.
+#[tokio::test]
+async fn a_beat_without_news_costs_two_commands_beside_the_call() {
+    let bench = Bench::start().await;
+    bench.seat("w1").await;
+    let registered = bench.store.now_ms().await.unwrap();
+    // In the same millisecond it has to look once more whether the worker is there.
+    testfleet_testkit::wait_for("another millisecond", async || {
+        (bench.store.now_ms().await.unwrap() > registered).then_some(())
+    })
+    .await;
+    let before = bench.commands().await;
+    let beat = bench.store.heartbeat("w1", WORKER_LEASE, None, &[]).await.unwrap();
+    assert!(matches!(beat, Heartbeat::Ok { .. }));
+    assert_eq!(bench.commands().await - before, 2);
+}
+
+/// The end of the lease is the same as before: nothing changes, and it is renewed all the same.
+#[tokio::test]
+async fn a_beat_in_the_same_millisecond_is_a_renewal() {
+    let bench = Bench::start().await;
+    bench.seat("w1").await;
+    for _ in 0..50 {
+        let beat = bench.store.heartbeat("w1", WORKER_LEASE, None, &[]).await.unwrap();
+        assert!(matches!(beat, Heartbeat::Ok { .. }));
+    }
+}
