@@ -60,6 +60,8 @@ const NOT_NOW: &[&str] = &[
     "NOREPLICAS",
     "CLUSTERDOWN",
     "NOSCRIPT",
+    // A blocking call of before a failover.
+    "UNBLOCKED",
 ];
 
 impl StoreError {

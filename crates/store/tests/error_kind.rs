@@ -287,6 +287,10 @@ async fn every_error_code_has_its_kind() {
         ("CLUSTERDOWN The cluster is down", Unavailable),
         ("ERR max number of clients reached", Unavailable),
         ("NOSCRIPT No matching script.", Unavailable),
+        (
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            Unavailable,
+        ),
         ("NOAUTH Authentication required.", Unauthorised),
         (
             "WRONGPASS invalid username-password pair or user is disabled.",

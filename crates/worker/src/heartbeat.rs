@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 use crate::attempt::Execute;
 use crate::holding::{HeldJob, Holdings, Stopped};
 use crate::lookout::Lookout;
+use crate::options::WorkerOptions;
 use crate::part::Part;
 use crate::worker::Identity;
 
@@ -34,6 +35,12 @@ pub(crate) struct Heart<E> {
     /// What operators were told last that this worker does, and under which epoch.
     told: Option<(u64, &'static str)>,
     lookout: Arc<Lookout>,
+}
+
+/// Between beats while nothing is held.
+pub(crate) fn idle_interval(options: &WorkerOptions) -> Duration {
+    let busy = options.heartbeat;
+    busy.max((busy * 2).min(options.lease.mul_f64(IDLE_SHARE)))
 }
 
 impl<E: Execute> Heart<E> {
@@ -60,7 +67,7 @@ impl<E: Execute> Heart<E> {
     /// at once when that begins.
     pub(crate) async fn beat(mut self) {
         let busy = self.identity.options.heartbeat;
-        let idle = busy.max((busy * 2).min(self.identity.options.lease.mul_f64(IDLE_SHARE)));
+        let idle = idle_interval(&self.identity.options);
         loop {
             let begun = tokio::time::Instant::now();
             self.identity.round(Part::Heartbeat, "renewing").await;

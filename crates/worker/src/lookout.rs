@@ -19,7 +19,7 @@ use crate::worker::Identity;
 /// The first wait over a connection: how soon it is known to work.
 const PROOF: Duration = Duration::from_secs(1);
 /// The longest one wait for the bell over a connection that is known to work.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// What the log calls waiting for the bell.
 const CALL: &str = "bell";
 

@@ -220,12 +220,33 @@ mod tests {
     use testfleet_bootstrap::settings::Settings;
 
     use super::*;
+    use crate::heartbeat::idle_interval;
+    use crate::{lookout, pump};
 
     fn rhythm(lease: u64, interval: u64) -> Rhythm {
         let mut settings = Settings::defaults();
         settings.worker.lease = Duration::from_millis(lease);
         settings.worker.reaper_interval = Duration::from_millis(interval);
         Rhythm::of(&WorkerOptions::from_settings(&settings, true).unwrap())
+    }
+
+    /// Commands as the server counts them, those inside of scripts too; what each call costs is counted in the store's tests
+    /// (`tick`, `heartbeat`). `testfleet bench --idle` measures the whole.
+    #[test]
+    fn eight_idle_workers_ask_for_less_than_sixteen_commands_a_second() {
+        const WORKERS: f64 = 8.0;
+        let options = WorkerOptions::from_settings(&Settings::defaults(), true).unwrap();
+        let rhythm = Rhythm::of(&options);
+        let per_s = |commands: f64, every: Duration| commands / every.as_secs_f64();
+        let beats = WORKERS * per_s(3.0, idle_interval(&options));
+        let looks = per_s(6.0, rhythm.idle);
+        let watches = (WORKERS - 1.0) * per_s(1.0, rhythm.watch);
+        // A sweep reads a page of the runs that are kept, one command for each.
+        let sweeps = per_s(60.0, rhythm.busy * IDLE_SWEEP);
+        let bell = WORKERS * per_s(1.0, lookout::PATIENCE);
+        let polls = WORKERS * per_s(12.0, pump::RELAXED_POLL);
+        let all = beats + looks + watches + sweeps + bell + polls;
+        assert!(all < 16.0, "{beats} {looks} {watches} {sweeps} {bell} {polls}");
     }
 
     /// OUTAGE-GRACE would begin without an outage, and a take-over would take two leases.
