@@ -21,6 +21,7 @@ async fn somebody_waits(bench: &Bench, count: usize) {
     .await;
 }
 
+/// F91: the wait blocks, and the same store goes on working.
 #[tokio::test]
 async fn a_waiter_is_woken_by_a_run_that_becomes_ready() {
     let bench = Bench::start().await;

@@ -76,6 +76,23 @@ async fn workers_of_one_name_are_independent() {
     ));
 }
 
+/// F97: what is shown follows from the lease at the moment of looking; nobody has to have noticed.
+#[tokio::test]
+async fn a_worker_whose_lease_is_over_is_shown_as_lost() {
+    let bench = Bench::start().await;
+    bench.run(Spec::default()).await;
+    let seat = bench.seat("w1").await;
+    bench.seat("w2").await;
+    bench.claim(&seat, 1).await;
+    bench.expire_worker("w1").await;
+    let shown: Vec<_> = bench.store.worker_views().await.unwrap();
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|view| (view.worker.as_str(), view.state.as_str(), view.in_flight))
+        .collect();
+    assert_eq!(shown, [("w1", "lost", 1), ("w2", "running", 0)]);
+}
+
 #[tokio::test]
 async fn a_worker_that_holds_something_is_not_forgotten() {
     let bench = Bench::start().await;

@@ -75,8 +75,9 @@ async fn a_look_from_the_future_is_not_waited_for() {
     ));
 }
 
+/// F93
 #[tokio::test]
-async fn an_empty_queue_has_nothing_to_do_and_costs_five_commands_beside_the_call() {
+async fn an_empty_queue_has_nothing_to_do_and_costs_six_commands_beside_the_call() {
     let bench = Bench::start().await;
     bench.seat("w1").await;
     last_look(&bench, Duration::ZERO).await;
@@ -89,6 +90,7 @@ async fn an_empty_queue_has_nothing_to_do_and_costs_five_commands_beside_the_cal
     };
     let counted = bench.commands().await;
     let found = look(&bench, "w1").await;
+    // These and one INFO, which is not counted here.
     assert_eq!(bench.commands().await - counted, 5);
     assert!(found.next.is_some_and(|next| next <= WORKER_LEASE));
     assert_eq!(Look { next: None, ..found }, expected);
@@ -168,6 +170,25 @@ async fn a_gap_of_more_than_half_a_lease_begins_the_grace_of_the_reaper() {
             ));
         }
     }
+}
+
+/// OUTAGE-GRACE, TAKEOVER-BOUND: a restart begins the grace when it happens, and not when somebody is lost hours later.
+#[tokio::test]
+async fn another_server_process_begins_the_grace_at_the_next_look() {
+    let bench = Bench::start().await;
+    look(&bench, "w1").await;
+    last_look(&bench, Duration::ZERO).await;
+    let () = bench.ask(&["HSET", &bench.key("reaper"), "server", "another"]).await;
+    bench.seat("w1").await;
+    bench.expire_worker("w1").await;
+    assert!(!look(&bench, "w2").await.reap, "it waits a lease");
+    // The lease is over.
+    last_look(&bench, Duration::ZERO).await;
+    assert!(look(&bench, "w2").await.reap);
+    assert!(matches!(
+        bench.store.reap(WORKER_LEASE).await.unwrap(),
+        testfleet_store::Reaped::Reaped { workers: 1, .. }
+    ));
 }
 
 #[tokio::test]

@@ -1,0 +1,64 @@
+//! What scripts leave behind in the server, and what they never use.
+
+use crate::support::{Bench, Spec};
+
+async fn cached(bench: &Bench) -> usize {
+    let info: String = bench.ask(&["INFO", "memory"]).await;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("number_of_cached_scripts:"));
+    line.expect("the server counts its scripts").trim().parse().unwrap()
+}
+
+async fn a_whole_run(bench: &Bench, id: u128) {
+    let seat = bench.seat(&format!("w{id}")).await;
+    let run = bench.run(Spec::parallel(id, 40)).await;
+    loop {
+        let tests = bench.claim(&seat, 7).await;
+        if tests.is_empty() {
+            break;
+        }
+        bench.complete(&seat, &tests).await;
+    }
+    let collection = bench.claim_control(&seat).await;
+    bench.collect(&seat, run, collection.fence, None).await;
+    bench.reap().await;
+    bench.sweep().await;
+}
+
+/// F58: scripts are fixed texts, so the second run, of other ids and sizes, adds none.
+#[tokio::test]
+async fn the_server_keeps_as_many_scripts_as_there_are_transitions() {
+    let bench = Bench::start().await;
+    a_whole_run(&bench, 1).await;
+    let first = cached(&bench).await;
+    assert!((1..=testfleet_store::script::all().len()).contains(&first), "{first}");
+    for id in 2..6 {
+        a_whole_run(&bench, id).await;
+    }
+    assert_eq!(cached(&bench).await, first);
+}
+
+/// F59: a script is a transaction by itself, and what has to be done once is recorded as done, not locked.
+#[test]
+fn nothing_is_watched_and_nothing_is_locked() {
+    for script in testfleet_store::script::all() {
+        for line in script.code().lines() {
+            let locks = line.contains("SETNX'") && !line.contains("HSETNX'");
+            let takes = line.contains("'SET'") && line.contains("'NX'");
+            assert!(!locks && !takes, "{}: {line}", script.name());
+            assert!(!line.contains("WATCH"), "{}: {line}", script.name());
+        }
+    }
+    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in std::fs::read_dir(sources).unwrap() {
+        let path = entry.unwrap().path();
+        if let Ok(code) = std::fs::read_to_string(&path) {
+            assert!(
+                !code.contains("\"WATCH\"") && !code.contains("\"SETNX\""),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
