@@ -73,7 +73,7 @@ async fn conduct(
         hint_at_workers(fleet, session).await;
     }
     let (waited, interrupted) = tokio::select! {
-        waited = waiting::until_ended(&fleet.store, run, plan.timeout, &mut progress) => (waited, false),
+        waited = waiting::until_ended_in_care(&fleet.store, &fleet.options, run, plan.timeout, &mut progress) => (waited, false),
         () = shutdown.draining() => (cancelled(fleet, run).await, true),
     };
     progress.finish();

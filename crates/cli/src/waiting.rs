@@ -5,7 +5,7 @@ use std::time::Duration;
 use testfleet_dispatcher::{Ended, wait_until_ended};
 use testfleet_model::{ExitCode, RunId, RunState, Summary};
 use testfleet_store::{Cancelled, Store};
-use testfleet_worker::{WorkerOptions, collect_now};
+use testfleet_worker::{WorkerOptions, collect_now, take_care};
 use tokio::time::Instant;
 
 use crate::exit::Failure;
@@ -86,6 +86,23 @@ pub async fn until_ended(
                 stop_reason: seen.stop_reason,
             })),
         },
+    }
+}
+
+/// The same, and where no worker is alive the run is ended here when its deadline has passed.
+///
+/// # Errors
+/// As [`until_ended`].
+pub async fn until_ended_in_care(
+    store: &Store,
+    options: &WorkerOptions,
+    run: RunId,
+    timeout: Option<Duration>,
+    progress: &mut Progress,
+) -> Result<Waited, Failure> {
+    tokio::select! {
+        waited = until_ended(store, run, timeout, progress) => waited,
+        never = take_care(store, options, run) => match never {},
     }
 }
 

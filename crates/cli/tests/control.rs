@@ -251,3 +251,26 @@ fn jobs_that_were_given_up_are_forgotten_on_request() {
     assert_eq!(fleet.run(&["dead", "drop", &job]).err, "drop 1 job that was given up\n");
     assert_eq!(fleet.json(&["dead", "list"]), Value::Array(Vec::new()));
 }
+
+/// TERMINAL-ALWAYS: no worker has ever existed.
+#[test]
+fn a_run_that_is_waited_for_ends_at_its_deadline_without_a_worker() {
+    let fleet = Fleet::new("http://127.0.0.1:9");
+    let suite = fleet.harness.read("support-bot.yaml");
+    fleet.harness.write(
+        "short.yaml",
+        &suite.replace("attributes:\n", "attributes:\n  run_timeout: 1s\n"),
+    );
+    let run = fleet.submit("short.yaml");
+    let ran = fleet.run(&["wait", &run, "--json", "--timeout", "60s"]);
+    let report: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    assert_eq!(
+        (
+            &report["summary"]["final_status"],
+            &report["summary"]["stop_reason"],
+            &report["summary"]["tests_not_run"]
+        ),
+        (&"Failed".into(), &"deadline".into(), &48.into())
+    );
+    assert_eq!(ran.code, 101, "{}", ran.err);
+}

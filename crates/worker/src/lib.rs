@@ -16,6 +16,7 @@ mod apart;
 mod attempt;
 mod backoff;
 mod capping;
+mod caretaking;
 mod clock;
 mod collection;
 mod control;
@@ -44,6 +45,7 @@ mod worker;
 
 pub use apart::{Apart, attempt_as_asked};
 pub use attempt::{Execute, Job, Outcome};
+pub use caretaking::take_care;
 pub use collection::{CollectError, CollectOutcome, collect_now};
 pub use drill::Drill;
 pub use executor::TestExecutor;

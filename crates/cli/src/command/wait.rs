@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use testfleet_model::{ExitCode, RunId};
+use testfleet_worker::WorkerOptions;
 
 use crate::exit::Failure;
 use crate::output;
@@ -40,7 +41,9 @@ pub async fn execute(arguments: WaitArguments, session: &Session) -> Result<Exit
     reporting::prepare(&arguments.report)?;
     let store = session.fleet_view().await?;
     let mut progress = Progress::new(arguments.quiet, session.output.moving);
-    let waited = waiting::until_ended(&store, arguments.run, arguments.timeout, &mut progress).await;
+    let options =
+        WorkerOptions::from_settings(&session.settings, false).map_err(|error| Failure::usage(error.to_string()))?;
+    let waited = waiting::until_ended_in_care(&store, &options, arguments.run, arguments.timeout, &mut progress).await;
     progress.finish();
     match waited? {
         Waited::Ended(summary) => {
