@@ -183,6 +183,32 @@ impl Store {
         Ok(Mended { mended, left })
     }
 
+    /// The same for one run and its tests, in one pass. Answers what was mended.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn mend_run(&self, run: &str, retention: Duration) -> Result<Vec<Finding>, StoreError> {
+        let mut seen = Seen::default();
+        self.whole_run(run, Hand::Mend { retention }, &mut seen).await?;
+        Ok(seen.findings.into_iter().filter(|finding| finding.mendable).collect())
+    }
+
+    /// Mends what is recorded of jobs in flight: leases, slots and lists of workers that belong to nobody.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn mend_holdings(&self, retention: Duration) -> Result<Vec<Finding>, StoreError> {
+        let (hand, mut seen) = (Hand::Mend { retention }, Seen::default());
+        self.index("leases", "", hand, &mut seen).await?;
+        for endpoint in self.shared_members("endpoints").await? {
+            self.index("slots", &endpoint, hand, &mut seen).await?;
+        }
+        for worker in self.shared_members("workers").await? {
+            self.index("jobs", &worker, hand, &mut seen).await?;
+        }
+        Ok(seen.findings.into_iter().filter(|finding| finding.mendable).collect())
+    }
+
     /// Brings a run that no script can work on to its end, or back to the others when nothing is wrong any more.
     /// `retention` is for what is left of a run that is lost.
     ///
@@ -389,7 +415,10 @@ impl Store {
 
     /// Counts the results of a run by status, and writes the counts if no further result came in meanwhile. A result that
     /// cannot be read counts as an error, as in the summary.
-    async fn count_anew(&self, run: &str) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn count_anew(&self, run: &str) -> Result<(), StoreError> {
         let Ok(id) = run.parse::<RunId>() else { return Ok(()) };
         for _ in 0..COUNTINGS {
             let Some(view) = self.run_view(id).await? else {

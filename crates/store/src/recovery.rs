@@ -79,19 +79,21 @@ pub enum Reaped {
 }
 
 /// What one tick of the sweeper did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Runs closed because their deadline had passed.
     pub late: u32,
     /// Submissions removed that nobody finished.
     pub abandoned: u32,
-    /// Collections queued again that had been lost.
+    /// Collections and mails queued again that had been lost.
     pub requeued: u32,
     /// Runs forgotten because their retention was over.
     pub forgotten: u32,
     /// Runs set aside because no script can work on them: see [`quarantined`](Store::quarantined) and
     /// [`repair`](Store::repair).
     pub quarantined: u32,
+    /// Open runs of which a test may be in no place; see [`mend_run`](Store::mend_run).
+    pub suspicious: Vec<String>,
 }
 
 impl Store {
@@ -180,6 +182,14 @@ impl Store {
                 requeued: answer.number()?,
                 forgotten: answer.number()?,
                 quarantined: answer.number()?,
+                suspicious: {
+                    let mut runs = answer.array()?;
+                    let mut found = Vec::with_capacity(runs.len());
+                    while !runs.is_empty() {
+                        found.push(runs.lossy()?);
+                    }
+                    found
+                },
             }),
             other => Err(answer.unknown_word(other)),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deadpool_redis::redis::{cmd, pipe};
+use deadpool_redis::redis::{Value, cmd, pipe};
 use serde::Serialize;
 use testfleet_model::{RunId, RunState, Status};
 
@@ -217,15 +217,15 @@ impl Store {
                 .arg(run.to_string());
         }
         let mut rows = self
-            .query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline)
+            .query_all::<Vec<Value>>("HGETALL", pipeline.ignore_errors())
             .await?
             .into_iter();
         let mut views = Vec::with_capacity(runs.len());
         for run in runs {
-            let hash: Hash = read("HGETALL", rows.next())?;
-            let done: u32 = read("HLEN", rows.next())?;
-            let in_flight: u32 = read("HLEN", rows.next())?;
-            let paused_at: Option<f64> = read("ZSCORE", rows.next())?;
+            let hash: Hash = read_sound("HGETALL", rows.next())?;
+            let done: u32 = read_sound("HLEN", rows.next())?;
+            let in_flight: u32 = read_sound("HLEN", rows.next())?;
+            let paused_at: Option<f64> = read_sound("ZSCORE", rows.next())?;
             views.push(run_view(*run, &hash, done, in_flight, paused_at.map(|ms| ms as i64)));
         }
         Ok(views)
@@ -408,13 +408,13 @@ impl Store {
             pipeline.cmd("LLEN").arg(format!("{hash}:again"));
         }
         let mut rows = self
-            .query_all::<Vec<deadpool_redis::redis::Value>>("HMGET", &pipeline)
+            .query_all::<Vec<Value>>("HMGET", pipeline.ignore_errors())
             .await?
             .into_iter();
         let mut waiting = Vec::with_capacity(runs.len());
         for (run, virtual_time) in runs {
-            let (endpoint, total, next): (Option<String>, Option<u32>, Option<u32>) = read("HMGET", rows.next())?;
-            let again: u32 = read("LLEN", rows.next())?;
+            let (endpoint, total, next): (Option<String>, Option<u32>, Option<u32>) = read_sound("HMGET", rows.next())?;
+            let again: u32 = read_sound("LLEN", rows.next())?;
             waiting.push(WaitingRun {
                 test_run_id: run,
                 endpoint: endpoint.unwrap_or_default(),
@@ -439,18 +439,21 @@ impl Store {
                 None => pipeline.cmd("HGET").arg(self.keys().shard("control:owners")).arg(job),
             };
         }
-        let owners: Vec<Option<Vec<u8>>> = self.query_all("HGET", &pipeline).await?;
-        Ok(leases
+        let owners: Vec<Value> = self.query_all("HGET", pipeline.ignore_errors()).await?;
+        leases
             .into_iter()
             .zip(owners)
-            .map(|((job, deadline), owner)| HeldJob {
-                job,
-                worker: part(&owner, 0).unwrap_or_default(),
-                attempt: part(&owner, 2).unwrap_or(0),
-                claimed_at_ms: part(&owner, 4).unwrap_or(0),
-                deadline_ms: deadline as i64,
+            .map(|((job, deadline), owner)| {
+                let owner: Option<Vec<u8>> = read_sound("HGET", Some(owner))?;
+                Ok(HeldJob {
+                    job,
+                    worker: part(&owner, 0).unwrap_or_default(),
+                    attempt: part(&owner, 2).unwrap_or(0),
+                    claimed_at_ms: part(&owner, 4).unwrap_or(0),
+                    deadline_ms: deadline as i64,
+                })
             })
-            .collect())
+            .collect()
     }
 
     async fn dead_jobs(&self, dead: Vec<(String, f64)>) -> Result<Vec<DeadJob>, StoreError> {
@@ -503,10 +506,7 @@ impl Store {
                 .cmd("SCARD")
                 .arg(format!("{}:jobs", self.keys().worker(worker)));
         }
-        let mut rows = self
-            .query_all::<Vec<deadpool_redis::redis::Value>>("HGETALL", &pipeline)
-            .await?
-            .into_iter();
+        let mut rows = self.query_all::<Vec<Value>>("HGETALL", &pipeline).await?.into_iter();
         let mut views = Vec::with_capacity(workers.len());
         for (worker, lease_until) in workers {
             let hash: Hash = read("HGETALL", rows.next())?;
@@ -559,10 +559,7 @@ impl Store {
             pipeline.cmd("SCARD").arg(self.keys().endpoint_part(name, "slots"));
             pipeline.cmd("ZCARD").arg(self.keys().endpoint_part(name, "parked"));
         }
-        let mut rows = self
-            .query_all::<Vec<deadpool_redis::redis::Value>>("HGET", &pipeline)
-            .await?
-            .into_iter();
+        let mut rows = self.query_all::<Vec<Value>>("HGET", &pipeline).await?.into_iter();
         let mut views = Vec::with_capacity(names.len());
         for endpoint in names {
             views.push(EndpointView {
@@ -643,10 +640,7 @@ pub(crate) fn part<T: std::str::FromStr>(entry: &Option<Vec<u8>>, at: usize) -> 
         .ok()
 }
 
-fn read<T: deadpool_redis::redis::FromRedisValue>(
-    call: &'static str,
-    value: Option<deadpool_redis::redis::Value>,
-) -> Result<T, StoreError> {
+fn read<T: deadpool_redis::redis::FromRedisValue>(call: &'static str, value: Option<Value>) -> Result<T, StoreError> {
     let value = value.ok_or_else(|| StoreError::Answer {
         call,
         detail: "it ended too early".to_owned(),
@@ -655,4 +649,20 @@ fn read<T: deadpool_redis::redis::FromRedisValue>(
         call,
         detail: error.to_string(),
     })
+}
+
+/// The same, with nothing instead of what has another type than it should: one damaged run does not keep operators from
+/// seeing the others.
+fn read_sound<T>(call: &'static str, value: Option<Value>) -> Result<T, StoreError>
+where
+    T: deadpool_redis::redis::FromRedisValue + Default,
+{
+    match value {
+        Some(Value::ServerError(error)) if error.code() == "WRONGTYPE" => Ok(T::default()),
+        Some(Value::ServerError(error)) => Err(StoreError::Server {
+            call,
+            source: error.into(),
+        }),
+        value => read(call, value),
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use testfleet_model::RunState;
-use testfleet_store::{Activated, Completion, Staged, Swept};
+use testfleet_store::{Activated, Completion, Retry, Settled, Staged, Swept};
 
 use crate::support::{Bench, RETENTION, STAGING, Spec, completion, endpoint_of, id, tests_of};
 
@@ -321,4 +321,56 @@ async fn an_endpoint_is_kept_for_the_latest_deadline_of_its_runs() {
     let minute = std::time::Duration::from_secs(60);
     bench.store.activate(id(2), 1, minute, None).await.unwrap();
     assert_eq!(bench.look().await["endpoints"], json!({"zset": [["api", "T+120m"]]}));
+}
+
+/// F32, NO-LOST-TEST: a server that lost the owners of a run has lost where its tests are; nobody has to look for them.
+#[tokio::test]
+async fn tests_that_are_in_no_place_are_noticed_and_wait_again() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 4)).await;
+    let seat = bench.seat("w1").await;
+    let held = bench.claim(&seat, 2).await;
+    assert_eq!(bench.sweep().await, Swept::default());
+    let () = bench.ask(&["DEL", &bench.store.keys().run_part(run, "owners")]).await;
+    assert_eq!(bench.sweep().await.suspicious, [run.to_string()]);
+    let mended = bench.store.mend_run(&run.to_string(), RETENTION).await.unwrap();
+    assert_eq!(mended.len(), 2, "{mended:?}");
+    assert_eq!(bench.store.mend_holdings(RETENTION).await.unwrap().len(), 6);
+    assert_eq!(bench.complete(&seat, &held).await, [Settled::Lost, Settled::Lost]);
+    assert_eq!(tests_of(&bench.claim(&seat, 9).await), [(1, 0), (1, 1), (1, 2), (1, 3)]);
+    assert_eq!(bench.sweep().await, Swept::default());
+}
+
+/// A test that waits for another attempt is somewhere.
+#[tokio::test]
+async fn tests_that_wait_for_another_attempt_are_not_missed() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 4)).await;
+    let seat = bench.seat("w1").await;
+    let test = bench.claim_one(&seat).await;
+    let retry = Retry {
+        run: test.run,
+        index: test.index,
+        fence: test.fence,
+        delay: STAGING,
+    };
+    bench.store.retry(&seat, &[retry]).await.unwrap();
+    assert_eq!(bench.sweep().await, Swept::default());
+}
+
+/// NOTIFY-ONCE-PLUS, NO-LEAK
+#[tokio::test]
+async fn a_mail_that_nobody_would_deliver_is_queued_and_that_of_no_run_is_forgotten() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 1)).await;
+    let seat = bench.seat("w1").await;
+    let test = bench.claim_one(&seat).await;
+    bench.complete(&seat, &[test]).await;
+    let control = bench.claim_control(&seat).await;
+    bench.collect(&seat, run, control.fence, Some("mail")).await;
+    let before = bench.look().await;
+    let () = bench.ask(&["DEL", &bench.key("control")]).await;
+    let () = bench.ask(&["HSET", &bench.key("outbox"), "nobody", "mail"]).await;
+    assert_eq!(bench.sweep().await.requeued, 1);
+    assert_eq!(bench.since(&before).await, json!({ "sweeper": { "cursor": "0" } }));
 }

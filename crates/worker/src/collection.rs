@@ -110,6 +110,7 @@ impl Collection<'_> {
 
     async fn collect(&self) -> Result<CollectOutcome, CollectError> {
         let Some(view) = self.store.run_view(self.run).await? else {
+            warn!(run.id = %self.run, "a run that is gone was to be collected; its collection is dropped");
             return Ok(CollectOutcome::NotOurs);
         };
         if view.state != RunState::Collecting {

@@ -47,11 +47,9 @@ pub(crate) async fn run(store: Store, identity: Arc<Identity>, broom: Arc<Broom>
             Ok(swept) => {
                 backoff.reset();
                 identity.outage.answered(CALL);
-                say(swept);
-                if swept.quarantined > 0
-                    && let Err(error) = repairing::repair_quarantined(&store, identity.options.retention).await
-                {
-                    debug!(%error, "could not repair runs that were set aside; trying again at the next sweep");
+                say(&swept);
+                if let Err(error) = repairing::repair_found(&store, &swept, identity.options.retention).await {
+                    debug!(%error, "could not repair what the sweep found; trying again at the next one");
                 }
             }
             Err(error) => {
@@ -65,8 +63,8 @@ pub(crate) async fn run(store: Store, identity: Arc<Identity>, broom: Arc<Broom>
     }
 }
 
-fn say(swept: Swept) {
-    if swept == Swept::default() {
+fn say(swept: &Swept) {
+    if *swept == Swept::default() {
         return;
     }
     let Swept {

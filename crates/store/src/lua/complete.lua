@@ -67,7 +67,13 @@ local function judge(run, first, count, open, owners, stored)
         if ARGV[at + GIVE_UP] ~= '' then verdict.given_up[#verdict.given_up + 1] = at end
       end
     end
-    if word == 'lost' or word == 'closed' then discarded = discarded + 1 end
+    if word == 'lost' or word == 'closed' then
+      discarded = discarded + 1
+      -- Only a server that lost its owner entry leaves it listed with a worker that does not hold it.
+      if not owner or string.sub(owner, 1, #worker + 1) ~= worker .. '|' then
+        redis.call('SREM', worker_key(worker, 'jobs'), job_id(run, index))
+      end
+    end
     seen[index] = seen[index] or (word == 'stored' and result) or 'refused'
     words[#words + 1] = word
   end

@@ -15,6 +15,7 @@
 --@include closing
 --@include counting
 --@include damage
+--@include delaying
 --@include repairing
 --@include examining
 --@include examining_run

@@ -14,6 +14,7 @@
 --@include closing
 --@include counting
 --@include damage
+--@include delaying
 --@include repairing
 --@include examining
 --@include examining_index

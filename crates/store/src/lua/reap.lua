@@ -14,6 +14,7 @@
 --@include bell
 --@include placing
 --@include holding
+--@include serving
 --@include releasing
 --@include releasing_control
 --@include damage
@@ -21,9 +22,7 @@ local JOBS_AT_MOST, WORKERS_AT_MOST, ASIDE_LEASE_MS = 300, 16, 10000
 local lease = tonumber(ARGV[1])
 local tick, grace, known = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until', 'server'))
 local grace_until = tonumber(grace) or 0
--- An account that may not ask for it goes by the gaps alone.
-local may_ask, said = pcall(redis.call, 'INFO', 'server')
-local server = may_ask and string.match(said, 'run_id:(%x+)') or known or ''
+local server = server_process(known)
 local another = known and known ~= server
 if not tick or another or now - tonumber(tick) > lease / 2 then grace_until = now + lease end
 redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace_until), 'server', server)

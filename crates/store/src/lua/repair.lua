@@ -16,5 +16,6 @@
 --@include closing
 --@include counting
 --@include damage
+--@include delaying
 --@include repairing
 return repair_run(ARGV[1], ARGV[2])

@@ -4,11 +4,11 @@
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   dead dead:jobs deadlines endpoint endpoint:parked endpoint:slots endpoints leases quarantine quarantine:reasons
---   ready runs sweeper
+--   bell control control:owners dead dead:jobs deadlines endpoint endpoint:parked endpoint:slots endpoints leases
+--   outbox quarantine quarantine:reasons ready runs sweeper
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
--- Answers: swept (runs past their deadline, submissions removed, collections queued again, runs forgotten, runs set aside
---   because no script can work on them)
+-- Answers: swept (runs past their deadline, submissions removed, collections and mails queued again, runs forgotten, runs set aside
+--   because no script can work on them, ids of open runs that may miss tests)
 --@include keys
 --@include time
 --@include bell
@@ -17,8 +17,9 @@
 --@include holding
 --@include closing
 --@include damage
-local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST = 100, 50, 200, 50
-local late, abandoned, requeued, forgotten = 0, 0, 0, 0
+--@include delaying
+local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST, MAILS_AT_MOST = 100, 50, 200, 50, 16
+local late, abandoned, requeued, forgotten, suspicious = 0, 0, 0, 0, {}
 local function end_overdue(run)
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
   if is_open(state) then
@@ -67,6 +68,25 @@ local function heal(run, endpoint, next_index, total, cap)
   local limit = tonumber(redis.call('HGET', endpoint_key(endpoint), 'max_concurrency'))
   if not limit or redis.call('SCARD', endpoint_key(endpoint, 'slots')) < limit then unpark(endpoint, 1) end
 end
+-- Whether a test of an open run may be in no place: fewer are waiting, held or done than were given out, and those that
+-- were tried before and wait for another attempt do not make up for it.
+local function may_miss_tests(run, next_index)
+  local elsewhere = tonumber(next_index) - redis.call('LLEN', run_key(run, 'again'))
+    - redis.call('HLEN', run_key(run, 'owners')) - redis.call('HLEN', run_key(run, 'results'))
+  return elsewhere ~= 0 and elsewhere ~= count_delayed(run)
+end
+-- A mail that nobody will deliver is queued again; that of a run that is gone has nobody to tell of.
+for _, run in ipairs(redis.call('HRANDFIELD', key('outbox'), MAILS_AT_MOST)) do
+  local job = 'notify:' .. run
+  if redis.call('EXISTS', run_key(run)) == 0 then
+    redis.call('HDEL', key('outbox'), run)
+    redis.call('ZREM', key('control'), job)
+  elseif not redis.call('ZSCORE', key('control'), job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
+    redis.call('ZADD', key('control'), whole(now), job)
+    ring()
+    requeued = requeued + 1
+  end
+end
 local old = redis.call('ZRANGE', key('dead'), '-inf', whole(now - tonumber(ARGV[1])), 'BYSCORE', 'LIMIT', 0, DEAD_AT_MOST)
 if #old > 0 then
   redis.call('ZREM', key('dead'), unpack(old))
@@ -87,19 +107,20 @@ end
 local from = tonumber(redis.call('HGET', key('sweeper'), 'cursor')) or 0
 local page = redis.call('ZRANGE', key('runs'), from, from + FORGET_AT_MOST - 1)
 local function look_after(run)
-  local state, endpoint, next_index, total, cap =
-    unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next', 'total', 'cap'))
+  local state, endpoint, next_index, total, cap, format =
+    unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next', 'total', 'cap', 'format'))
   local wrong = (not state or is_open(state)) and diagnose(run)
   if wrong then
     quarantine(run, wrong)
   elseif not state then
     redis.call('ZREM', key('runs'), run)
     forgotten = forgotten + 1
-  elseif is_open(state) then
+  elseif is_open(state) and (format or FORMAT) == FORMAT then
     heal(run, endpoint, next_index, total, cap)
+    if may_miss_tests(run, next_index) then suspicious[#suspicious + 1] = run end
   end
 end
 for _, run in ipairs(page) do guarded(run, look_after, run) end
 local stop = (#page < FORGET_AT_MOST) and 0 or from + #page - forgotten
 redis.call('HSET', key('sweeper'), 'cursor', whole(stop))
-return { 'swept', late, abandoned, requeued, forgotten, redis.call('ZCARD', key('quarantine')) }
+return { 'swept', late, abandoned, requeued, forgotten, redis.call('ZCARD', key('quarantine')), suspicious }

@@ -161,6 +161,10 @@ local function claim_head(worker, run, want, fields, groups)
     if endpoint then unpark(endpoint, 1) end
     return 0
   end
+  -- Lua would go on with numbers that are none of ours; what is raised here is blamed on the run.
+  if not (is_whole(fields[3], 1) and is_whole(fields[4], 0) and is_whole(fields[5], 1) and is_whole(fields[7], 1)) then
+    error('its numbers cannot be used')
+  end
   local room, again = room_of(run, fields)
   local free_slots = endpoint_room(endpoint)
   if room < 1 then

@@ -70,12 +70,6 @@ local function mode_in_summary(run)
   return mode == 'Sequential' and mode or 'Parallel'
 end
 
-local function name_in_config(run)
-  local readable, config = pcall(cjson.decode, redis.call('GET', run_key(run, 'config')) or '')
-  local name = readable and type(config) == 'table' and config.name
-  return type(name) == 'string' and name or ''
-end
-
 -- What a run tells of itself in every state.
 local function examine_told(run, fields)
   examine_field(run, 'name', fields.name, name_in_config(run))
@@ -147,16 +141,6 @@ local function examine_again(run, held, next_index)
     waiting[index] = true
   end
   return count, waiting
-end
-
--- Of the tests that were tried, those that wait for another attempt.
-local function count_delayed(run)
-  local count, seen = 0, {}
-  each_field(run_key(run, 'tries'), function(index)
-    if not seen[index] and redis.call('ZSCORE', key('delayed'), job_id(run, index)) then count = count + 1 end
-    seen[index] = true
-  end)
-  return count
 end
 
 local function examine_countdown(run, endpoint, state, total, done)

@@ -1,14 +1,5 @@
 -- Ending a run that cannot be worked on: what can be derived is derived, what cannot be read is set aside, and the
 -- ordinary collection gives every test without a result an error that says why (TERMINAL-ALWAYS).
-local function each_field(name, visit)
-  local cursor = '0'
-  repeat
-    local page = redis.call('HSCAN', name, cursor, 'COUNT', 500)
-    cursor = page[1]
-    for i = 1, #page[2], 2 do visit(page[2][i], page[2][i + 1]) end
-  until cursor == '0'
-end
-
 local COUNTS = { 'discarded', 'count:Pass', 'count:Fail', 'count:Inconclusive', 'count:Error', 'count:Cancelled',
   'count:NotRun', 'count:Skipped' }
 -- A count that is no number would make every transition that adds to it fail. `doctor` counts anew.
@@ -29,7 +20,9 @@ end
 local function free_holders(run, endpoint)
   each_field(run_key(run, 'owners'), function(index, entry)
     local owner = read_owner(entry)
-    if owner then free(run, index, owner.worker, endpoint) end
+    if not owner then return end
+    free(run, index, owner.worker, endpoint)
+    for _, name in ipairs(endpoints_of(endpoint)) do redis.call('SREM', endpoint_key(name, 'slots'), job_id(run, index)) end
   end)
   redis.call('DEL', run_key(run, 'owners'))
   local prefix, lost = run .. '/', {}
@@ -107,6 +100,12 @@ local function state_of_summary(run)
   return ENDED[word] and word or nil
 end
 
+local function name_in_config(run)
+  local readable, config = pcall(cjson.decode, redis.call('GET', run_key(run, 'config')) or '')
+  local name = readable and type(config) == 'table' and config.name
+  return type(name) == 'string' and name or ''
+end
+
 local function end_damaged(run, endpoint, total, reason)
   local mode, created = unpack(redis.call('HMGET', run_key(run), 'mode', 'created_at'))
   free_holders(run, endpoint)
@@ -114,6 +113,8 @@ local function end_damaged(run, endpoint, total, reason)
     'mode', mode == 'Sequential' and mode or 'Parallel', 'cap', '1', 'lease_ms', '60000', 'damage', reason,
     'created_at', is_whole(created, 0) and created or whole(now))
   redis.call('HSETNX', run_key(run), 'activated_at', whole(now))
+  redis.call('HSETNX', run_key(run), 'name', name_in_config(run))
+  redis.call('HSETNX', run_key(run), 'weight', '1')
   if not is_whole(redis.call('HGET', run_key(run), 'format'), 1) then redis.call('HDEL', run_key(run), 'format') end
   for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown' }) do
     redis.call('PERSIST', run_key(run, part))
