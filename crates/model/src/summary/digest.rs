@@ -96,4 +96,34 @@ mod tests {
         let digest: ResultDigest = serde_json::from_str(&json).unwrap();
         assert_eq!(digest, ResultDigest::from(&result));
     }
+
+    /// F47: whoever folds counts such a test as an error, so it must not read as something else.
+    #[test]
+    fn a_result_cut_off_anywhere_is_refused_with_its_place() {
+        let whole = serde_json::to_vec(&full()).unwrap();
+        for end in 0..whole.len() {
+            let error = serde_json::from_slice::<ResultDigest>(&whole[..end]).unwrap_err();
+            assert!(error.to_string().contains("column"), "{end}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_words_that_no_result_has_are_refused_by_name() {
+        for (text, named) in [
+            (r#"{"index": -1, "status": "Pass", "attempts": 1}"#, "`-1`"),
+            (
+                r#"{"index": 4294967296, "status": "Pass", "attempts": 1}"#,
+                "`4294967296`",
+            ),
+            (r#"{"index": 0, "status": "Maybe", "attempts": 1}"#, "`Maybe`"),
+            (r#"{"index": 0, "attempts": 1}"#, "`status`"),
+            (
+                r#"{"index": 0, "status": "Pass", "attempts": 1, "cost": 1e999}"#,
+                "out of range",
+            ),
+        ] {
+            let error = serde_json::from_str::<ResultDigest>(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
 }

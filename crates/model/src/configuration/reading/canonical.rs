@@ -34,3 +34,50 @@ pub fn from_canonical_json(text: &str) -> Result<TestConfiguration, CanonicalErr
     }
     Ok(serde_json::from_str(text)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::reading::{Defaults, DocumentFormat, read_configuration};
+
+    fn stored() -> String {
+        let document = r#"{"version": 1, "name": "n", "endpoint": {"url": "https://x.example/"},
+            "test_set": {"tests": [{"id": "a", "input": "hi"}]}, "metrics": [{"type": "contains", "value": "x"}]}"#;
+        let reading = read_configuration(document, "a.json", DocumentFormat::Json, &Defaults::default()).unwrap();
+        serde_json::to_string(&reading.configuration).unwrap()
+    }
+
+    #[test]
+    fn another_version_is_named_before_anything_else_is_read() {
+        let later = r#"{"version": 7, "what": {"comes": "then"}}"#;
+        let error = from_canonical_json(later).unwrap_err();
+        assert!(matches!(error, CanonicalError::Version { found: 7 }));
+        assert_eq!(
+            error.to_string(),
+            "the stored configuration has format version 7, this version reads 1"
+        );
+    }
+
+    /// F47
+    #[test]
+    fn a_stored_configuration_cut_off_anywhere_is_refused_with_its_place() {
+        let whole = stored();
+        assert!(from_canonical_json(&whole).is_ok());
+        for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+            let error = from_canonical_json(&whole[..end]).unwrap_err().to_string();
+            assert!(
+                error.contains("not a canonical document: ") && error.contains("column"),
+                "{end}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn versions_that_are_none_are_no_documents() {
+        for version in ["-1", "1.5", "null", "\"1\"", "18446744073709551616"] {
+            let text = stored().replacen("\"version\":1", &format!("\"version\":{version}"), 1);
+            let error = from_canonical_json(&text).unwrap_err();
+            assert!(matches!(error, CanonicalError::Document(_)), "{version}: {error}");
+        }
+    }
+}
