@@ -26,8 +26,6 @@ use crate::worker::Identity;
 
 /// How much later than a promise allows a look must not be: the rest of the second is for the machine.
 const SLACK: Duration = Duration::from_millis(800);
-/// The least time between two looks of one worker, however soon something ends.
-const LEAST: Duration = Duration::from_millis(20);
 /// Between sweeps of an empty queue, in intervals of the reaper.
 const IDLE_SWEEP: u32 = 30;
 
@@ -74,8 +72,9 @@ impl Rhythm {
     /// Until the next look after one.
     fn after(&self, look: &Look, holding: bool) -> Duration {
         let most = if look.busy || holding { self.busy } else { self.idle };
-        // Not before something ends, but then at once.
-        look.next.map_or(most, |next| most.min(next.max(LEAST)))
+        // Not before something ends, but then at once; thousands of delays that end one by one are looked at together.
+        let least = self.busy / 4;
+        look.next.map_or(most, |next| most.min(next.max(least)))
     }
 }
 
@@ -239,7 +238,7 @@ mod tests {
         let rhythm = Rhythm::of(&options);
         let per_s = |commands: f64, every: Duration| commands / every.as_secs_f64();
         let beats = WORKERS * per_s(3.0, idle_interval(&options));
-        let looks = per_s(6.0, rhythm.idle);
+        let looks = per_s(7.0, rhythm.idle);
         let watches = (WORKERS - 1.0) * per_s(1.0, rhythm.watch);
         // A sweep reads a page of the runs that are kept, one command for each.
         let sweeps = per_s(60.0, rhythm.busy * IDLE_SWEEP);

@@ -1,6 +1,6 @@
 --- tick: one look for the whole fleet at what time alone brings about. Of the workers that call it within `guard` ms
 -- the first one looks; it is told what there is to do, and the bell rings when there is something to claim, so that no
--- worker has to poll for it. A gap in the ticks begins the grace of `reap`.
+-- worker has to poll for it. A gap in the ticks, or another server process, begins the grace of `reap`.
 -- Promises: TAKEOVER-BOUND, OUTAGE-GRACE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL
 -- Flags: allow-oom
 -- Keys: ready leases workers delayed control deadlines reaper bell
@@ -11,14 +11,18 @@
 --@include keys
 --@include time
 --@include bell
+--@include serving
 local function flag(is) return is and 1 or 0 end
 local worker, lease, guard = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local tick, by, grace, swept = unpack(redis.call('HMGET', key('reaper'), 'tick', 'by', 'grace_until', 'swept'))
+local tick, by, grace, swept, known =
+  unpack(redis.call('HMGET', key('reaper'), 'tick', 'by', 'grace_until', 'swept', 'server'))
 local since = now - (tonumber(tick) or 0)
 if by ~= worker and since >= 0 and since < guard then return { 'skipped', tick } end
 
 local grace_until = tonumber(grace) or 0
-if not tick or since > lease / 2 then grace_until = now + lease end
+local server = server_process(known)
+local another = known and known ~= server
+if not tick or another or since > lease / 2 then grace_until = now + lease end
 local soonest
 -- Whether the first entry is due; remembers when it will be.
 local function is_due(name)
@@ -45,6 +49,6 @@ end
 local sweep = overdue or now - (tonumber(swept) or 0) >= tonumber(busy and ARGV[4] or ARGV[5])
 if sweep then swept = whole(now) end
 redis.call('HSET', key('reaper'), 'tick', whole(now), 'by', worker, 'grace_until', whole(grace_until),
-  'swept', swept, 'claimable', flag(claimable))
+  'server', server, 'swept', swept, 'claimable', flag(claimable))
 if claimable then ring() end
 return { 'looked', now, flag(reap), flag(sweep), flag(claimable), flag(busy), soonest and math.ceil(soonest) or -1 }
