@@ -2,6 +2,7 @@
 //! the truth about mail.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use testfleet_model::{RunId, Status, TestResult};
@@ -44,6 +45,9 @@ const LIVE: [&str; 19] = [
     "tries",
     "tests",
 ];
+
+/// Cases of this process in which a second mail arrived: that it may is no reason for it never to be tried.
+pub(crate) static SECOND_MAILS: AtomicU64 = AtomicU64::new(0);
 
 /// Everything that is wrong, one sentence each. All workers must have ended.
 pub(crate) async fn violations(
@@ -155,6 +159,9 @@ fn mails_wrong(mails: &[&String], fault: Option<Fault>) -> Vec<String> {
         ));
     }
     ids.dedup();
+    if mails.len() == 2 {
+        SECOND_MAILS.fetch_add(1, Ordering::Relaxed);
+    }
     if ids.len() > 1 {
         found.push(format!("the mails have different ids: {ids:?}"));
     }

@@ -184,6 +184,16 @@ impl Selection {
         }
     }
 
+    /// In how many ways each kind of command is struck at least. A point names a place in the sequence of commands, and
+    /// what stands there differs a little from run to run: even all points do not meet each kind in each way, and those of
+    /// the rotation may miss one.
+    pub(crate) fn ways(&self) -> usize {
+        match self {
+            Self::All => pairs().len() / 3,
+            Self::Rotation | Self::Named(_) => 0,
+        }
+    }
+
     /// The points of a scenario whose process sends so many commands.
     pub(crate) fn points(&self, scenario: Scenario, commands: u64) -> Vec<CrashPoint> {
         let pairs = pairs();

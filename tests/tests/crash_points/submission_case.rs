@@ -72,7 +72,7 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
     };
     // The worker was spared, so nothing is called or sent twice.
     found.extend(violations(&ground, run, None, &expected).await);
-    Report::new(reached, &ground, &found)
+    Report::new(&victim, &ground, &found)
 }
 
 fn submit(ground: &Ground, document: &PathBuf, redis: &str) -> Child {

@@ -6,20 +6,32 @@ use std::sync::{Arc, OnceLock};
 use testfleet_testkit::{CommandProxy, Then};
 
 use crate::point::{CrashPoint, Fault};
+use crate::watch::name_of;
 
 /// The process, once it has been started: its proxy is armed before.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Victim(Arc<OnceLock<u32>>);
+pub(crate) struct Victim {
+    pid: Arc<OnceLock<u32>>,
+    struck: Arc<OnceLock<String>>,
+}
 
 impl Victim {
     pub(crate) fn is(&self, pid: u32) {
-        self.0.set(pid).expect("one victim per case");
+        self.pid.set(pid).expect("one victim per case");
     }
 
     /// Arms the proxy with the fault of a point.
     pub(crate) fn await_at(&self, proxy: &CommandProxy, point: CrashPoint) {
         let victim = self.clone();
-        proxy.arm(point.nth, point.at, move |_| victim.suffer(point.fault));
+        proxy.arm(point.nth, point.at, move |command| {
+            let _first = victim.struck.set(name_of(command));
+            victim.suffer(point.fault)
+        });
+    }
+
+    /// The command at which it was struck; `None` when it was not.
+    pub(crate) fn struck(&self) -> Option<String> {
+        self.struck.get().cloned()
     }
 
     fn suffer(&self, fault: Fault) -> Then {
@@ -27,11 +39,11 @@ impl Victim {
             Fault::Cut => Then::Cut,
             Fault::CutAll => Then::CutAll,
             Fault::Kill => {
-                signal(*self.0.wait(), "KILL");
+                signal(*self.pid.wait(), "KILL");
                 Then::CutAll
             }
             Fault::Doze | Fault::Freeze => {
-                signal(*self.0.wait(), "STOP");
+                signal(*self.pid.wait(), "STOP");
                 Then::Hold
             }
         }

@@ -98,7 +98,7 @@ pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report
     if ends > 1 {
         found.push(format!("the victim says {ends} times that the run has ended"));
     }
-    Report::new(reached, &ground, &found)
+    Report::new(&victim, &ground, &found)
 }
 
 /// Lets the frozen worker go on, and tells what that changed. The run is over and the worker forgotten.
