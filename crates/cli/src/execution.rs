@@ -75,6 +75,9 @@ async fn conduct(
     let (waited, interrupted) = tokio::select! {
         waited = waiting::until_ended_in_care(&fleet.store, &fleet.options, run, plan.timeout, &mut progress) => (waited, false),
         () = shutdown.draining() => (cancelled(fleet, run).await, true),
+        () = fleet.deserted() => {
+            return Err(Failure::internal("the worker of this process failed, and nobody else can work on the run; --log info shows why"));
+        }
     };
     progress.finish();
     match waited? {

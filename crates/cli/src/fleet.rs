@@ -14,6 +14,9 @@ use tokio::task::spawn_blocking;
 use crate::exit::Failure;
 use crate::session::Session;
 
+/// Between two looks whether the workers of this process are there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Store, workers of this process, and the server if it is ours.
 pub struct Fleet {
     /// The way to the server.
@@ -100,6 +103,14 @@ impl Fleet {
     #[must_use]
     pub fn has_workers(&self) -> bool {
         !self.workers.is_empty()
+    }
+
+    /// Returns when nobody can work on runs any more: the server is ours, and every worker of this process has failed.
+    pub async fn deserted(&self) {
+        let works = || !self.has_workers() || self.workers.iter().any(|worker| !worker.has_ended());
+        while !self.is_private() || works() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Stops workers and server. `at_once`: without waiting for tests in flight.

@@ -28,7 +28,7 @@ use ending::Finished;
 /// How often a worker asks although nobody rang, and how often the pump shows a sign.
 const POLL: Duration = Duration::from_secs(2);
 /// How often an idle worker asks that would hear the bell: for the case that nobody thought of.
-pub(crate) const RELAXED_POLL: Duration = Duration::from_secs(60);
+pub(crate) const RELAXED_POLL: Duration = Duration::from_secs(120);
 /// Of the grace period, what is kept for handing back.
 const HAND_BACK_SHARE: f64 = 0.2;
 

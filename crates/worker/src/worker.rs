@@ -206,6 +206,12 @@ impl WorkerHandle {
         }
     }
 
+    /// Whether it has ended. It does so only when told to, or when one of its loops failed.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.life.is_finished()
+    }
+
     /// Tells it to stop, and waits until it has.
     pub async fn stop(mut self) -> Stopped {
         self.drain();

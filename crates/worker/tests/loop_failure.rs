@@ -53,7 +53,11 @@ impl Drill for Panicking {
             }
             self.rounds.fetch_add(1, Ordering::SeqCst);
             let fewer = |left: u32| left.checked_sub(1);
-            if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
+            if self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)
+                .is_ok()
+            {
                 panic!("a drill");
             }
         })
@@ -122,7 +126,9 @@ async fn a_worker_without_its_pump_or_heartbeat_ends_and_says_which() {
             (begun.load(Ordering::SeqCst) == 3).then_some(())
         })
         .await;
+        assert!(!worker.has_ended());
         drill.armed.store(true, Ordering::SeqCst);
+        wait_for("the end of the worker", async || worker.has_ended().then_some(())).await;
         let stopped = worker.ended().await;
         assert!(stopped.failed);
         assert_eq!(stopped.reason, Some(format!("the {part} ended: it panicked: a drill")));

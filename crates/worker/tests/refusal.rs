@@ -73,10 +73,7 @@ async fn trouble_of_the_server_is_told_in_two_lines_and_the_worker_goes_on() {
         for words in trouble.breaks {
             ask(&mut admin, words).await;
         }
-        let begins = wait_for(trouble.name, async || {
-            log.lines(trouble.level, &["the store "]).pop()
-        })
-        .await;
+        let begins = wait_for(trouble.name, async || log.lines(trouble.level, &["the store "]).pop()).await;
         // Every loop has met it several times.
         wait_for("many failures", async || {
             (log.lines(Level::DEBUG, &["the store still does not do it"]).len() >= 10).then_some(())

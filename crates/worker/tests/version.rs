@@ -46,7 +46,10 @@ async fn a_run_of_a_newer_version_waits_for_a_worker_that_knows_it_and_others_go
     set_format(&redis, &store, newer, "1").await;
     assert_eq!(summary(&store, newer).await.tests_passed, 3);
     assert!(
-        results(&store, newer, 3).await.iter().all(|result| result.attempts == 1),
+        results(&store, newer, 3)
+            .await
+            .iter()
+            .all(|result| result.attempts == 1),
         "no attempt was spent"
     );
     assert_eq!(store.queue_view(1).await.unwrap().dead_count, 0);
@@ -61,7 +64,10 @@ async fn its_deadline_ends_it_with_a_reason_that_names_the_version() {
     set_format(&redis, &store, newer, "2").await;
     let worker = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
     let summary = summary(&store, newer).await;
-    assert_eq!((summary.stop_reason, summary.tests_not_run), (Some(StopReason::Deadline), 2));
+    assert_eq!(
+        (summary.stop_reason, summary.tests_not_run),
+        (Some(StopReason::Deadline), 2)
+    );
     for result in results(&store, newer, 2).await {
         assert_eq!((result.status, result.attempts), (Status::NotRun, 0));
         let error = result.error.unwrap();
@@ -103,7 +109,10 @@ async fn the_collection_of_a_complete_run_is_left_to_a_worker_that_knows_it() {
         .unwrap();
     let worker = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
     wait_for("the collection to be left to others", async || {
-        (!log.lines(Level::WARN, &["has format 2", "left to a worker that knows it"]).is_empty()).then_some(())
+        (!log
+            .lines(Level::WARN, &["has format 2", "left to a worker that knows it"])
+            .is_empty())
+        .then_some(())
     })
     .await;
     assert!(store.summary(run).await.unwrap().is_none());
