@@ -77,7 +77,7 @@ fn a_paused_run_shows_as_paused_until_it_is_resumed() {
         "{queue}"
     );
     assert!(
-        queue.contains(&format!("\nPaused\nRUN")) && queue.contains(&run),
+        queue.contains("\nPaused\nRUN") && queue.contains(&run),
         "{queue}"
     );
     let resumed = fleet.run(&["run", "resume", &run]);
