@@ -1,5 +1,7 @@
 //! `testfleet doctor` on a fleet at work: it says nothing as long as nothing is wrong, and what it mends ends well.
 
+#![allow(clippy::print_stdout, reason = "how often it was looked")]
+
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -106,7 +108,11 @@ async fn damaged_runs_end_by_themselves_and_say_what_was_damaged() {
     let keys = fleet.store().keys().clone();
     let mut connection = fleet.redis.connection().await;
     let mut damaged = Vec::new();
-    for (field, named) in [("cap", "its cap is gone"), ("mode", "its mode is gone"), ("state", "its state is gone")] {
+    for (field, named) in [
+        ("cap", "its cap is gone"),
+        ("mode", "its mode is gone"),
+        ("state", "its state is gone"),
+    ] {
         let run = fleet.submit(&echo_suite(fleet.stub.url(), 6)).await;
         let () = cmd("HDEL")
             .arg(keys.run(run))

@@ -20,7 +20,7 @@ use crate::script::{self, Script};
 use crate::submission::millis;
 
 /// Tests looked at in one step.
-const TESTS_AT_ONCE: u32 = 1_000;
+const TESTS_AT_ONCE: u32 = 500;
 /// Entries of an index looked at in one step.
 const ENTRIES_AT_ONCE: usize = 500;
 /// Keys per step of the scan.

@@ -1,5 +1,7 @@
 //! `examine_…`, `mend_…`: whatever single thing is lost or damaged, it is found, mended, and every run ends all the same.
 
+#![allow(clippy::print_stdout, reason = "how many damages were done, and figures")]
+
 use std::collections::BTreeSet;
 
 use deadpool_redis::redis::Value as Reply;
@@ -394,4 +396,39 @@ async fn an_examination_writes_nothing() {
     let before = bench.redis.dump("").await;
     assert_eq!(look(&bench).await, []);
     assert_eq!(bench.redis.dump("").await, before);
+}
+
+/// How long an examination takes: `cargo nextest run -p testfleet-store --run-ignored only --no-capture examination`.
+#[tokio::test]
+#[ignore = "prints figures, for a quiet machine"]
+async fn figures_of_a_large_store() {
+    let bench = Bench::start().await;
+    for run in 1..=999 {
+        bench.run(Spec::parallel(run, 10)).await;
+    }
+    bench.run(Spec::parallel(1_000, 100_000)).await;
+    let seat = bench.seat("w1").await;
+    let held = bench.claim(&seat, 200).await;
+    bench.complete(&seat, &held[..100]).await;
+    let timed = async |what: &str| {
+        let started = std::time::Instant::now();
+        let findings = look(&bench).await;
+        println!("{what}: {:?}, {} findings", started.elapsed(), findings.len());
+    };
+    timed("1,000 runs, one of them of 100,000 tests").await;
+    let tests = bench.store.keys().run_part(id(1_000), "tests");
+    let () = bench.ask(&["HDEL", &tests, "54321"]).await;
+    timed("the same, with one payload lost: tests are looked at one by one").await;
+    let started = std::time::Instant::now();
+    let mended = bench.store.mend(RETENTION).await.unwrap();
+    println!(
+        "mending that: {:?}, {} mended, {} left",
+        started.elapsed(),
+        mended.mended.len(),
+        mended.left.findings.len()
+    );
+    let run = id(1_000).to_string();
+    let started = std::time::Instant::now();
+    bench.store.mend_run(&run, RETENTION).await.unwrap();
+    println!("the run of 100,000 tests alone: {:?}", started.elapsed());
 }

@@ -3,7 +3,7 @@
 -- Flags: no-writes
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries bell
 --   clock delayed endpoint:parked endpoint:slots leases paused ready worker:jobs
--- ARGV: 1 run id; 2 the first index; 3 how many (at most 1000)
+-- ARGV: 1 run id; 2 the first index; 3 how many (at most 500)
 -- Answers: per finding: code, subject, detail, 1 when it can be mended
 --@include keys
 --@include time
