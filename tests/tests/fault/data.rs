@@ -133,7 +133,9 @@ async fn ends_with_a_reason(fleet: &Fleet, part: &str, run: RunId, workers: &[Pr
     let store = fleet.store();
     let what = format!("the end of the run without its {part:?}");
     let view = wait_for(&what, async || match store.run_view(run).await {
-        Ok(None) | Err(_) => Some(None),
+        // What is under its keys cannot be read as a run until somebody has mended it.
+        Err(_) => None,
+        Ok(None) => Some(None),
         Ok(Some(view)) => view.state.is_terminal().then_some(Some(view)),
     })
     .await;

@@ -82,7 +82,7 @@ async fn slots_of_workers_that_were_all_killed_are_free_again() {
     let fleet = Fleet::start(FleetOptions::short_lease().latency(Duration::from_millis(400)));
     let mut workers = [fleet.worker("a").await, fleet.worker("b").await];
     let mut suite = echo_suite(fleet.stub.url(), 12);
-    suite["endpoint"]["max_concurrency"] = json!(SLOTS);
+    suite["endpoint"]["limits"] = json!({ "max_concurrency": SLOTS });
     suite["attributes"]["batch_concurrency"] = json!(12);
     let run = fleet.submit(&suite).await;
     fleet.wait_for_calls("all slots to be taken", |calls| {

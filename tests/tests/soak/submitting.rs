@@ -57,7 +57,7 @@ pub(crate) fn start(fleet: &Fleet, mut chance: Chance) -> Submitting {
             // Two endpoints, of which one has a limit.
             if chance.below(2) == 0 {
                 suite["endpoint"]["id"] = json!("limited");
-                suite["endpoint"]["max_concurrency"] = json!(8);
+                suite["endpoint"]["limits"] = json!({ "max_concurrency": 8 });
             }
             match submit_to(&store, &suite).await {
                 Ok(run) => lock(&into).push(Submitted {
