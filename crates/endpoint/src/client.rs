@@ -22,6 +22,12 @@ use crate::egress::{Egress, EgressDenied};
 const POOL_IDLE: Duration = Duration::from_secs(50);
 /// Clients that are kept; only a URL whose port is a template needs more than one.
 const MAX_CLIENTS: usize = 16;
+/// What the other side of an HTTP/2 connection may send of one answer before we read it, in bytes: a call that waits for
+/// memory does not read.
+const HTTP2_STREAM: u32 = 128 * 1024;
+/// The same for all answers of the connection. Never what limits them: calls that wait must not keep the others from
+/// reading.
+const HTTP2_CONNECTION: u32 = 1 << 30;
 /// The name our calls go by.
 const USER_AGENT: &str = concat!("testfleet/", env!("CARGO_PKG_VERSION"));
 
@@ -76,6 +82,8 @@ impl Clients {
                 .dns_resolver(Arc::clone(&resolver))
                 .connect_timeout(self.connect_timeout)
                 .pool_idle_timeout(POOL_IDLE)
+                .http2_initial_stream_window_size(HTTP2_STREAM)
+                .http2_initial_connection_window_size(HTTP2_CONNECTION)
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(30))
                 .redirect(redirect::Policy::none())

@@ -7,7 +7,8 @@
 //! a configuration before it runs.
 //!
 //! Three guards stand around every call: [`Egress`] decides which addresses may be called, [`Redactor`] keeps values
-//! of [`Secrets`] out of everything that is returned, and [`Limits`] bound what is built and read.
+//! of [`Secrets`] out of everything that is returned, and [`Limits`] bound what is built and read: those of one call, as
+//! [`AnswerMemory`] does for all calls of a process together.
 //!
 //! What this crate does not do: it never repeats a call, follows no redirect, uses no proxy, and knows nothing of
 //! queues or metrics.
@@ -20,7 +21,9 @@ mod conversion;
 mod egress;
 mod language;
 mod mapping;
+mod memory;
 mod path;
+mod patience;
 mod problem;
 mod redaction;
 mod request;
@@ -31,11 +34,13 @@ mod target;
 mod template;
 mod tree;
 mod variable;
+mod weight;
 
 pub use call::{Call, GivenResponse, Invocation, InvokeError, RetryAdvice};
 pub use check::{check, check_test};
 pub use egress::{Egress, EgressDenied, EgressRule, InvalidRule};
 pub use language::{FILTERS, TESTS};
+pub use memory::{AnswerMemory, AnswerShare, AnswerUse};
 pub use problem::CompileProblem;
 pub use redaction::{MIN_LENGTH, PLACEHOLDER, Redactor};
 pub use secret::{Lookup, MissingSecret, ProcessLookup, Secrets};

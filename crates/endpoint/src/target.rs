@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use minijinja::Value;
@@ -15,6 +15,8 @@ use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError};
 use crate::client::{self, Clients};
 use crate::egress::Egress;
 use crate::language::Scope;
+use crate::memory::AnswerShare;
+use crate::patience::Patience;
 use crate::problem::CompileProblem;
 use crate::redaction::Redactor;
 use crate::request::{self, Outgoing, Plan};
@@ -129,20 +131,22 @@ impl Target {
     /// # Errors
     /// With the class of what went wrong; `request` says what was sent, where it got that far.
     pub async fn invoke(&self, call: &Call<'_>) -> Result<Invocation, InvokeError> {
+        self.invoke_within(call, &mut AnswerShare::default()).await
+    }
+
+    /// The same, while the answer takes no more memory than `share` gets permission for. Waiting for permission is not
+    /// counted as the endpoint's time: neither in `timeouts.attempt` nor in [`Invocation::elapsed`].
+    ///
+    /// # Errors
+    /// As with [`Self::invoke`]; and of class `too_large` when the work on the answer alone would take more memory than
+    /// there is for answers.
+    pub async fn invoke_within(&self, call: &Call<'_>, share: &mut AnswerShare) -> Result<Invocation, InvokeError> {
         let mut outgoing = self.render(call).map_err(|failure| self.error(failure, None))?;
         self.redact(&mut outgoing.record);
         let record = outgoing.record.clone();
-        let started = Instant::now();
-        let exchange = Box::pin(self.exchange(outgoing));
-        let received = match tokio::time::timeout(self.attempt_timeout, exchange).await {
-            Ok(received) => received,
-            Err(_) => {
-                let limit = testfleet_model::duration::format(self.attempt_timeout);
-                let message = format!("no complete answer within timeouts.attempt ({limit})");
-                Err(Failure::new(ErrorClass::Timeout, message))
-            }
-        };
-        self.answer(call, record, received, started.elapsed())
+        let mut patience = Patience::new(self.attempt_timeout);
+        let received = Box::pin(self.exchange(outgoing, &mut patience, share)).await;
+        self.answer(call, record, received, patience.spent())
     }
 
     /// What [`Self::invoke`] would send, without sending it: nothing is resolved and no connection is made. For looking
@@ -214,7 +218,12 @@ impl Target {
             .map_err(|message| Failure::new(ErrorClass::Template, message))
     }
 
-    async fn exchange(&self, outgoing: Outgoing) -> Result<Received, Failure> {
+    async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        patience: &mut Patience,
+        share: &mut AnswerShare,
+    ) -> Result<Received, Failure> {
         self.egress
             .check_url(&outgoing.url)
             .map_err(|denied| Failure::new(ErrorClass::Egress, denied.to_string()))?;
@@ -225,8 +234,8 @@ impl Target {
         if let Some(body) = outgoing.body {
             request = request.body(body);
         }
-        match request.send().await {
-            Ok(response) => self.reader.receive(response).await,
+        match patience.wait(request.send()).await? {
+            Ok(response) => self.reader.receive(response, patience, share).await,
             Err(error) => Err(client::failure(error, self.connect_timeout)),
         }
     }

@@ -26,6 +26,8 @@ use crate::repairing;
 const PAGE: u32 = 500;
 /// Bytes of results that are worth one read.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that one read may never exceed, whatever the sizes of those before it.
+const MOST_PAGE_BYTES: usize = 32 * 1024 * 1024;
 /// How long the right to collect is extended at each step.
 const EXTENSION: Duration = Duration::from_secs(60);
 /// Tries that a complete run of another version is left to others for; then its results are counted as they are.
@@ -91,6 +93,8 @@ pub(crate) struct Collection<'a> {
     pub(crate) run: RunId,
     pub(crate) fence: u64,
     pub(crate) retention: Duration,
+    /// The largest result that is stored, in bytes.
+    pub(crate) max_result: usize,
     /// How often this collection was begun, from 1: after a failure pages are smaller.
     pub(crate) attempt: u32,
 }
@@ -156,7 +160,7 @@ impl Collection<'_> {
         stop_reason: Option<StopReason>,
     ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
-        let mut paging = Paging::new(self.attempt);
+        let mut paging = Paging::new(self.attempt, self.max_result);
         let mut pages = 0u32;
         let mut first = 0;
         while first < view.total {
@@ -287,8 +291,9 @@ struct Paging {
 }
 
 impl Paging {
-    fn new(attempt: u32) -> Self {
-        let most = (PAGE >> attempt.saturating_sub(1).min(31)).max(1);
+    fn new(attempt: u32, max_result: usize) -> Self {
+        let fit = u32::try_from(MOST_PAGE_BYTES / max_result.max(1)).unwrap_or(u32::MAX);
+        let most = (PAGE.min(fit) >> attempt.saturating_sub(1).min(31)).max(1);
         Self {
             most,
             size: most.min(64),
@@ -430,6 +435,7 @@ async fn collect_under(
             run,
             fence,
             retention: options.retention,
+            max_result: options.max_result_bytes,
             attempt,
         };
         let outcome = collection.run().await?;

@@ -41,6 +41,7 @@ pub(crate) struct Courier {
     mailer: Mailer,
     mail: MailOptions,
     retention: Duration,
+    max_result: usize,
 }
 
 impl Courier {
@@ -55,6 +56,7 @@ impl Courier {
             mailer,
             mail,
             retention: options.retention,
+            max_result: options.max_result_bytes,
         }
     }
 
@@ -65,6 +67,7 @@ impl Courier {
             run,
             fence,
             retention: self.retention,
+            max_result: self.max_result,
             attempt,
         };
         let later = |reason: String| ControlFailure {

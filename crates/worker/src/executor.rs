@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
-use testfleet_endpoint::{Call, Invocation, InvokeError, RetryAdvice};
+use testfleet_endpoint::{AnswerMemory, Call, Invocation, InvokeError, RetryAdvice};
 use testfleet_evaluation::{Assessment, Subject, assess};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
@@ -38,6 +38,7 @@ const LARGE_OUTPUT: usize = 64 * 1024;
 /// Calls endpoints and evaluates metrics.
 pub struct TestExecutor {
     plans: Plans,
+    memory: AnswerMemory,
     worker: String,
     max_output: usize,
     max_result: usize,
@@ -50,6 +51,7 @@ impl TestExecutor {
     pub fn new(store: Store, options: &WorkerOptions) -> Self {
         Self {
             plans: Plans::new(store, options.egress.clone(), options.max_response_bytes),
+            memory: AnswerMemory::new(options.answer_memory),
             worker: options.name.clone(),
             max_output: options.max_output_bytes,
             max_result: options.max_result_bytes,
@@ -170,7 +172,9 @@ impl TestExecutor {
             captured: &captured,
             now: claimed_at.now(),
         };
-        match plan.target.invoke(&call).await {
+        // Kept until the result is made: then what is left of the answer is no larger than a result may be.
+        let mut share = self.memory.share();
+        match plan.target.invoke_within(&call, &mut share).await {
             Ok(invocation) => {
                 let captured = merged(&captured, &invocation);
                 if captured.len() > self.max_result {

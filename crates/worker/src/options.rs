@@ -34,6 +34,8 @@ pub struct WorkerOptions {
     pub retention: Duration,
     /// The largest response body that is read, in bytes.
     pub max_response_bytes: usize,
+    /// What all long answers in flight may take together, with the work on them, in bytes.
+    pub answer_memory: u64,
     /// The largest output that is stored, in bytes.
     pub max_output_bytes: usize,
     /// The largest result that is stored, in bytes.
@@ -106,6 +108,7 @@ impl WorkerOptions {
             stuck_after: stuck_after(settings),
             retention: settings.run.retention,
             max_response_bytes: bytes(settings.limits.max_response_bytes),
+            answer_memory: settings.limits.answer_memory,
             max_output_bytes: bytes(settings.limits.max_output_bytes),
             max_result_bytes: bytes(settings.limits.max_result_bytes),
             egress,

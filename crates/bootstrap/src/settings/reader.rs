@@ -150,16 +150,10 @@ impl Reader {
         bound: Duration,
         from: &'static str,
     ) -> Duration {
-        let rule = || {
-            format!(
-                "expected at most {}, as {from} has it",
-                humantime::format_duration(bound)
-            )
-        };
         if value <= bound {
             value
         } else {
-            self.fit(key, value, bound, from, rule)
+            self.fit(key, (value, bound), "most", from, duration_text)
         }
     }
 
@@ -171,16 +165,19 @@ impl Reader {
         bound: Duration,
         from: &'static str,
     ) -> Duration {
-        let rule = || {
-            format!(
-                "expected at least {}, as {from} has it",
-                humantime::format_duration(bound)
-            )
-        };
         if value >= bound {
             value
         } else {
-            self.fit(key, value, bound, from, rule)
+            self.fit(key, (value, bound), "least", from, duration_text)
+        }
+    }
+
+    /// The same with the least size.
+    pub(super) fn at_least_bytes(&mut self, key: &'static str, value: u64, bound: u64, from: &'static str) -> u64 {
+        if value >= bound {
+            value
+        } else {
+            self.fit(key, (value, bound), "least", from, byte_size::format)
         }
     }
 
@@ -191,14 +188,14 @@ impl Reader {
             .any(|shown| shown.key == key && shown.origin.is_default())
     }
 
-    fn fit(
+    fn fit<T: Copy>(
         &mut self,
         key: &'static str,
-        value: Duration,
-        bound: Duration,
+        (value, bound): (T, T),
+        at: &str,
         from: &'static str,
-        rule: impl Fn() -> String,
-    ) -> Duration {
+        text: fn(T) -> String,
+    ) -> T {
         // A value with a problem of its own is not shown and must not cause a second one.
         if !self.shown.iter().any(|shown| shown.key == from) {
             return value;
@@ -208,14 +205,14 @@ impl Reader {
         };
         if shown.origin.is_default() {
             shown.origin = Origin::Derived { from };
-            shown.literal = literal_text(&duration_literal(bound));
+            shown.literal = literal_text(&Literal::Text(text(bound)));
             return bound;
         }
         let raw = Raw {
-            items: vec![humantime::format_duration(value).to_string()],
+            items: vec![text(value)],
             origin: shown.origin.clone(),
         };
-        self.complain(key, &raw, rule());
+        self.complain(key, &raw, format!("expected at {at} {}, as {from} has it", text(bound)));
         value
     }
 
@@ -260,7 +257,11 @@ impl Reader {
 }
 
 fn duration_literal(duration: Duration) -> Literal {
-    Literal::Text(humantime::format_duration(duration).to_string())
+    Literal::Text(duration_text(duration))
+}
+
+fn duration_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
 }
 
 fn literal_text(literal: &Literal) -> String {

@@ -17,6 +17,8 @@ const SHORTEST_FRACTION: Duration = Duration::from_millis(10);
 const UP_TO_TEN_MINUTES: RangeInclusive<Duration> = SHORTEST..=Duration::from_secs(600);
 const UP_TO_A_DAY: RangeInclusive<Duration> = SHORTEST..=DAY;
 const UP_TO_16_MIB: RangeInclusive<u64> = 1 << 10..=16 << 20;
+/// How often the largest answer must fit into the memory for answers: to be read twice, and parsed and evaluated once.
+const ANSWERS_IN_MEMORY: u64 = 8;
 
 /// Where and how to reach Redis.
 #[derive(Debug, Clone)]
@@ -99,6 +101,8 @@ pub struct LimitSettings {
     pub max_output_bytes: u64,
     /// One stored result.
     pub max_result_bytes: u64,
+    /// All long answers in flight in one worker process, with the work on them; at least eight of the largest.
+    pub answer_memory: u64,
 }
 
 /// Mail.
@@ -217,11 +221,20 @@ pub(super) fn run(reader: &mut Reader) -> RunSettings {
 }
 
 pub(super) fn limits(reader: &mut Reader) -> LimitSettings {
+    const RESPONSE: &str = "limits.max_response_bytes";
+    const MEMORY: &str = "limits.answer_memory";
+    // In the order of the file.
+    let max_test_bytes = reader.bytes("limits.max_test_bytes", UP_TO_16_MIB);
+    let max_response_bytes = reader.bytes(RESPONSE, 1 << 10..=64 << 20);
+    let max_output_bytes = reader.bytes("limits.max_output_bytes", UP_TO_16_MIB);
+    let max_result_bytes = reader.bytes("limits.max_result_bytes", UP_TO_16_MIB);
+    let answer_memory = reader.bytes(MEMORY, 64 << 20..=1 << 40);
     LimitSettings {
-        max_test_bytes: reader.bytes("limits.max_test_bytes", UP_TO_16_MIB),
-        max_response_bytes: reader.bytes("limits.max_response_bytes", 1 << 10..=64 << 20),
-        max_output_bytes: reader.bytes("limits.max_output_bytes", UP_TO_16_MIB),
-        max_result_bytes: reader.bytes("limits.max_result_bytes", UP_TO_16_MIB),
+        max_test_bytes,
+        max_response_bytes,
+        max_output_bytes,
+        max_result_bytes,
+        answer_memory: reader.at_least_bytes(MEMORY, answer_memory, ANSWERS_IN_MEMORY * max_response_bytes, RESPONSE),
     }
 }
 

@@ -37,6 +37,7 @@ fn without_sources_the_documented_defaults_hold() {
     assert_eq!(settings.worker.lease, Duration::from_secs(10));
     assert_eq!(settings.run.retention, Duration::from_secs(7 * 24 * 3600));
     assert_eq!(settings.limits.max_test_bytes, 256 << 10);
+    assert_eq!(settings.limits.answer_memory, 256 << 20);
     assert!(settings.egress.allow.is_empty());
     assert_eq!(settings.log.format, LogFormat::Text);
 }
@@ -226,6 +227,22 @@ fn the_default_half_of_a_backoff_gives_way_to_the_half_that_was_set() {
         ("TESTFLEET_RETRY_BACKOFF_MAX", "1s"),
     ]));
     assert!(found[0].contains("retry.backoff_max = \"1s\""), "{found:?}");
+}
+
+#[test]
+fn the_memory_for_answers_has_room_for_the_largest_eight_times() {
+    let settings = Settings::load(environment(&[("TESTFLEET_LIMITS_MAX_RESPONSE_BYTES", "64MiB")])).unwrap();
+    assert_eq!(settings.limits.answer_memory, 512 << 20);
+    let found = problems(environment(&[
+        ("TESTFLEET_LIMITS_MAX_RESPONSE_BYTES", "64MiB"),
+        ("TESTFLEET_LIMITS_ANSWER_MEMORY", "256MiB"),
+    ]));
+    assert_eq!(
+        found,
+        [
+            "limits.answer_memory = \"256MiB\" (environment, TESTFLEET_LIMITS_ANSWER_MEMORY): expected at least 512MiB, as limits.max_response_bytes has it"
+        ]
+    );
 }
 
 #[test]

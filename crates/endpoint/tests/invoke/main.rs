@@ -4,6 +4,7 @@
 mod failure;
 mod fixture;
 mod guard;
+mod memory;
 mod request;
 mod response;
 mod tls;
