@@ -252,9 +252,10 @@ impl fmt::Display for EgressRule {
             Destination::Name(name) => f.write_str(name)?,
             Destination::Below(domain) => write!(f, "*.{domain}")?,
             Destination::Network { address, bits } => match (address, self.port) {
-                (IpAddr::V6(address), Some(_)) => write!(f, "[{address}]")?,
-                (address, Some(_)) => write!(f, "{address}")?,
-                (address, None) => write!(f, "{address}/{bits}")?,
+                (IpAddr::V4(address), Some(_)) if *bits == 32 => write!(f, "{address}")?,
+                (IpAddr::V6(address), Some(_)) if *bits == 128 => write!(f, "[{address}]")?,
+                (IpAddr::V6(address), Some(_)) => write!(f, "[{address}/{bits}]")?,
+                (address, _) => write!(f, "{address}/{bits}")?,
             },
         }
         match self.port {
@@ -444,6 +445,24 @@ mod tests {
         ] {
             let rule: EgressRule = text.parse().unwrap();
             assert_eq!(rule.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_shown_reads_as_the_same_rule() {
+        for text in [
+            "10.0.0.0/8",
+            "10.0.0.0/8:8080",
+            "127.0.0.1:80",
+            "::1",
+            "[::1]:9000",
+            "[fd00::/8]:8080",
+            "fd00::/0:8080",
+            "*.lab.example:443",
+            "HOST",
+        ] {
+            let rule: EgressRule = text.parse().unwrap();
+            assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");
         }
     }
 }
