@@ -14,10 +14,13 @@ use testfleet_model::result::{ErrorClass, ErrorDetail};
 use crate::call::{Failure, GivenResponse};
 use crate::client;
 use crate::mapping::{self, Document, Mapped, Mappings};
+use crate::memory::{AnswerShare, FREE_READING};
+use crate::patience::Patience;
 use crate::problem::CompileProblem;
 use crate::redaction::Redactor;
 use crate::retry;
 use crate::template::Template;
+use crate::weight;
 
 /// What is kept of a body in an error, in bytes.
 const EXCERPT: usize = 2 * 1024;
@@ -79,7 +82,15 @@ impl Reader {
 
     /// Reads the body, decompressed, up to the limit. Of an unsuccessful response only the beginning is wanted, and
     /// it does not matter whether the rest arrives.
-    pub(crate) async fn receive(&self, mut response: Response) -> Result<Received, Failure> {
+    ///
+    /// Whoever has to wait for memory does so between two chunks, while the endpoint's time stands still; then there is
+    /// permission for the rest of the body and for the work on it.
+    pub(crate) async fn receive(
+        &self,
+        mut response: Response,
+        patience: &mut Patience,
+        share: &mut AnswerShare,
+    ) -> Result<Received, Failure> {
         let mut received = Received {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
@@ -91,21 +102,37 @@ impl Reader {
         } else {
             self.max_body.min(MAX_ERROR_BODY)
         };
+        // Only of a body that is not compressed.
+        let announced = response
+            .content_length()
+            .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let mut permitted = false;
         loop {
-            match response.chunk().await {
-                Ok(None) => return Ok(received),
+            match patience.wait(response.chunk()).await? {
+                Ok(None) => break,
                 Ok(Some(chunk)) => {
+                    let length = received.body.len() + chunk.len();
+                    if succeeded && !permitted && length > FREE_READING {
+                        if announced.is_some_and(|bytes| bytes > limit) {
+                            // Nobody needs to wait to learn it.
+                            return Err(self.too_large(&received));
+                        }
+                        let all = announced.unwrap_or(limit);
+                        share.read(all).await;
+                        permitted = true;
+                        // Exactly what was asked for, where doubling would take more. What is not filled costs nothing.
+                        received.body.reserve_exact(all.saturating_sub(received.body.len()));
+                    }
                     let room = limit - received.body.len();
                     received.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                     if chunk.len() > room {
-                        return if succeeded {
-                            Err(self.too_large(&received))
-                        } else {
-                            Ok(received)
-                        };
+                        if succeeded {
+                            return Err(self.too_large(&received));
+                        }
+                        break;
                     }
                 }
-                Err(_) if !succeeded => return Ok(received),
+                Err(_) if !succeeded => break,
                 Err(error) => {
                     let mut failure = client::failure(error, self.connect_timeout);
                     failure.detail.http_status = Some(received.status.as_u16());
@@ -114,6 +141,11 @@ impl Reader {
                 }
             }
         }
+        let needed = weight::of_work(&received.body, self.format);
+        if let Err(heavy) = share.work(needed).await {
+            return Err(received.failure(ErrorClass::TooLarge, heavy.to_string(), &received.text()));
+        }
+        Ok(received)
     }
 
     /// The same for a response that was read elsewhere.
