@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use deadpool_redis::redis::Value as Reply;
 use serde_json::{Value, json};
-use testfleet_model::{RunId, Status};
+use testfleet_model::{RunId, RunState, Status};
 use testfleet_store::{
-    Collected, Completion, ControlJob, Delivery, Finding, FindingKind, Idempotency, JobRef, NewRun, Paused, Retry,
+    Collected, Completion, ControlJob, Delivery, Filling, Finding, FindingKind, Idempotency, JobRef, NewRun, Paused,
+    Retry, Seat,
 };
 
 use crate::support::{Bench, RETENTION, STAGING, Spec, completion, id};
@@ -246,6 +247,23 @@ async fn do_damage(bench: &Bench, dump: &Value, damage: &Damage, retype: bool) {
     let _: Reply = bench.ask(&words).await;
 }
 
+/// Whether the collection can work on the run.
+async fn collects(bench: &Bench, seat: &Seat, run: RunId, fence: u64, total: u32) -> bool {
+    let fillings: Vec<Filling> = (0..total)
+        .map(|index| Filling {
+            index,
+            status: Status::Error,
+            result: b"{\"status\":\"Error\"}".to_vec(),
+        })
+        .collect();
+    if bench.store.fill(seat, run, fence, &fillings).await.is_err() {
+        return false;
+    }
+    let ended = RunState::Partial;
+    let collected = bench.store.collect(seat, run, fence, ended, "summary", None, RETENTION);
+    collected.await.is_ok()
+}
+
 /// A worker that does whatever there is to do, after all others are gone. Nothing helps it but the transitions.
 async fn drive_to_the_end(bench: &Bench, runs: &[RunId]) -> Result<(), String> {
     let workers: Vec<String> = bench.ask(&["ZRANGE", &bench.key("workers"), "0", "-1"]).await;
@@ -254,11 +272,22 @@ async fn drive_to_the_end(bench: &Bench, runs: &[RunId]) -> Result<(), String> {
     }
     let seat = bench.seat("w9").await;
     for run in runs {
-        let _ = bench.store.resume(*run).await.unwrap();
+        // One that cannot be resumed is one that is about to be ended.
+        let _ = bench.store.resume(*run).await;
     }
-    for _ in 0..60 {
+    for turn in 0..60 {
+        // What nobody is recorded to hold any more is found when its hard deadline is over.
+        if turn == 20 {
+            bench.everything_is_over().await;
+        }
         bench.reap().await;
-        bench.sweep().await;
+        let swept = bench.sweep().await;
+        if swept.quarantined > 0 || !swept.suspicious.is_empty() {
+            bench.store.mend_holdings(RETENTION).await.unwrap();
+        }
+        for run in swept.suspicious {
+            bench.store.mend_run(&run, RETENTION).await.unwrap();
+        }
         for (run, _) in bench.store.quarantined(10).await.unwrap() {
             bench.store.repair(&run, RETENTION).await.unwrap();
         }
@@ -269,9 +298,10 @@ async fn drive_to_the_end(bench: &Bench, runs: &[RunId]) -> Result<(), String> {
             match control.job {
                 ControlJob::Collect(run) => {
                     let total = bench.store.run_view(run).await.unwrap().map_or(0, |view| view.total);
-                    let all: Vec<u32> = (0..total).collect();
-                    bench.fill(&seat, run, control.fence, &all).await;
-                    bench.collect(&seat, run, control.fence, None).await;
+                    if !collects(bench, &seat, run, control.fence, total).await {
+                        // As a worker does.
+                        bench.store.repair(&run.to_string(), RETENTION).await.unwrap();
+                    }
                 }
                 ControlJob::Notify(run) => {
                     let sent = Delivery::Sent;
@@ -388,6 +418,29 @@ async fn whatever_key_has_another_type_is_found_and_mended_and_every_run_ends() 
 #[tokio::test]
 async fn whatever_value_is_garbage_every_run_ends() {
     survive(garbage, false, false).await;
+}
+
+/// F32, TERMINAL-ALWAYS: nobody calls the doctor; workers and their sweeper are enough for every run to end.
+#[tokio::test]
+async fn whatever_is_lost_every_run_ends_by_itself() {
+    let bench = busy().await;
+    let dump = json!(bench.redis.dump("").await);
+    let runs: Vec<RunId> = [PARALLEL, WAITING, SEQUENTIAL, COLLECTING, PAUSED].map(id).into();
+    let mut wrong = Vec::new();
+    for damage in deletions(&dump) {
+        do_damage(&bench, &dump, &damage, false).await;
+        if let Err(problem) = drive_to_the_end(&bench, &runs).await {
+            wrong.push(format!("{damage:?}: {problem}"));
+            continue;
+        }
+        for run in &runs {
+            let view = bench.store.run_view(*run).await.unwrap().unwrap();
+            if view.done != view.total || view.total == 0 {
+                wrong.push(format!("{damage:?}: {run} has {} of {} results", view.done, view.total));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[tokio::test]

@@ -291,6 +291,22 @@ impl Bench {
         }
     }
 
+    /// Every hard deadline of a job is over, and the sweeper looks at every run that is being collected.
+    pub async fn everything_is_over(&self) {
+        let jobs: Vec<String> = self.ask(&["ZRANGE", &self.key("leases"), "0", "-1"]).await;
+        for job in jobs {
+            self.expire_job(&job).await;
+        }
+        let runs: Vec<String> = self.ask(&["ZRANGE", &self.key("deadlines"), "0", "-1"]).await;
+        for run in runs {
+            let run = run.parse().unwrap();
+            let state = self.store.run_view(run).await.unwrap().map(|view| view.state);
+            if state == Some(RunState::Collecting) {
+                self.expire_run(run).await;
+            }
+        }
+    }
+
     /// One test that is delayed is due.
     pub async fn delays_over_of(&self, job: &str) {
         let () = self.ask(&["ZADD", &self.key("delayed"), "XX", "1", job]).await;
