@@ -60,10 +60,7 @@ async fn what_a_newer_version_left_is_left_to_it() {
     let before = scripts(&fleet).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let made = scripts(&fleet).await - before;
-    assert!(
-        made < 100,
-        "{made} scripts in 2 s: a worker spins on what it cannot do"
-    );
+    assert!(made < 100, "{made} scripts in 2 s: a worker spins on what it cannot do");
 
     assert!(fleet.calls_of(newer).is_empty());
     let view = fleet.view(newer).await;

@@ -165,7 +165,16 @@ impl Faults {
             }
             Fault::FreezeRedis => fleet.redis.pause(),
             Fault::KillConnections => {
-                ask(fleet, cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes")).await;
+                ask(
+                    fleet,
+                    cmd("CLIENT")
+                        .arg("KILL")
+                        .arg("TYPE")
+                        .arg("normal")
+                        .arg("SKIPME")
+                        .arg("yes"),
+                )
+                .await;
             }
             Fault::FlushScripts => ask(fleet, cmd("SCRIPT").arg("FLUSH")).await,
             Fault::Partition => self.wire.hold(),
@@ -204,6 +213,7 @@ impl Faults {
 }
 
 async fn ask(fleet: &Fleet, command: &Cmd) {
-    let answer: Result<deadpool_redis::redis::Value, _> = command.query_async(&mut fleet.redis.connection().await).await;
+    let answer: Result<deadpool_redis::redis::Value, _> =
+        command.query_async(&mut fleet.redis.connection().await).await;
     answer.expect("the server does what the test asks for");
 }

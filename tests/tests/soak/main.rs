@@ -72,7 +72,7 @@ async fn soak() {
     }
     faults.undo(&mut fleet);
     faults.man(&fleet).await;
-    let submitted = submitting.stop().await;
+    let (submitted, refused) = submitting.stop().await;
 
     let healed = Instant::now();
     let store = fleet.store();
@@ -98,7 +98,7 @@ async fn soak() {
         "runs: {} acknowledged, {} submissions refused, {} cancelled; tests: {}; calls: {} (most for one test {}, attempts called twice {}); \
          not passed: {}; mails: {} ({} twice); discarded results: {}; all ended {:.1} s after the last fault",
         submitted.len(),
-        verdict.refused,
+        refused,
         verdict.states.get(&RunState::Cancelled).copied().unwrap_or(0),
         verdict.tests,
         verdict.calls,
@@ -110,7 +110,10 @@ async fn soak() {
         verdict.discarded,
         drained.as_secs_f64(),
     );
-    println!("overlaps of Sequential calls with those of a frozen worker (allowed): {}", verdict.overlaps_allowed);
+    println!(
+        "overlaps of Sequential calls with those of a frozen worker (allowed): {}",
+        verdict.overlaps_allowed
+    );
     println!("violations: {}", violations.len());
     for violation in violations.iter().take(50) {
         println!("  {violation}");

@@ -30,7 +30,7 @@ pub(crate) struct Submitted {
 /// The task that submits.
 pub(crate) struct Submitting {
     acknowledged: Arc<Mutex<Vec<Submitted>>>,
-    pub(crate) refused: Arc<AtomicU64>,
+    refused: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
@@ -112,10 +112,11 @@ impl Submitting {
         }
     }
 
-    /// Submits nothing more, and answers all that was acknowledged.
-    pub(crate) async fn stop(self) -> Vec<Submitted> {
+    /// Submits nothing more, and answers all that was acknowledged and how many submissions were not.
+    pub(crate) async fn stop(self) -> (Vec<Submitted>, u64) {
         self.over.store(true, Ordering::Relaxed);
         self.task.await.expect("the task that submits");
-        lock(&self.acknowledged).clone()
+        let acknowledged = lock(&self.acknowledged).clone();
+        (acknowledged, self.refused.load(Ordering::Relaxed))
     }
 }

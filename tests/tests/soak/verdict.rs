@@ -24,7 +24,6 @@ const LATE_MS: i64 = 1200;
 pub(crate) struct Verdict {
     pub(crate) violations: Vec<String>,
     pub(crate) states: HashMap<RunState, usize>,
-    pub(crate) refused: u64,
     pub(crate) tests: usize,
     pub(crate) calls: usize,
     pub(crate) most_calls: usize,
@@ -64,7 +63,9 @@ pub(crate) async fn of(fleet: &Fleet, submitted: &[Submitted], frozen: &Frozen) 
         let of_run = calls.get(&id).map_or(&[][..], Vec::as_slice);
         let found = verdict.run(&store, one, of_run, frozen).await;
         verdict.mails(&id, mails.get(&id).map_or(&[][..], Vec::as_slice));
-        verdict.violations.extend(found.into_iter().map(|what| format!("{id}: {what}")));
+        verdict
+            .violations
+            .extend(found.into_iter().map(|what| format!("{id}: {what}")));
     }
     verdict
 }
@@ -74,7 +75,9 @@ fn mails_by_run(mails: &[String], submitted: &[Submitted]) -> HashMap<String, Ve
     let ids: Vec<String> = submitted.iter().map(|one| one.run.to_string()).collect();
     let mut found: HashMap<String, Vec<String>> = HashMap::new();
     for mail in mails {
-        let header = mail.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id:"));
+        let header = mail
+            .lines()
+            .find(|line| line.to_ascii_lowercase().starts_with("message-id:"));
         let header = header.unwrap_or_default();
         if let Some(id) = ids.iter().find(|id| header.contains(id.as_str())) {
             found.entry(id.clone()).or_default().push(header.to_owned());
@@ -207,7 +210,8 @@ impl Verdict {
             self.violations.push(format!("{run}: {} mails", ids.len()));
         }
         if ids.iter().any(|id| *id != ids[0]) {
-            self.violations.push(format!("{run}: mails with different ids: {ids:?}"));
+            self.violations
+                .push(format!("{run}: mails with different ids: {ids:?}"));
         }
     }
 }
