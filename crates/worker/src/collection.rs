@@ -445,3 +445,26 @@ async fn collect_under(
         return Ok(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BOUNDED-MEMORY: also when small results are followed by the largest that may be stored.
+    #[test]
+    fn no_page_is_larger_than_the_bound_or_one_result() {
+        for max_result in [1 << 10, 256 << 10, 16 << 20] {
+            for attempt in [1, 3, 40] {
+                let mut paging = Paging::new(attempt, max_result);
+                for read in [None, Some(vec![0; 10]), Some(vec![0; 10_000])] {
+                    let bytes = paging.size() as usize * max_result;
+                    assert!(bytes <= MOST_PAGE_BYTES.max(max_result), "{bytes}");
+                    paging.learn(&[read]);
+                }
+            }
+        }
+        let mut paging = Paging::new(1, 256 << 10);
+        paging.learn(&[Some(vec![0; 10])]);
+        assert_eq!(paging.size(), 128);
+    }
+}
