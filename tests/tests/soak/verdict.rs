@@ -182,7 +182,15 @@ impl Verdict {
         for pair in calls.windows(2) {
             let (first, second) = (&pair[0], &pair[1]);
             if index(first) > index(second) {
-                wrong.push(format!("t-{} was called after t-{}", index(second), index(first)));
+                let at = second.started_at.timestamp_millis();
+                let thawed = frozen.iter().map(|(_, thawed)| at - thawed).filter(|ms| *ms >= 0).min();
+                wrong.push(format!(
+                    "t-{} was called after t-{} (attempt {:?}, {} ms after the last thaw of a worker)",
+                    index(second),
+                    index(first),
+                    second.identity.attempt,
+                    thawed.map_or_else(|| "no".to_owned(), |ms| ms.to_string())
+                ));
             }
             let end = first.end_ns.unwrap_or(u64::MAX);
             if end <= second.start_ns {
