@@ -76,10 +76,7 @@ fn a_paused_run_shows_as_paused_until_it_is_resumed() {
         queue.contains("paused            1  runs that somebody made wait"),
         "{queue}"
     );
-    assert!(
-        queue.contains("\nPaused\nRUN") && queue.contains(&run),
-        "{queue}"
-    );
+    assert!(queue.contains("\nPaused\nRUN") && queue.contains(&run), "{queue}");
     let resumed = fleet.run(&["run", "resume", &run]);
     assert_eq!(resumed.code, 0, "{resumed:?}");
     assert!(

@@ -215,7 +215,12 @@ fn a_request_may_ask_for_its_own_misbehaviour() {
     assert_eq!(ask(&stub, &[("X-Stub-Latency-Ms", "20")]).status, Some(200));
     let call = &stub.calls()[2];
     assert!(call.end_ns.unwrap() - call.start_ns >= 20_000_000);
-    for header in ["X-Stub-Status", "X-Stub-Fault", "X-Stub-Latency-Ms", "X-Stub-Fail-First"] {
+    for header in [
+        "X-Stub-Status",
+        "X-Stub-Fault",
+        "X-Stub-Latency-Ms",
+        "X-Stub-Fail-First",
+    ] {
         assert_eq!(ask(&stub, &[(header, "")]).status, Some(200), "{header} empty");
         assert_eq!(ask(&stub, &[(header, "often")]).status, Some(400), "{header}: often");
     }

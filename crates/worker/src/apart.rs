@@ -68,7 +68,12 @@ impl Apart {
     }
 
     /// One attempt in a child.
-    pub(crate) async fn attempt(&self, test: &ClaimedTest, claimed_at: ServerClock) -> Result<Outcome, Lost> {
+    pub(crate) async fn attempt(
+        &self,
+        test: &ClaimedTest,
+        claimed_at: ServerClock,
+        tenure: &Tenure,
+    ) -> Result<Outcome, Lost> {
         // The semaphore is never closed, so without room we go on with one child more.
         let _room = self.room.acquire().await.ok();
         let mut child = Command::new(&self.program)
@@ -85,8 +90,8 @@ impl Apart {
         let (Some(mut input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Lost::NotStarted(io::ErrorKind::BrokenPipe.into()));
         };
-        let mut line =
-            serde_json::to_vec(&Given::of(test, claimed_at)).map_err(|error| Lost::NotStarted(error.into()))?;
+        let mut line = serde_json::to_vec(&Given::of(test, claimed_at, tenure.left()))
+            .map_err(|error| Lost::NotStarted(error.into()))?;
         line.push(b'\n');
         let mut said = Vec::new();
         // An input that breaks off is a child that has ended; how it ended says more.
@@ -126,6 +131,7 @@ pub async fn attempt_as_asked(store: Store, mut options: WorkerOptions, job: &st
     let given: Given = serde_json::from_str(&line)?;
     std::thread::spawn(end_with_the_input);
     let claimed_at = ServerClock::new(given.claimed_ms);
+    let tenure = Tenure::to_begin_within(Duration::from_millis(given.begin_within_ms));
     let test = ClaimedTest::from(given);
     if job_id(&test) != job {
         return Err(io::Error::other(format!(
@@ -137,8 +143,7 @@ pub async fn attempt_as_asked(store: Store, mut options: WorkerOptions, job: &st
     let job = Job {
         test,
         claimed_at,
-        // Whoever asked for the attempt watches over its right.
-        tenure: Tenure::endless(),
+        tenure,
     };
     let answer = serde_json::to_vec(&Said::from(executor.execute(job).await))?;
     let mut out = io::stdout().lock();
@@ -167,10 +172,12 @@ struct Given {
     payload: Vec<u8>,
     captured: String,
     claimed_ms: i64,
+    /// What is left of the worker's lease.
+    begin_within_ms: u64,
 }
 
 impl Given {
-    fn of(test: &ClaimedTest, claimed_at: ServerClock) -> Self {
+    fn of(test: &ClaimedTest, claimed_at: ServerClock, left: Duration) -> Self {
         Self {
             run: test.run,
             sequential: test.sequential,
@@ -184,6 +191,7 @@ impl Given {
             payload: test.payload.clone(),
             captured: test.captured.to_string(),
             claimed_ms: claimed_at.read_ms(),
+            begin_within_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
         }
     }
 }
@@ -299,7 +307,7 @@ mod tests {
 
     #[test]
     fn what_is_given_and_said_arrives_as_it_was() {
-        let given = Given::of(&test(2, 3), ServerClock::new(11));
+        let given = Given::of(&test(2, 3), ServerClock::new(11), Duration::from_secs(1));
         let text = serde_json::to_string(&given).unwrap();
         assert!(!text.contains('\n'));
         let read: Given = serde_json::from_str(&text).unwrap();

@@ -105,7 +105,7 @@ impl TestExecutor {
             return self.refuse_untried(job, &test, claimed_at, error, &message);
         }
         if let Some(apart) = self.apart.as_ref().filter(|_| apart::is_suspect(job, allowed)) {
-            return self.attempt_apart(apart, job, &test, &plan, claimed_at).await;
+            return self.attempt_apart(apart, job, &test, &plan, claimed_at, tenure).await;
         }
         let limit = time_limit(&test, &plan);
         // The limit covers all attempts of the test and the waits between them.
@@ -114,9 +114,21 @@ impl TestExecutor {
             let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt - 1));
             return self.refuse_untried(job, &test, claimed_at, error, "");
         }
-        match tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
+        let attempt = tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at));
+        // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
+        // not do what it was about to do.
+        let ended = if job.sequential {
+            tenure.guard(attempt).await
+        } else {
+            Some(attempt.await)
+        };
+        match ended {
+            None => {
+                warn!(run.id = %job.run, test.id = %test.id, "the lease ran out; the test is left to others");
+                Outcome::NotNow { delay: NOT_NOW }
+            }
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => {
                 let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
                 self.refuse(job, &test, claimed_at, error, "")
             }
@@ -131,12 +143,13 @@ impl TestExecutor {
         test: &TestCase,
         plan: &Plan,
         claimed_at: ServerClock,
+        tenure: &Tenure,
     ) -> Outcome {
         let allowed = plan.configuration.endpoint.retry.max_attempts;
         warn!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, lost = job.lost, "workers were lost with this test; it is tried in a process of its own");
         // The child keeps to the limit by itself, unless it is stuck.
         let longest = time_limit(test, plan).saturating_add(APART_MARGIN);
-        let lost = match tokio::time::timeout(longest, apart.attempt(job, claimed_at)).await {
+        let lost = match tokio::time::timeout(longest, apart.attempt(job, claimed_at, tenure)).await {
             Ok(Ok(outcome)) => return outcome,
             Ok(Err(lost @ Lost::NotStarted(_))) => {
                 warn!(run.id = %job.run, test.id = %test.id, error = %lost, "the test is handed back");
