@@ -218,17 +218,19 @@ impl FromStr for EgressRule {
             None => (host, false),
         };
         // The same parser that reads URLs, so that a rule and a URL spell a name alike.
-        match Host::parse(domain.trim_end_matches('.')) {
-            Ok(Host::Domain(name)) if !name.contains('*') => Ok(Self {
-                what: if below {
-                    Destination::Below(name)
-                } else {
-                    Destination::Name(name)
-                },
-                port,
-            }),
-            _ => Err(invalid()),
+        let Ok(Host::Domain(name)) = Host::parse(domain) else {
+            return Err(invalid());
+        };
+        // After parsing, which decodes `%2e`. Hosts that are called are compared without it.
+        let name = name.trim_end_matches('.');
+        if name.is_empty() || name.contains('*') {
+            return Err(invalid());
         }
+        let what = if below { Destination::Below } else { Destination::Name };
+        Ok(Self {
+            what: what(name.to_owned()),
+            port,
+        })
     }
 }
 
@@ -460,6 +462,7 @@ mod tests {
             "fd00::/0:8080",
             "*.lab.example:443",
             "HOST",
+            "host%2e",
         ] {
             let rule: EgressRule = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");
