@@ -221,9 +221,11 @@ impl FromStr for EgressRule {
         let Ok(Host::Domain(name)) = Host::parse(domain) else {
             return Err(invalid());
         };
-        // After parsing, which decodes `%2e`. Hosts that are called are compared without it.
+        // After parsing, which decodes `%2e` and maps other full stops; hosts that are called are compared without it.
+        // What is left could be something else than a name: `10.%2e`.
         let name = name.trim_end_matches('.');
-        if name.is_empty() || name.contains('*') {
+        let is_name = Host::parse(name) == Ok(Host::Domain(name.to_owned()));
+        if !is_name || name.contains('*') {
             return Err(invalid());
         }
         let what = if below { Destination::Below } else { Destination::Name };
@@ -463,9 +465,13 @@ mod tests {
             "*.lab.example:443",
             "HOST",
             "host%2e",
+            "host\u{3002}",
         ] {
             let rule: EgressRule = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");
+        }
+        for text in ["10.%2e", "%2e", "."] {
+            assert!(text.parse::<EgressRule>().is_err(), "{text}");
         }
     }
 }
