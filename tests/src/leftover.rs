@@ -11,6 +11,7 @@ const LIVE: [&str; 14] = [
     "leases",
     "delayed",
     "control",
+    "mails",
     "control:owners",
     "control:attempts",
     "outbox",

@@ -48,6 +48,7 @@ const SHARED: &[&str] = &[
     "delayed",
     "leases",
     "control",
+    "mails",
     "control:owners",
     "control:attempts",
     "outbox",

@@ -88,6 +88,7 @@ libraries!(
     "closing",
     "counting",
     "opening",
+    "lane",
     "keeping",
     "claiming",
     "serving",

@@ -362,6 +362,19 @@ impl Store {
             Scored,
             u64,
         ) = self.query_all("ZRANGE", &pipeline).await?;
+        let mut mails = pipe();
+        mails
+            .cmd("ZRANGE")
+            .arg(keys.shard("mails"))
+            .arg(0)
+            .arg(last)
+            .arg("WITHSCORES");
+        mails.cmd("ZCARD").arg(keys.shard("mails"));
+        let (mails, mails_count): (Scored, u64) = self.query_all("ZRANGE", &mails).await?;
+        let mut control = control;
+        control.extend(mails);
+        control.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        control.truncate(limit);
         let (mut parked, mut parked_count) = (Vec::new(), 0);
         for endpoint in self.endpoint_names().await? {
             let key = keys.endpoint_part(&endpoint, "parked");
@@ -391,7 +404,7 @@ impl Store {
             delayed: timed(delayed),
             delayed_count,
             control: timed(control),
-            control_count,
+            control_count: control_count + mails_count,
             dead: self.dead_jobs(dead).await?,
             dead_count,
         })

@@ -57,7 +57,7 @@ pub enum Heartbeat {
 pub struct Want {
     /// Tests; at most [`BATCH_LIMIT`] are given.
     pub tests: usize,
-    /// Control jobs; at most [`BATCH_LIMIT`] are given.
+    /// Control jobs; at most [`BATCH_LIMIT`] are given: collections first, and one notification less than this.
     pub control: usize,
 }
 

@@ -176,7 +176,7 @@ async fn a_worker_that_leaves_control_jobs_behind_passes_the_token_on() {
     }
     let seat = bench.seat("w1").await;
     let () = bench.ask(&["DEL", &bench.key("bell")]).await;
-    bench.claim_control(&seat).await;
+    assert_eq!(bench.want(&seat, 0, 1).await.control.len(), 1);
     assert_eq!(bench.look().await["bell"], json!(["1"]));
     let () = bench.ask(&["DEL", &bench.key("bell")]).await;
     bench.want(&seat, 1, 0).await;

@@ -88,7 +88,7 @@ async fn a_run_ends_with_state_summary_notification_and_retention_in_one_step() 
         bench.since(&before).await,
         json!({
             "bell": ["1"],
-            "control": {"zset": [["notify:R1", "T"]]},
+            "mails": {"zset": [["notify:R1", "T"]]},
             "control:attempts": null,
             "control:owners": null,
             "deadlines": null,
@@ -125,7 +125,7 @@ async fn a_run_without_recipients_queues_no_notification() {
     bench.collect(&seat, id(1), control.fence, None).await;
     let look = bench.look().await;
     assert_eq!(
-        (&look["control"], &look["outbox"], &look["run:R1"]["mail"]),
+        (&look["mails"], &look["outbox"], &look["run:R1"]["mail"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
 }

@@ -53,7 +53,7 @@ async fn a_notification_that_was_given_up_is_queued_with_all_its_attempts() {
         bench.since(&before).await,
         json!({
             "bell": ["1"],
-            "control": {"zset": [["notify:R1", "T"]]},
+            "mails": {"zset": [["notify:R1", "T"]]},
             "dead": null,
             "dead:jobs": null,
             "outbox": {"R1": "the mail"},

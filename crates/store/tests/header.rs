@@ -58,10 +58,12 @@ fn reachable(code: &str) -> String {
             let Some(definition) = parts[at].strip_prefix("local function ") else {
                 continue;
             };
-            let call = format!("{}(", definition.split('(').next().unwrap());
+            let name = definition.split('(').next().unwrap();
+            // Also where it is handed to another function, as in `guarded(run, name, …)`.
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
             let called = |part: &String| {
-                part.match_indices(&call)
-                    .any(|(at, _)| !part[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+                part.match_indices(name)
+                    .any(|(at, _)| !part[..at].ends_with(is_word) && !part[at + name.len()..].starts_with(is_word))
             };
             if !parts
                 .iter()

@@ -100,7 +100,7 @@ async fn chosen_tests_are_queued_again_in_a_new_epoch() {
         bench.since(&before).await,
         json!({
             "bell": ["1"],
-            "control": null,
+            "mails": null,
             "dead": null,
             "dead:jobs": null,
             "deadlines": {"zset": [["R1", "T+120m"]]},
@@ -310,7 +310,7 @@ async fn a_notification_under_way_loses_its_right() {
     let look = bench.look().await;
     for gone in [
         "outbox",
-        "control",
+        "mails",
         "control:owners",
         "control:attempts",
         "leases",

@@ -104,7 +104,7 @@ async fn a_delivery_that_failed_is_tried_again_later_with_the_next_number() {
     assert_eq!(
         bench.since(&before).await,
         json!({
-            "control": {"zset": [["notify:R1", "T+30m"]]}, "control:owners": null, "leases": null,
+            "mails": {"zset": [["notify:R1", "T+30m"]]}, "control:owners": null, "leases": null,
             "run:R1": {"mail_error": "451"}, "worker:w1:jobs": null,
         })
     );

@@ -369,7 +369,7 @@ async fn a_mail_that_nobody_would_deliver_is_queued_and_that_of_no_run_is_forgot
     let control = bench.claim_control(&seat).await;
     bench.collect(&seat, run, control.fence, Some("mail")).await;
     let before = bench.look().await;
-    let () = bench.ask(&["DEL", &bench.key("control")]).await;
+    let () = bench.ask(&["DEL", &bench.key("mails")]).await;
     let () = bench.ask(&["HSET", &bench.key("outbox"), "nobody", "mail"]).await;
     assert_eq!(bench.sweep().await.requeued, 1);
     assert_eq!(bench.since(&before).await, json!({ "sweeper": { "cursor": "0" } }));

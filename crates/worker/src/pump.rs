@@ -121,6 +121,8 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 .identity
                 .options
                 .control_concurrency
+                // The last place is for collections alone; see the claim script.
+                .saturating_add(1)
                 .saturating_sub(self.controls.len()),
         }
     }

@@ -31,6 +31,7 @@ const LIVE: [&str; 19] = [
     "workers",
     "delayed",
     "control",
+    "mails",
     "control:owners",
     "control:attempts",
     "outbox",

@@ -91,9 +91,8 @@ async fn a_mail_server_that_says_nothing_is_given_up_and_asked_again() {
     assert_eq!(settled(&fleet, &ended).await.len(), 1);
 }
 
-/// Deliveries that hang take all the room of the reserved lane, and runs must end nevertheless.
+/// Deliveries that hang take all their room of the reserved lane, and runs end nevertheless.
 #[tokio::test]
-#[ignore = "open: deliveries that hang take the room of collections, as both share worker.control_concurrency"]
 async fn runs_end_while_every_delivery_hangs() {
     let options = FleetOptions::default()
         .variable("TESTFLEET_NOTIFY_TIMEOUT", "10m")

@@ -2,8 +2,8 @@
 -- Promises: NO-LOST-TEST, NO-PHANTOM, ZOMBIE-HARMLESS, SEQUENTIAL-ORDER, LIMITS-HOLD, FAIR
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots fence leases
---   quarantine quarantine:reasons ready worker worker:jobs workers
+--   bell control control:attempts control:owners paused clock mails delayed endpoint endpoint:parked endpoint:slots
+--   fence leases quarantine quarantine:reasons ready worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted
 -- Answers: ok (now ms, next due ms or -1, control jobs, runs passed over, groups…) | unregistered | stale
 --@include keys

@@ -2,7 +2,7 @@
 -- Promises: COLLECT-ONCE, COLLECT-COMPLETE, NOTIFY-ONCE-PLUS, NO-LEAK, NO-LOST-TEST
 -- Flags: allow-oom
 -- Keys: run run:config run:tests run:kept run:again run:tries run:owners run:results run:countdown run:summary ready
---   clock endpoint:parked leases worker:jobs control control:attempts control:owners deadlines outbox bell
+--   clock endpoint:parked leases worker:jobs control control:attempts control:owners mails deadlines outbox bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; 4 final state; 5 summary; 6 outbox record or '';
 --   7 retention ms
 -- Answers: committed | incomplete (tests without a result) | lost | closed (state) | unknown
@@ -32,7 +32,7 @@ redis.call('UNLINK', run_key(run, 'tests'), run_key(run, 'again'), run_key(run, 
 if ARGV[6] ~= '' then
   redis.call('HSET', key('outbox'), run, ARGV[6])
   redis.call('HSET', run_key(run), 'mail', 'queued')
-  redis.call('ZADD', key('control'), whole(now), 'notify:' .. run)
+  redis.call('ZADD', key('mails'), whole(now), 'notify:' .. run)
   ring()
 end
 -- Retention starts when the run has ended, never before: a live run has no TTL.

@@ -3,8 +3,8 @@
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, ZOMBIE-HARMLESS, COUNTDOWN-EXACT, COLLECT-ONCE, SEQUENTIAL-ORDER
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots fence leases
---   quarantine quarantine:reasons ready worker worker:jobs workers
+--   bell control control:attempts control:owners paused deadlines dead:jobs dead clock mails delayed endpoint
+--   endpoint:parked endpoint:slots fence leases quarantine quarantine:reasons ready worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted;
 --   5 number of groups; then per group: run, captured values or '', number of jobs (at most 256), and per
 --   job: index, fence, status, reason to give up or '', result

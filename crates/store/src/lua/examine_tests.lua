@@ -6,6 +6,7 @@
 -- ARGV: 1 run id; 2 the first index; 3 how many (at most 500)
 -- Answers: per finding: code, subject, detail, 1 when it can be mended
 --@include keys
+--@include lane
 --@include time
 --@include bell
 --@include placing

@@ -3,11 +3,12 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, GRACEFUL
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners endpoint endpoint:parked endpoint:slots leases outbox quarantine
---   quarantine:reasons ready worker:jobs
+--   bell control control:attempts control:owners paused delayed clock mails endpoint endpoint:parked endpoint:slots
+--   leases outbox quarantine quarantine:reasons ready worker:jobs
 -- ARGV: 1 worker incarnation; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys
+--@include lane
 --@include time
 --@include bell
 --@include placing
@@ -34,5 +35,5 @@ for at = 2, #ARGV, 3 do
     words[#words + 1] = 'lost'
   end
 end
-if redis.call('ZCARD', key('ready')) > 0 or redis.call('ZCARD', key('control')) > 0 then ring() end
+if redis.call('EXISTS', key('ready'), key('control'), key('mails')) > 0 then ring() end
 return words

@@ -5,11 +5,12 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners delayed endpoint endpoint:parked endpoint:slots leases outbox
---   paused quarantine quarantine:reasons ready reaper worker worker:jobs workers
+--   bell clock control control:attempts control:owners mails delayed endpoint endpoint:parked endpoint:slots leases
+--   outbox paused quarantine quarantine:reasons ready reaper worker worker:jobs workers
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
 --@include keys
+--@include lane
 --@include time
 --@include bell
 --@include placing

@@ -4,7 +4,7 @@
 -- Promises: NO-LOST-TEST, COUNTDOWN-EXACT, COLLECT-ONCE, TERMINAL-ALWAYS, ZOMBIE-HARMLESS
 -- Flags: none
 -- Keys: run run:config run:tests run:kept run:again run:results run:countdown run:summary ready clock endpoint
---   endpoint:parked endpoints paused leases worker:jobs control control:attempts control:owners deadlines outbox dead
+--   endpoint:parked endpoints paused leases worker:jobs control:attempts control:owners mails deadlines outbox dead
 --   dead:jobs bell
 -- ARGV: 1 run id; 2 the epoch to open: one more than the run has; 3 run deadline ms; 4 endpoint max_concurrency or '';
 --   5 staging timeout ms; 6 `last` with the last chunk, or ''; then per test (at most 500): index, its status so far
@@ -46,7 +46,7 @@ local function withdraw_notification()
   redis.call('HDEL', key('control:owners'), job)
   redis.call('HDEL', key('control:attempts'), job)
   redis.call('ZREM', key('leases'), job)
-  redis.call('ZREM', key('control'), job)
+  redis.call('ZREM', key('mails'), job)
   redis.call('ZREM', key('dead'), job)
   redis.call('HDEL', key('dead:jobs'), job)
   redis.call('HDEL', key('outbox'), run)

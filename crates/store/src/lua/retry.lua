@@ -2,7 +2,8 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, LIMITS-HOLD
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell endpoint endpoint:parked endpoint:slots leases quarantine quarantine:reasons ready
+--   bell endpoint endpoint:parked endpoint:slots leases quarantine quarantine:reasons ready clock delayed paused
+--   worker:jobs
 -- ARGV: 1 worker incarnation; then per job (at most 256): run, index, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys

@@ -1,7 +1,7 @@
 --- revive: a notification that was given up is delivered after all, with all its attempts before it.
 -- Promises: NOTIFY-ONCE-PLUS
 -- Flags: none
--- Keys: run control control:attempts outbox dead dead:jobs bell
+-- Keys: run control:attempts outbox dead dead:jobs bell mails
 -- ARGV: 1 run id
 -- Answers: revived | unknown | gone
 --@include keys
@@ -21,6 +21,6 @@ redis.call('HDEL', key('control:attempts'), job)
 redis.call('HSET', key('outbox'), run, found.payload)
 redis.call('HSET', run_key(run), 'mail', 'queued')
 redis.call('HDEL', run_key(run), 'mail_error')
-redis.call('ZADD', key('control'), whole(now), job)
+redis.call('ZADD', key('mails'), whole(now), job)
 ring()
 return { 'revived' }

@@ -1,7 +1,7 @@
 --- settle_notification: what became of one attempt to deliver. Never changes a run's state.
 -- Promises: NOTIFY-ONCE-PLUS, ZOMBIE-HARMLESS
 -- Flags: allow-oom
--- Keys: run control control:attempts control:owners leases worker:jobs outbox dead dead:jobs
+-- Keys: run control:attempts control:owners mails leases worker:jobs outbox dead dead:jobs
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence; 4 sent | off | again | dead; 5 delay ms for again; 6 reason or ''
 -- Answers: settled | lost
 --@include keys
@@ -15,7 +15,7 @@ redis.call('ZREM', key('leases'), job)
 redis.call('SREM', worker_key(worker, 'jobs'), job)
 local known = redis.call('EXISTS', run_key(run)) == 1
 if outcome == 'again' then
-  redis.call('ZADD', key('control'), whole(now + tonumber(ARGV[5])), job)
+  redis.call('ZADD', key('mails'), whole(now + tonumber(ARGV[5])), job)
   if known then redis.call('HSET', run_key(run), 'mail_error', ARGV[6]) end
   return { 'settled' }
 end

@@ -4,8 +4,8 @@
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:owners dead dead:jobs deadlines endpoint endpoint:parked endpoint:slots endpoints leases
---   outbox quarantine quarantine:reasons ready runs sweeper
+--   bell control control:owners paused delayed clock mails dead dead:jobs deadlines endpoint endpoint:parked
+--   endpoint:slots endpoints leases outbox quarantine quarantine:reasons ready runs sweeper
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
 -- Answers: swept (runs past their deadline, submissions removed, collections and mails queued again, runs forgotten, runs set aside
 --   because no script can work on them, ids of open runs that may miss tests)
@@ -80,9 +80,9 @@ for _, run in ipairs(redis.call('HRANDFIELD', key('outbox'), MAILS_AT_MOST)) do
   local job = 'notify:' .. run
   if redis.call('EXISTS', run_key(run)) == 0 then
     redis.call('HDEL', key('outbox'), run)
-    redis.call('ZREM', key('control'), job)
-  elseif not redis.call('ZSCORE', key('control'), job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
-    redis.call('ZADD', key('control'), whole(now), job)
+    redis.call('ZREM', key('mails'), job)
+  elseif not redis.call('ZSCORE', key('mails'), job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
+    redis.call('ZADD', key('mails'), whole(now), job)
     ring()
     requeued = requeued + 1
   end

@@ -274,6 +274,7 @@ pub fn check_nothing_left(now: &Snapshot) -> Result<(), String> {
         "leases",
         "delayed",
         "control",
+        "mails",
         "control:owners",
         "control:attempts",
         "ready",

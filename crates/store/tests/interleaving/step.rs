@@ -130,7 +130,7 @@ fn one(draw: &mut Draw) -> Step {
     let worker = draw.below(WORKERS);
     let pick = u32::try_from(draw.below(1 << 16)).unwrap();
     let jobs = 1 + draw.below(4);
-    let control = draw.below(2);
+    let control = draw.below(3);
     let later = draw.below(2) == 0;
     match draw.below(110) {
         0..4 => Step::Activate { pick },

@@ -586,7 +586,7 @@ impl World {
     }
 
     async fn end_delays(&mut self) {
-        for name in ["delayed", "control"] {
+        for name in ["delayed", "control", "mails"] {
             let key = self.key(name);
             let members: Vec<String> = self.ask(&["ZRANGE", &key, "0", "-1"]).await;
             for member in members {
@@ -685,7 +685,7 @@ impl World {
         self.check().await?;
         for _ in 0..PATIENCE {
             self.end_delays().await;
-            self.claim(WORKERS, Want { tests: 3, control: 1 }).await?;
+            self.claim(WORKERS, Want { tests: 3, control: 2 }).await?;
             self.complete(WORKERS, 3, 0).await?;
             self.fill(WORKERS, None).await;
             self.collect(WORKERS).await;
@@ -711,7 +711,7 @@ impl World {
                 return false;
             }
         }
-        let waiting: usize = self.ask(&["ZCARD", &self.key("control")]).await;
+        let waiting: usize = self.ask(&["EXISTS", &self.key("control"), &self.key("mails")]).await;
         waiting == 0
     }
 

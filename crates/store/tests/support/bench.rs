@@ -229,7 +229,7 @@ impl Bench {
     }
 
     pub async fn claim_control(&self, seat: &Seat) -> ClaimedControl {
-        self.want(seat, 0, 1).await.control.pop().expect("a control job")
+        self.want(seat, 0, 2).await.control.pop().expect("a control job")
     }
 
     /// Completes without claiming anything.
@@ -283,7 +283,7 @@ impl Bench {
 
     /// Everything that is delayed is due.
     pub async fn delays_over(&self) {
-        for name in ["delayed", "control"] {
+        for name in ["delayed", "control", "mails"] {
             let members: Vec<String> = self.ask(&["ZRANGE", &self.key(name), "0", "-1"]).await;
             for member in members {
                 let () = self.ask(&["ZADD", &self.key(name), "1", &member]).await;

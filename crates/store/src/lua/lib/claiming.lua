@@ -31,14 +31,21 @@ local function count_attempt(job)
   return 1
 end
 
+-- Collections first. One place is theirs alone: mails that hang must not fill all of them.
 local function claim_control(worker, want)
   local answer = {}
   if want < 1 then return answer end
   local due = redis.call('ZRANGE', key('control'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, want)
+  if #due > 0 then redis.call('ZREM', key('control'), unpack(due)) end
+  local left = want - math.max(#due, 1)
+  if left > 0 then
+    local mails = redis.call('ZRANGE', key('mails'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, left)
+    if #mails > 0 then redis.call('ZREM', key('mails'), unpack(mails)) end
+    for _, job in ipairs(mails) do due[#due + 1] = job end
+  end
   if #due == 0 then return answer end
   local fence = whole(next_fence(redis.call('GET', key('fence'))))
   redis.call('SET', key('fence'), fence)
-  redis.call('ZREM', key('control'), unpack(due))
   for _, job in ipairs(due) do
     local attempt = count_attempt(job)
     redis.call('HSET', key('control:owners'), job,
@@ -220,6 +227,7 @@ local function next_due(want_tests, want_control)
   end
   if want_tests > 0 then look('delayed') end
   if want_control > 0 then look('control') end
+  if want_control > 1 then look('mails') end
   return soonest or -1
 end
 
@@ -246,6 +254,8 @@ local function claim(worker, epoch, want_tests, want_control)
   -- wake itself.
   if want_tests > 0 and redis.call('ZCARD', key('ready')) > #passed / 2 then ring()
   elseif want_control > 0 and #control == want_control * 3
-    and redis.call('ZCOUNT', key('control'), '-inf', whole(now)) > 0 then ring() end
+    and redis.call('ZCOUNT', key('control'), '-inf', whole(now)) + redis.call('ZCOUNT', key('mails'), '-inf', whole(now)) > 0 then
+    ring()
+  end
   return { 'ok', now, wait, control, passed, unpack(groups) }
 end

@@ -99,10 +99,12 @@ function EXAMINE.worker(worker)
   end
 end
 
-function EXAMINE.control(job)
+local function examine_lane(job, name)
   local kind, run = string.match(job, '^(%a+):(.*)$')
   if redis.call('HEXISTS', key('control:owners'), job) == 1 then
-    report('control-twice', job, 'it is held and can be claimed', drop_member('control', job))
+    report('control-twice', job, 'it is held and can be claimed', drop_member(name, job))
+  elseif (kind == 'collect' or kind == 'notify') and lane(job) ~= key(name) then
+    report('control-orphan', job, 'it is in the lane of others', drop_member(name, job))
   elseif kind == 'collect' and state_of(run) ~= 'collecting' then
     report('control-orphan', job, 'its run is ' .. (state_of(run) or 'gone'), function() forget_control(job) end)
   elseif kind == 'notify' and redis.call('HEXISTS', key('outbox'), run) == 0 then
@@ -110,12 +112,15 @@ function EXAMINE.control(job)
   end
 end
 
+function EXAMINE.control(job) examine_lane(job, 'control') end
+function EXAMINE.mails(job) examine_lane(job, 'mails') end
+
 EXAMINE['control:owners'] = function(job)
   local owner = owner_of(job)
   if not owner then
     report('owner-unreadable', job, 'its owner entry cannot be read', function()
       redis.call('HDEL', key('control:owners'), job)
-      redis.call('ZADD', key('control'), whole(now), job)
+      redis.call('ZADD', lane(job), whole(now), job)
     end)
   else
     examine_holding(job, owner, 60000)
@@ -123,7 +128,7 @@ EXAMINE['control:owners'] = function(job)
 end
 
 EXAMINE['control:attempts'] = function(job)
-  if not redis.call('ZSCORE', key('control'), job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
+  if not in_lane(job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
     report('attempts-orphan', job, 'attempts are counted of a job that is not there', function()
       redis.call('HDEL', key('control:attempts'), job)
     end)
@@ -139,9 +144,9 @@ function EXAMINE.outbox(run)
     return
   end
   local job = 'notify:' .. run
-  if not redis.call('ZSCORE', key('control'), job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
+  if not in_lane(job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
     report('notification-missing', job, 'its mail is in the outbox and nobody will deliver it', function()
-      redis.call('ZADD', key('control'), whole(now), job)
+      redis.call('ZADD', lane(job), whole(now), job)
       ring()
     end)
   end
@@ -222,10 +227,11 @@ function EXAMINE.submission(id)
   end
 end
 
-local SHARED_TYPES = { ready = 'zset', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset', control = 'zset',
-  ['control:owners'] = 'hash', ['control:attempts'] = 'hash', outbox = 'hash', dead = 'zset', ['dead:jobs'] = 'hash',
-  deadlines = 'zset', runs = 'zset', endpoints = 'zset', quarantine = 'zset', ['quarantine:reasons'] = 'hash',
-  configs = 'zset', clock = 'string', fence = 'string', bell = 'list', reaper = 'hash', sweeper = 'hash' }
+local SHARED_TYPES = { ready = 'zset', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
+  control = 'zset', mails = 'zset', ['control:owners'] = 'hash', ['control:attempts'] = 'hash', outbox = 'hash',
+  dead = 'zset', ['dead:jobs'] = 'hash', deadlines = 'zset', runs = 'zset', endpoints = 'zset', quarantine = 'zset',
+  ['quarantine:reasons'] = 'hash', configs = 'zset', clock = 'string', fence = 'string', bell = 'list', reaper = 'hash',
+  sweeper = 'hash' }
 
 local function page_of(name, kind, cursor, count)
   if kind == 'zset' then

@@ -242,12 +242,12 @@ end
 
 local function examine_notification(run, mail)
   local job = 'notify:' .. run
-  local queued = redis.call('ZSCORE', key('control'), job)
+  local queued = redis.call('ZSCORE', key('mails'), job)
   local held = redis.call('HGET', key('control:owners'), job)
   local record = redis.call('HEXISTS', key('outbox'), run) == 1
   if record and not queued and not held then
     report('notification-missing', job, 'its mail is in the outbox and nobody will deliver it', function()
-      redis.call('ZADD', key('control'), whole(now), job)
+      redis.call('ZADD', key('mails'), whole(now), job)
       ring()
     end)
   elseif not record and (queued or held) then

@@ -16,5 +16,5 @@ local function release_control(job, worker, due, unspent)
     local attempts = redis.pcall('HINCRBY', key('control:attempts'), job, -1)
     if type(attempts) ~= 'number' or attempts < 1 then redis.call('HDEL', key('control:attempts'), job) end
   end
-  redis.call('ZADD', key('control'), whole(due), job)
+  redis.call('ZADD', lane(job), whole(due), job)
 end

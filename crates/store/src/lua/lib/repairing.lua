@@ -43,7 +43,7 @@ local function forget_control(job)
   redis.call('HDEL', key('control:owners'), job)
   redis.call('HDEL', key('control:attempts'), job)
   redis.call('ZREM', key('leases'), job)
-  redis.call('ZREM', key('control'), job)
+  redis.call('ZREM', lane(job), job)
 end
 
 local function release_from_quarantine(run)
