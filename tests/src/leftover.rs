@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// The last part of keys that are gone when nothing runs and nothing waits. Redis removes empty collections itself.
-const LIVE: [&str; 14] = [
+const LIVE: [&str; 15] = [
     "ready",
     "paused",
     "leases",
