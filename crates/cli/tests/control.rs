@@ -181,7 +181,7 @@ fn undelivered(fleet: &Fleet) -> String {
     let id = run.parse().unwrap();
     fleet.ask(async |store| {
         let (seat, _) = store.register("w1", HOUR, &WorkerInfo::default()).await.unwrap();
-        let ClaimAnswer::Claimed(claimed) = store.claim(&seat, Want { tests: 0, control: 1 }).await.unwrap() else {
+        let ClaimAnswer::Claimed(claimed) = store.claim(&seat, Want { tests: 0, control: 2 }).await.unwrap() else {
             panic!("not registered")
         };
         let reason = "550 no such user".to_owned();
