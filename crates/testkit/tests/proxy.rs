@@ -199,10 +199,18 @@ async fn what_is_held_goes_on_where_it_stood() {
         } else {
             vec![":1\r\n"]
         };
-        assert_eq!(proxy.replies(), replies, "what the client had by then");
+        // Those of the bystander are recorded as well, sooner or later.
+        let counted = || -> Vec<String> {
+            let all = proxy
+                .replies()
+                .into_iter()
+                .map(|reply| String::from_utf8_lossy(reply.as_ref()).into_owned());
+            all.filter(|reply| !reply.starts_with("+PONG")).collect()
+        };
+        assert_eq!(counted(), replies, "what the client had by then");
         proxy.release();
         client.expect(":2\r\n:3\r\n").await;
-        assert_eq!(proxy.replies(), [":1\r\n", ":2\r\n", ":3\r\n"]);
+        assert_eq!(counted(), [":1\r\n", ":2\r\n", ":3\r\n"]);
         assert_eq!(value(&redis).await, Some(3));
     }
 }

@@ -56,7 +56,12 @@ async fn workers_whose_clocks_are_minutes_apart_share_a_run_as_if_they_were_righ
     });
     fleet.stub.set_behaviour(behaviour).expect("a valid behaviour");
     // A clock that only the time of day is wrong of; that it stands still or jumps is the kernel's matter.
-    let variables = [("FAKETIME_DONT_FAKE_MONOTONIC", "1"), ("DONT_FAKE_MONOTONIC", "1")];
+    let variables = [
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("DONT_FAKE_MONOTONIC", "1"),
+        // Less than the run allows, so that one worker alone cannot take all that may be in flight.
+        ("TESTFLEET_WORKER_CONCURRENCY", "2"),
+    ];
     let mut ahead = fleet.worker_with("ahead", &["faketime", "-f", "+5m"], &variables).await;
     let _behind = fleet
         .worker_with("behind", &["faketime", "-f", "-5m"], &variables)
