@@ -5,7 +5,7 @@
 # Everything is stable Rust: the compiler's coverage pass is switched on by flags and libFuzzer is linked in, which needs
 # a C++ compiler. What libFuzzer finds on its way is kept in target/fuzz/found/<target> and not in the repository; an
 # input that breaks a check is kept in target/fuzz/broken/<target>-… and named here. Put it into the corpus under a name
-# that says what it is: an ordinary test replays every file of the corpora (tests/tests/corpora.rs).
+# that says what it is: an ordinary test replays every file of the corpora (tests/tests/corpora/).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

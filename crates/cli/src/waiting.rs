@@ -74,18 +74,25 @@ pub async fn until_ended(
     progress: &mut Progress,
 ) -> Result<Waited, Failure> {
     let since = Instant::now();
-    let show = |seen: &testfleet_dispatcher::Progress| progress.show(seen, since.elapsed());
+    let mut show = |seen: &testfleet_dispatcher::Progress| progress.show(seen, since.elapsed());
     let deadline = timeout.map(|timeout| since + timeout);
-    match wait_until_ended(store, run, LOOK_EVERY, show, deadline).await? {
-        Ended::Unknown => Err(unknown(run)),
-        Ended::TimedOut(_) => Ok(Waited::TimedOut),
-        Ended::Ended(seen) => match store.summary(run).await? {
-            Some(summary) => Ok(Waited::Ended(Box::new(parse(&summary)?))),
-            None => Ok(Waited::WithoutSummary(Unstarted {
-                state: seen.state,
-                stop_reason: seen.stop_reason,
-            })),
-        },
+    loop {
+        let seen = match wait_until_ended(store, run, LOOK_EVERY, &mut show, deadline).await? {
+            Ended::Unknown => return Err(unknown(run)),
+            Ended::TimedOut(_) => return Ok(Waited::TimedOut),
+            Ended::Ended(seen) => seen,
+        };
+        if let Some(summary) = store.summary(run).await? {
+            return Ok(Waited::Ended(Box::new(parse(&summary)?)));
+        }
+        // Somebody may have had tests of it tried again in between; then it goes on, and so does the wait.
+        if store.run_view(run).await?.is_some_and(|view| !view.state.is_terminal()) {
+            continue;
+        }
+        return Ok(Waited::WithoutSummary(Unstarted {
+            state: seen.state,
+            stop_reason: seen.stop_reason,
+        }));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 use testfleet_model::{RunId, RunState, Status, TestConfiguration};
+use testfleet_store::view::RunView;
 use testfleet_store::{REOPEN_LIMIT, Reopened, Reopening, Store, StoreError};
 
 use crate::orchestration::DispatchLimits;
@@ -87,6 +88,20 @@ pub enum RetryError {
         /// Its state.
         state: RunState,
     },
+    /// It ended before all of its tests were stored, so there is nothing to try again.
+    #[error("run {run} was never acknowledged, and no test of it ran; submit it again")]
+    NeverBegan {
+        /// The run.
+        run: RunId,
+    },
+    /// Somebody else has opened the epoch with tests of their own before all of these were taken back.
+    #[error(
+        "run {run} was tried again by somebody else at the same time; what they chose is tried, and may not be all that was asked for"
+    )]
+    Overtaken {
+        /// The run.
+        run: RunId,
+    },
     /// No result is of that kind.
     #[error("no test of run {run} can be tried again: {}", why_nothing(*.selected))]
     Nothing {
@@ -134,12 +149,14 @@ fn why_nothing(count: u32) -> String {
 /// How many tests of the run a selection takes; nothing is changed.
 ///
 /// # Errors
-/// When there is no such run, a test that is named is not in it, or the store gives no answer.
+/// As [`retry_run`].
 pub async fn count_retriable(store: &Store, run: RunId, selection: &Selection) -> Result<u32, RetryError> {
     let retry = StoreRetry::default();
-    let view = ask(retry, run, || store.run_view(run)).await?;
-    let total = view.ok_or(RetryError::Unknown { run })?.total;
-    let chosen = choose(store, run, total, selection, retry).await?;
+    let view = ended(store, run, retry).await?;
+    let chosen = choose(store, &view, selection, retry).await?;
+    if chosen.is_empty() {
+        return Err(RetryError::Nothing { run, selected: 0 });
+    }
     Ok(u32::try_from(chosen.len()).unwrap_or(u32::MAX))
 }
 
@@ -155,16 +172,11 @@ pub async fn retry_run(
     limits: DispatchLimits,
 ) -> Result<Retried, RetryError> {
     let retry = StoreRetry::default();
-    let view = ask(retry, run, || store.run_view(run))
-        .await?
-        .ok_or(RetryError::Unknown { run })?;
+    let view = ended(store, run, retry).await?;
     // One that somebody began to reopen and did not finish is finished.
     let resumed = view.state == RunState::Reopening;
-    if view.total == 0 || !(resumed || view.state.is_terminal()) {
-        return Err(RetryError::NotEnded { run, state: view.state });
-    }
     let configuration = configuration(store, run, retry).await?;
-    let chosen = choose(store, run, view.total, selection, retry).await?;
+    let chosen = choose(store, &view, selection, retry).await?;
     if chosen.is_empty() && !resumed {
         return Err(RetryError::Nothing { run, selected: 0 });
     }
@@ -182,7 +194,11 @@ pub async fn retry_run(
     let last = chunks.len() - 1;
     let mut answer = Reopened::Nothing;
     for (at, chunk) in chunks.into_iter().enumerate() {
-        let reopened = ask(retry, run, || store.reopen(&reopening, chunk, at == last)).await?;
+        let (reopened, calls) = counted(retry, run, || store.reopen(&reopening, chunk, at == last)).await?;
+        // Not by us: that would have been the last call, made before and not answered.
+        if matches!(reopened, Reopened::Already(_)) && (at < last || calls == 1) {
+            return Err(RetryError::Overtaken { run });
+        }
         answer = match (reopened, answer) {
             // Nothing of this chunk was kept. What came before it must be opened nevertheless.
             (Reopened::Nothing, before) => before,
@@ -198,7 +214,7 @@ pub async fn retry_run(
                 tests: left,
             })
         }
-        // The answer was lost, or somebody else was faster with the same.
+        // The answer was lost.
         Reopened::Already(_) | Reopened::Reopening { .. } => {
             let view = ask(retry, run, || store.run_view(run)).await?;
             Ok(Retried {
@@ -220,10 +236,31 @@ async fn ask<T, F>(retry: StoreRetry, run: RunId, call: impl Fn() -> F) -> Resul
 where
     F: Future<Output = Result<T, StoreError>>,
 {
+    counted(retry, run, call).await.map(|(answer, _)| answer)
+}
+
+/// The same, with the number of calls made.
+async fn counted<T, F>(retry: StoreRetry, run: RunId, call: impl Fn() -> F) -> Result<(T, u32), RetryError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     retry
         .ask(call)
         .await
         .map_err(|(attempts, source)| RetryError::Store { run, attempts, source })
+}
+
+/// The run as it has to be to be tried again: ended, or left half reopened by somebody.
+async fn ended(store: &Store, run: RunId, retry: StoreRetry) -> Result<RunView, RetryError> {
+    let view = ask(retry, run, || store.run_view(run))
+        .await?
+        .ok_or(RetryError::Unknown { run })?;
+    match view.state {
+        RunState::Reopening => Ok(view),
+        state if state.is_terminal() && view.total == 0 => Err(RetryError::NeverBegan { run }),
+        state if state.is_terminal() => Ok(view),
+        state => Err(RetryError::NotEnded { run, state }),
+    }
 }
 
 async fn configuration(store: &Store, run: RunId, retry: StoreRetry) -> Result<TestConfiguration, RetryError> {
@@ -241,11 +278,11 @@ async fn configuration(store: &Store, run: RunId, retry: StoreRetry) -> Result<T
 /// Index and status of every test that is selected, in the submitted order.
 async fn choose(
     store: &Store,
-    run: RunId,
-    total: u32,
+    view: &RunView,
     selection: &Selection,
     retry: StoreRetry,
 ) -> Result<Vec<(u32, Status)>, RetryError> {
+    let (run, total) = (view.test_run_id, view.total);
     if let Some(beyond) = selection.indices.iter().find(|index| **index >= total) {
         let test = format!("{beyond} (counted from 0)");
         return Err(RetryError::NoSuchTest { run, test });
@@ -266,7 +303,8 @@ async fn choose(
         }
         first += PAGE;
     }
-    match unseen.into_iter().next() {
+    // Of a run that is half reopened, what was taken back has no result by which it could be known.
+    match unseen.into_iter().next().filter(|_| view.state != RunState::Reopening) {
         Some(id) => Err(RetryError::NoSuchTest {
             run,
             test: format!("{id:?}"),

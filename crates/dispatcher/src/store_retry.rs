@@ -34,11 +34,13 @@ impl StoreRetry {
     {
         self.ask(call)
             .await
+            .map(|(answer, _)| answer)
             .map_err(|(attempts, source)| DispatchError::Store { run, attempts, source })
     }
 
-    /// The same; an error comes with the number of calls made.
-    pub(crate) async fn ask<T, F>(self, call: impl Fn() -> F) -> Result<T, (u32, StoreError)>
+    /// The same; an answer and an error come with the number of calls made. More than one: an earlier one may have been
+    /// carried out.
+    pub(crate) async fn ask<T, F>(self, call: impl Fn() -> F) -> Result<(T, u32), (u32, StoreError)>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
@@ -46,7 +48,7 @@ impl StoreRetry {
         let mut pause = self.pause;
         loop {
             let source = match call().await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((answer, attempts)),
                 Err(source) => source,
             };
             if source.kind() != StoreErrorKind::Unavailable || attempts >= self.attempts {

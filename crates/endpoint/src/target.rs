@@ -149,8 +149,8 @@ impl Target {
         self.answer(call, record, received, patience.spent())
     }
 
-    /// What [`Self::invoke`] would send, without sending it: nothing is resolved and no connection is made. For looking
-    /// at a configuration before it runs.
+    /// What [`Self::invoke`] would send, without sending it: nothing is resolved and no connection is made. For
+    /// looking at what a decoder makes of arbitrary input (`fuzz/`), and for tools that show a request before it is made.
     ///
     /// # Errors
     /// When the request cannot be rendered, or its URL has an address the policy does not allow.

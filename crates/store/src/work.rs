@@ -45,8 +45,8 @@ pub enum Heartbeat {
     Ok {
         /// The server's clock, in milliseconds since 1970.
         now_ms: i64,
-        /// Runs among those named that are closed: their tests must stop.
-        closed: Vec<RunId>,
+        /// Runs and epochs among those named that are closed: their tests must stop.
+        closed: Vec<(RunId, u32)>,
     },
     /// The worker was taken for lost; what it held belongs to others.
     Unregistered,
@@ -334,22 +334,22 @@ impl Store {
         worker: &str,
         lease: Duration,
         state: Option<&str>,
-        runs: &[RunId],
+        runs: &[(RunId, u32)],
     ) -> Result<Heartbeat, StoreError> {
         let mut answer = self
             .run(&script::HEARTBEAT, |command| {
                 command.arg(worker).arg(millis(lease)).arg(state.unwrap_or_default());
-                for run in runs {
-                    command.arg(run.to_string());
+                for (run, epoch) in runs {
+                    command.arg(run.to_string()).arg(*epoch);
                 }
             })
             .await?;
         match answer.text()?.as_str() {
             "ok" => {
                 let now_ms = answer.number()?;
-                let mut closed = Vec::with_capacity(answer.len());
+                let mut closed = Vec::with_capacity(answer.len() / 2);
                 while !answer.is_empty() {
-                    closed.push(answer.run()?);
+                    closed.push((answer.run()?, answer.number()?));
                 }
                 Ok(Heartbeat::Ok { now_ms, closed })
             }

@@ -55,7 +55,7 @@ async fn a_run_under_way_is_claimed_completed_and_collected() {
     let seat = bench.seat("w1").await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, Some("running"), &[run])
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &[(run, 1)])
         .await
         .unwrap();
     assert!(matches!(beat, Heartbeat::Ok { .. }));

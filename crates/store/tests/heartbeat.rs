@@ -12,7 +12,7 @@ async fn a_worker_that_is_not_registered_is_told_so_and_not_made_known() {
     let before = bench.look().await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE, Some("running"), &[run])
+        .heartbeat("w1", WORKER_LEASE, Some("running"), &[(run, 1)])
         .await
         .unwrap();
     assert_eq!(beat, Heartbeat::Unregistered);
@@ -42,7 +42,7 @@ async fn one_write_renews_all_that_a_worker_holds() {
     let before = bench.look().await;
     let beat = bench
         .store
-        .heartbeat("w1", WORKER_LEASE * 2, Some("draining"), &[run])
+        .heartbeat("w1", WORKER_LEASE * 2, Some("draining"), &[(run, 1)])
         .await
         .unwrap();
     assert!(matches!(beat, Heartbeat::Ok { closed, now_ms } if closed.is_empty() && now_ms >= bench.base_ms));
@@ -70,7 +70,7 @@ async fn a_worker_past_its_lease_that_nobody_reaped_renews_it() {
     assert_eq!(bench.complete(&seat, &held).await, [testfleet_store::Settled::Stored]);
 }
 
-/// F75, F77: the answer names runs that were cancelled, that are over, and that are gone.
+/// F75, F77: the answer names runs that were cancelled, that are over, that are gone, and what was of another epoch.
 #[tokio::test]
 async fn runs_that_are_closed_are_named_and_no_others() {
     let bench = Bench::start().await;
@@ -79,13 +79,13 @@ async fn runs_that_are_closed_are_named_and_no_others() {
     let cancelled = bench.run(Spec::parallel(2, 1)).await;
     bench.store.cancel(cancelled).await.unwrap();
     let gone = id(3);
-    let named = [open, cancelled, gone];
+    let named = [(open, 1), (cancelled, 1), (gone, 1), (open, 2)];
     let beat = bench
         .store
         .heartbeat("w1", WORKER_LEASE, Some("running"), &named)
         .await
         .unwrap();
-    assert!(matches!(beat, Heartbeat::Ok { closed, .. } if closed == [cancelled, gone]));
+    assert!(matches!(beat, Heartbeat::Ok { closed, .. } if closed == [(cancelled, 1), (gone, 1), (open, 2)]));
 }
 
 /// F24, F25, F36: no setting has to be longer than the longest test; what was claimed and not begun is renewed too.

@@ -22,7 +22,7 @@ use testfleet_model::{RunId, Status};
 use testfleet_store::{ClaimedTest, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::attempt::{Execute as _, Job, Outcome};
 use crate::clock::ServerClock;
@@ -67,15 +67,18 @@ impl Apart {
         })
     }
 
-    /// One attempt in a child.
+    /// Room for a child, if there is any. Nobody waits for it with a test in hand, whose time goes on.
+    pub(crate) fn room(&self) -> Option<SemaphorePermit<'_>> {
+        self.room.try_acquire().ok()
+    }
+
+    /// One attempt in a child, which the caller has room for.
     pub(crate) async fn attempt(
         &self,
         test: &ClaimedTest,
         claimed_at: ServerClock,
         tenure: &Tenure,
     ) -> Result<Outcome, Lost> {
-        // The semaphore is never closed, so without room we go on with one child more.
-        let _room = self.room.acquire().await.ok();
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .arg("attempt")

@@ -163,8 +163,11 @@ impl Courier {
         let mut backoff = Backoff::default();
         // Repeated until it is answered: giving the job back instead would send a mail again that has gone out.
         while let Err(error) = self.store.settle_notification(seat, run, fence, delivery).await {
-            let delay = backoff.next();
-            warn!(run.id = %run, %error, failures = backoff.failures(), "could not record what became of a mail; trying again");
+            let delay = backoff.after(&error);
+            // The loops say that the store does not answer; this says once which mail waits for it.
+            if backoff.failures() == 1 {
+                warn!(run.id = %run, %error, "could not record what became of a mail; trying until it is");
+            }
             tokio::time::sleep(delay).await;
         }
         Ok(())

@@ -145,6 +145,9 @@ impl TestExecutor {
         claimed_at: ServerClock,
         tenure: &Tenure,
     ) -> Outcome {
+        let Some(_room) = apart.room() else {
+            return Outcome::NotNow { delay: NOT_NOW };
+        };
         let allowed = plan.configuration.endpoint.retry.max_attempts;
         warn!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, lost = job.lost, "workers were lost with this test; it is tried in a process of its own");
         // The child keeps to the limit by itself, unless it is stuck.

@@ -105,10 +105,10 @@ impl<E: Execute> Heart<E> {
                 self.renewed = sent;
                 self.identity.tenure.renew(sent);
                 self.let_go = false;
-                for run in closed {
+                for (run, epoch) in closed {
                     let stopped = self.holdings.stop(
                         Stopped::Closed,
-                        |job| matches!(job, HeldJob::Test { run: of, .. } if *of == run),
+                        |job| matches!(job, HeldJob::Test { run: of, epoch: at, .. } if (*of, *at) == (run, epoch)),
                     );
                     if stopped > 0 {
                         info!(run.id = %run, tests = stopped, "the run is closed; its tests are stopped");

@@ -23,7 +23,12 @@ pub(crate) enum Stopped {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeldJob {
     /// A test.
-    Test { run: RunId, index: u32, sequential: bool },
+    Test {
+        run: RunId,
+        epoch: u32,
+        index: u32,
+        sequential: bool,
+    },
     /// A collection or notification.
     Control(ControlJob),
 }
@@ -109,13 +114,13 @@ impl Holdings {
         self.lock().values().map(Held::reference).collect()
     }
 
-    /// The runs of the tests held, each once.
-    pub(crate) fn runs(&self) -> Vec<RunId> {
-        let mut runs: Vec<RunId> = self
+    /// The runs of the tests held, with the epoch of each, once.
+    pub(crate) fn runs(&self) -> Vec<(RunId, u32)> {
+        let mut runs: Vec<(RunId, u32)> = self
             .lock()
             .values()
             .filter_map(|held| match held.job {
-                HeldJob::Test { run, .. } => Some(run),
+                HeldJob::Test { run, epoch, .. } => Some((run, epoch)),
                 HeldJob::Control(_) => None,
             })
             .collect();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use testfleet_store::{Finding, Repaired, Store, StoreError, Swept};
+use testfleet_store::{Finding, Repaired, Store, StoreError, StoreErrorKind, Swept};
 use tracing::{error, warn};
 
 /// Runs repaired at once; the next sweep takes the others.
@@ -16,21 +16,34 @@ const AT_ONCE: usize = 50;
 pub(crate) async fn repair_found(store: &Store, swept: &Swept, retention: Duration) -> Result<(), StoreError> {
     let mut damage = false;
     for run in &swept.suspicious {
-        let mended = store.mend_run(run, retention).await?;
-        damage |= !mended.is_empty();
-        say(&mended);
+        if let Some(mended) = unless_defect(run, store.mend_run(run, retention).await)? {
+            damage |= !mended.is_empty();
+            say(&mended);
+        }
     }
     if swept.quarantined > 0 {
         for (run, reason) in store.quarantined(AT_ONCE).await? {
             error!(run.id = %run, reason, "no script could work on a run; it was set aside and is repaired");
             damage = true;
-            repair(store, &run, retention).await?;
+            unless_defect(&run, repair(store, &run, retention).await)?;
         }
     }
     if damage {
         say(&store.mend_holdings(retention).await?);
     }
     Ok(())
+}
+
+/// What cannot be repaired must not keep others from it; that the store does not answer is true of all.
+fn unless_defect<T>(run: &str, outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match outcome {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.kind() == StoreErrorKind::Defect => {
+            error!(run.id = %run, %error, "a run could not be repaired; `testfleet doctor --fix` mends keys that all runs share");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn say(mended: &[Finding]) {

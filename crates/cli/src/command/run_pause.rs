@@ -44,7 +44,7 @@ const COLUMNS: &[Column<Row>] = &[
 /// When there is no such run, one of them is not open, or the store does not answer.
 pub async fn pause(arguments: PauseArguments, session: &Session) -> Result<ExitCode, Failure> {
     let store = session.fleet_view().await?;
-    known(&store, &arguments.runs).await?;
+    open(&store, "pause", &arguments.runs).await?;
     let mut rows = Vec::new();
     for run in arguments.runs {
         let changed = match store.pause(run).await? {
@@ -62,13 +62,13 @@ pub async fn pause(arguments: PauseArguments, session: &Session) -> Result<ExitC
     Ok(ExitCode::Passed)
 }
 
-/// Lets paused runs go on.
+/// Lets paused runs go on, unless one of them is unknown or has ended.
 ///
 /// # Errors
 /// When there is no such run, one of them is not open, or the store does not answer.
 pub async fn resume(arguments: PauseArguments, session: &Session) -> Result<ExitCode, Failure> {
     let store = session.fleet_view().await?;
-    known(&store, &arguments.runs).await?;
+    open(&store, "resume", &arguments.runs).await?;
     let mut rows = Vec::new();
     for run in arguments.runs {
         let changed = match store.resume(run).await? {
@@ -83,10 +83,13 @@ pub async fn resume(arguments: PauseArguments, session: &Session) -> Result<Exit
     Ok(ExitCode::Passed)
 }
 
-/// Before anything is changed.
-async fn known(store: &Store, runs: &[RunId]) -> Result<(), Failure> {
+/// Before anything is changed: all of them are there, and can wait.
+async fn open(store: &Store, verb: &str, runs: &[RunId]) -> Result<(), Failure> {
     for run in runs {
-        store.run_view(*run).await?.ok_or_else(|| waiting::unknown(*run))?;
+        let view = store.run_view(*run).await?.ok_or_else(|| waiting::unknown(*run))?;
+        if !matches!(view.state, RunState::Queued | RunState::Progress) {
+            return Err(closed(verb, *run, view.state));
+        }
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn execute(arguments: RetryArguments, session: &Session) -> Result<Exi
         let view = store.run_view(run).await?;
         Row {
             test_run_id: run,
-            epoch: view.map_or(1, |view| view.epoch),
+            epoch: view.map_or(1, |view| view.epoch + 1),
             tests,
             dry_run: true,
         }

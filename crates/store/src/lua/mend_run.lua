@@ -2,8 +2,9 @@
 -- Promises: COUNTDOWN-EXACT, NO-LOST-TEST, LIMITS-HOLD, COLLECT-ONCE, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners mails dead dead:jobs deadlines delayed endpoint:parked
---   endpoint:slots endpoints leases outbox paused quarantine quarantine:reasons ready runs worker:jobs workers
+--   bell clock control control:attempts control:owners endpoint mails dead dead:jobs deadlines delayed
+--   endpoint:parked endpoint:slots endpoints leases outbox paused quarantine quarantine:reasons ready runs
+--   worker:jobs workers
 -- ARGV: 1 run id; 2 retention ms of an ended run
 -- Answers: as `examine_run`; what can be mended has been
 --@include keys

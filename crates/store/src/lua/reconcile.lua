@@ -26,16 +26,17 @@ if reached and reached ~= ARGV[2] then return { 'stale', reached } end
 local epoch = whole(next_fence(reached))
 redis.call('HSET', worker_key(worker), 'epoch', epoch)
 local known = {}
-for i = 3, #ARGV, 2 do known[ARGV[i]] = ARGV[i + 1] end
+-- One job may be known by several fences: of the epoch before, whose task has not ended yet, and of this one.
+for i = 3, #ARGV, 2 do known[ARGV[i] .. '|' .. ARGV[i + 1]] = true end
 local returned, more = 0, 0
 -- Answers `false` when there is no room for more, and `true` otherwise.
 local function look_at(job, run, index)
   local held
   if run then held = redis.call('HGET', run_key(run, 'owners'), index)
   else held = redis.call('HGET', key('control:owners'), job) end
-  if known[job] and holds(held, worker, known[job]) then return true end
-  if returned == HAND_BACK_AT_MOST then return false end
   local owner = read_owner(held)
+  if owner and owner.worker == worker and known[job .. '|' .. owner.fence] then return true end
+  if returned == HAND_BACK_AT_MOST then return false end
   if not owner or owner.worker ~= worker then
     -- It belongs to somebody else, or to nobody: only a leftover here.
     redis.call('SREM', worker_key(worker, 'jobs'), job)

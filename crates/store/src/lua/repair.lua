@@ -4,8 +4,8 @@
 -- Promises: TERMINAL-ALWAYS, NO-LOST-TEST, COUNTDOWN-EXACT, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners mails dead dead:jobs deadlines endpoint:parked endpoint:slots
---   endpoints leases outbox paused quarantine quarantine:reasons ready runs worker:jobs workers
+--   bell clock control control:attempts control:owners endpoint mails dead dead:jobs deadlines endpoint:parked
+--   endpoint:slots endpoints leases outbox paused quarantine quarantine:reasons ready runs worker:jobs workers
 -- ARGV: 1 run id; 2 retention ms of what is left of a run that is lost
 -- Answers: collecting (reason) | released (reason) | ended (reason) | abandoned (reason) | lost (reason) | sound
 --@include keys

@@ -580,7 +580,7 @@ impl World {
     }
 
     async fn heartbeat(&mut self, worker: usize) {
-        let runs: Vec<RunId> = self.runs.iter().map(|plan| plan.run).collect();
+        let runs: Vec<(RunId, u32)> = self.runs.iter().map(|plan| (plan.run, 1)).collect();
         let name = format!("w{worker}");
         self.store.heartbeat(&name, HOUR, Some("running"), &runs).await.unwrap();
     }

@@ -35,7 +35,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     self.answered("reconcile");
                     self.take_seat(seat);
                 }
-                Ok(Reconciled::Unregistered) => return self.take_new_seat().await,
+                Ok(Reconciled::Unregistered) => {
+                    self.answered("reconcile");
+                    return self.take_new_seat().await;
+                }
                 Err(error) => {
                     if !self
                         .wait_out("reconcile", &error, &mut backoff, self.is_holding())

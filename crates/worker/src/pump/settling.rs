@@ -134,7 +134,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
         let claimed_at = ServerClock::new(claimed.now_ms);
         for test in claimed.tests {
             let (run, index, fence) = (test.run, test.index, test.fence);
-            let sequential = test.sequential;
+            let (epoch, sequential) = (test.epoch, test.sequential);
             let executor = Arc::clone(&self.executor);
             let job = Job {
                 test,
@@ -142,7 +142,13 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 tenure: self.identity.tenure.clone(),
             };
             let task = self.tests.spawn(async move { executor.execute(job).await });
-            self.holdings.add(HeldJob::Test { run, index, sequential }, fence, task);
+            let held = HeldJob::Test {
+                run,
+                epoch,
+                index,
+                sequential,
+            };
+            self.holdings.add(held, fence, task);
         }
         for job in claimed.control {
             let held = HeldJob::Control(job.job);

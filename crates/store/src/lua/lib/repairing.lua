@@ -148,6 +148,9 @@ local function repair_run(run, retention)
     release_from_quarantine(run)
     return { 'sound' }
   end
+  -- What is freed below belongs to its endpoint too.
+  local endpoint = redis.pcall('HGET', run_key(run), 'endpoint')
+  if type(endpoint) == 'string' then mend_endpoint(endpoint) end
   local kind = type_of(run_key(run))
   if kind ~= 'hash' and kind ~= 'none' then set_aside(run_key(run)) end
   local part = wrong_part(run)
