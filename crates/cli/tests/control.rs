@@ -97,6 +97,13 @@ fn only_runs_that_go_on_are_paused_and_one_unknown_run_pauses_none() {
     assert!(ran.err.contains("testfleet run list"), "{}", ran.err);
     assert_eq!(fleet.json(&["queue", "show"])["paused_count"], 0);
     fleet.run(&["run", "cancel", &run]);
+    let ran = fleet.run(&["run", "pause", &other, &run]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(
+        fleet.json(&["queue", "show"])["paused_count"],
+        0,
+        "one that has ended pauses none"
+    );
     for verb in ["pause", "resume"] {
         let ran = fleet.run(&["run", verb, &run]);
         assert_eq!(ran.code, 2);
@@ -165,6 +172,7 @@ fn what_cannot_be_tried_again_is_said_with_what_to_do() {
     assert_eq!(passed.code, 2);
     assert!(passed.err.contains("nothing to be tried again for"), "{}", passed.err);
     fleet.run(&["run", "cancel", &run]);
+    assert_eq!(fleet.run(&["run", "retry", &run, "--dry-run"]).code, 4);
     let nothing = fleet.run(&["run", "retry", &run]);
     assert_eq!(nothing.code, 4, "{}", nothing.err);
     let named = fleet.run(&["run", "retry", &run, "--status", "cancelled", "--test", "no-such-test"]);

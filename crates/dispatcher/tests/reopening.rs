@@ -206,3 +206,57 @@ async fn a_run_that_is_half_reopened_is_opened_by_the_next_who_asks() {
     assert_eq!(ended.retry(&Selection::failed_and_errors()).await.unwrap(), (2, 6));
     assert_eq!(ended.work(|_| Status::Pass).await, 6);
 }
+
+/// Somebody else chooses other tests at the same time: whoever comes second is told so.
+#[tokio::test]
+async fn whoever_is_overtaken_is_told_so() {
+    let ended = ended(9).await;
+    let others = Reopening {
+        run: ended.run,
+        epoch: 2,
+        deadline: HOUR,
+        max_concurrency: None,
+        staging_timeout: HOUR,
+    };
+    let opened = ended.store.reopen(&others, &[(1, Status::Fail)], true).await.unwrap();
+    assert_eq!(opened, testfleet_store::Reopened::Opened { left: 1 });
+    // As it is for one that has read the run before that.
+    let late = ended.store.reopen(&others, &[(2, Status::Error)], true).await.unwrap();
+    assert_eq!(late, testfleet_store::Reopened::Already(RunState::Queued));
+    assert_eq!(ended.work(|_| Status::Pass).await, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_never_began_is_not_tried_again() {
+    let redis = TestRedis::start();
+    let store = Store::new(&StoreOptions::new(redis.url())).unwrap();
+    let run = run_id(1);
+    let new = testfleet_store::NewRun {
+        id: run,
+        configuration: "{}",
+        name: "never",
+        configuration_id: None,
+        mode: testfleet_model::ExecutionMode::Parallel,
+        endpoint: "api",
+        cap: 1,
+        lease: HOUR,
+        staging_timeout: HOUR,
+        idempotency: None,
+    };
+    store.create(&new).await.unwrap();
+    let preparing = retry_run(&store, run, &Selection::failed_and_errors(), limits())
+        .await
+        .unwrap_err();
+    assert!(matches!(preparing, RetryError::NotEnded { .. }), "{preparing}");
+    store.cancel(run).await.unwrap();
+    for error in [
+        retry_run(&store, run, &Selection::failed_and_errors(), limits())
+            .await
+            .unwrap_err(),
+        count_retriable(&store, run, &Selection::failed_and_errors())
+            .await
+            .unwrap_err(),
+    ] {
+        assert!(matches!(error, RetryError::NeverBegan { .. }), "{error}");
+    }
+}
