@@ -446,3 +446,28 @@ async fn delayed_tests_are_not_the_reapers() {
     );
     assert_eq!(bench.look().await["delayed"]["zset"][0][0], json!("R1/0"));
 }
+
+/// TAKEOVER-BOUND: a machine with many workers is lost at once.
+#[tokio::test]
+async fn many_lost_workers_are_all_found_without_waiting_for_another_tick() {
+    let bench = Bench::start().await;
+    bench.run(Spec::parallel(1, 40)).await;
+    for number in 0..40 {
+        let seat = bench.seat(&format!("w{number}")).await;
+        bench.claim(&seat, 1).await;
+        bench.expire_worker(&format!("w{number}")).await;
+    }
+    bench.reaper_ticks().await;
+    let (mut lost, mut looks) = (0, 0);
+    loop {
+        looks += 1;
+        let Reaped::Reaped { workers, more, .. } = bench.store.reap(WORKER_LEASE).await.unwrap() else {
+            panic!("reaping waits");
+        };
+        lost += workers;
+        if !more {
+            break;
+        }
+    }
+    assert_eq!((lost, looks), (40, 3));
+}

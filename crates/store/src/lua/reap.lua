@@ -67,7 +67,8 @@ local function take(job, worker)
   return taken
 end
 
-for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)) do
+local overdue_workers = redis.call('ZRANGE', key('workers'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)
+for _, worker in ipairs(overdue_workers) do
   local room = JOBS_AT_MOST - jobs_taken
   if room < 1 then break end
   local jobs = redis.call('SRANDMEMBER', worker_key(worker, 'jobs'), room)
@@ -86,4 +87,5 @@ if jobs_taken < JOBS_AT_MOST then
   for _, job in ipairs(overdue) do take(job) end
 end
 if jobs_taken > 0 then ring() end
-return { 'reaped', workers_lost, jobs_taken, jobs_taken >= JOBS_AT_MOST and 1 or 0 }
+local more = jobs_taken >= JOBS_AT_MOST or workers_lost == WORKERS_AT_MOST
+return { 'reaped', workers_lost, jobs_taken, more and 1 or 0 }

@@ -56,7 +56,8 @@ if ended then
   redis.call('PERSIST', run_key(run))
   redis.call('DEL', run_key(run, 'summary'))
   withdraw_notification()
-  redis.call('HDEL', run_key(run), 'ended_at', 'collecting_at', 'started_at', 'released_at', 'stop', 'mail', 'mail_error')
+  redis.call('HDEL', run_key(run), 'ended_at', 'collecting_at', 'started_at', 'released_at', 'stop', 'damage', 'mail',
+    'mail_error')
   -- Also what was cut short before it was claimed is claimed from `again`, and from nowhere else.
   redis.call('HSET', run_key(run), 'state', 'reopening', 'epoch', whole(epoch), 'deadline_ms', ARGV[3], 'next', total)
   set_limit(endpoint, ARGV[4])

@@ -107,10 +107,11 @@ local function name_in_config(run)
 end
 
 local function end_damaged(run, endpoint, total, reason)
-  local mode, created = unpack(redis.call('HMGET', run_key(run), 'mode', 'created_at'))
+  local mode, created, cap, lease = unpack(redis.call('HMGET', run_key(run), 'mode', 'created_at', 'cap', 'lease_ms'))
   free_holders(run, endpoint)
   redis.call('HSET', run_key(run), 'total', whole(total), 'next', whole(total), 'endpoint', endpoint or '',
-    'mode', mode == 'Sequential' and mode or 'Parallel', 'cap', '1', 'lease_ms', '60000', 'damage', reason,
+    'mode', mode == 'Sequential' and mode or 'Parallel', 'cap', is_whole(cap, 1) and cap or '1',
+    'lease_ms', is_whole(lease, 1) and lease or '60000', 'damage', reason,
     'created_at', is_whole(created, 0) and created or whole(now))
   redis.call('HSETNX', run_key(run), 'activated_at', whole(now))
   redis.call('HSETNX', run_key(run), 'name', name_in_config(run))
