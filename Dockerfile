@@ -25,7 +25,7 @@ WORKDIR /source
 # minutes longer to build, are a third larger and quicker with long texts: --build-arg OPT_LEVEL=3 --build-arg LTO=thin
 ARG OPT_LEVEL=s
 ARG LTO=off
-ARG CODEGEN_UNITS=4
+ARG CODEGEN_UNITS=1
 ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=$OPT_LEVEL \
     CARGO_PROFILE_RELEASE_LTO=$LTO \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$CODEGEN_UNITS \
