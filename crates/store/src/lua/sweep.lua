@@ -18,7 +18,7 @@
 --@include closing
 --@include damage
 --@include delaying
-local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST, MAILS_AT_MOST = 100, 50, 200, 50, 16
+local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST, MAILS_AT_MOST, TRIES_AT_MOST = 100, 50, 200, 50, 16, 500
 local late, abandoned, requeued, forgotten, suspicious = 0, 0, 0, 0, {}
 local function end_overdue(run)
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
@@ -73,7 +73,11 @@ end
 local function may_miss_tests(run, next_index)
   local elsewhere = tonumber(next_index) - redis.call('LLEN', run_key(run, 'again'))
     - redis.call('HLEN', run_key(run, 'owners')) - redis.call('HLEN', run_key(run, 'results'))
-  return elsewhere ~= 0 and elsewhere ~= count_delayed(run)
+  if elsewhere == 0 then return false end
+  if elsewhere < 0 or elsewhere > redis.call('ZCARD', key('delayed')) then return true end
+  -- Looking at each of very many would keep everybody waiting, every time. What is missing among them shows when they are
+  -- not delayed any more.
+  return redis.call('HLEN', run_key(run, 'tries')) <= TRIES_AT_MOST and elsewhere ~= count_delayed(run)
 end
 -- A mail that nobody will deliver is queued again; that of a run that is gone has nobody to tell of.
 for _, run in ipairs(redis.call('HRANDFIELD', key('outbox'), MAILS_AT_MOST)) do

@@ -5,9 +5,12 @@ local function release_test(run, index, owner, attempts, lost, due)
   free(run, index, owner.worker, endpoint or nil)
   if not state then return 'unknown' end
   unpark(endpoint, 1)
-  -- Also of a run that is being collected: the result it gives the test says what was tried.
+  -- Also of a run that is being collected: the result it gives the test says what was tried. And of every test that waits for
+  -- a time, so that those can be counted.
   local remembers = is_open(state) or state == 'collecting'
-  if remembers and (attempts > 0 or lost > 0) then remember_tries(run, index, attempts, lost, due, owner.begun) end
+  if remembers and (attempts > 0 or lost > 0 or due > now) then
+    remember_tries(run, index, attempts, lost, due, owner.begun)
+  end
   if not is_open(state) then return 'closed' end
   if due > now then
     redis.call('ZADD', key('delayed'), whole(due), job_id(run, index))
