@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -61,6 +62,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(errors)
+            // What runs under another program (`faketime`) is a child of it, and is ended together with it.
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
         Self {
@@ -91,9 +94,18 @@ impl Process {
         assert!(status.success(), "kill -s {signal} of {} failed: {status}", self.name);
     }
 
+    /// Ends it and what it has started in its group. A group that is gone already is no error.
+    fn kill_group(&self) {
+        Command::new("kill")
+            .args(["-s", "KILL", "--", &format!("-{}", self.pid())])
+            .stderr(Stdio::null())
+            .status()
+            .expect("the command kill");
+    }
+
     /// Kills it as `kill -9` does, and waits until it is gone.
     pub fn kill(&mut self) {
-        self.signal("KILL");
+        self.kill_group();
         self.child.wait().expect("wait for a child");
     }
 
@@ -125,7 +137,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended, or been frozen; SIGKILL ends frozen processes too.
-        let _ = self.child.kill();
+        self.kill_group();
         let _ = self.child.wait();
         if std::thread::panicking() {
             let log = self.log();

@@ -306,9 +306,74 @@ impl Default for RetryAfter {
 }
 
 /// What an endpoint can take, over all runs and workers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Calls in flight at any instant; `None` means no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u32>,
+    /// Calls begun in a time; `None` means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// Tokens used in a time, where responses say how many they used; `None` means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Rate>,
+    /// How the number of calls in flight follows what the endpoint can take.
+    #[serde(default, skip_serializing_if = "Adaptive::is_default")]
+    pub adaptive: Adaptive,
+    /// When the endpoint is taken for down and left alone for a while; `None` means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+}
+
+/// So many in a time. With GCRA: in any window of length `t`, at most `count / per * t + burst`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many; at least 1.
+    pub count: u64,
+    /// In which time; at least 1 ms.
+    #[serde(with = "crate::duration")]
+    pub per: Duration,
+    /// How many at once after a quiet time; at least 1. `None`: what comes in 10 ms at this rate, at least 1, for
+    /// calls; the whole `count` for tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u64>,
+}
+
+/// How the number of calls in flight follows what the endpoint can take: additive increase, multiplicative decrease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adaptive {
+    /// Whether it does. When it does not, `Retry-After` holds the endpoint all the same.
+    pub enabled: bool,
+    /// Never fewer than this; at least 1.
+    pub min: u32,
+    /// As many to begin with; `None`: no limit until the endpoint answers 429 or 503 for the first time. When it is
+    /// given, attempts that time out count as such answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<u32>,
+}
+
+impl Adaptive {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Adaptive {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            min: 1,
+            start: None,
+        }
+    }
+}
+
+/// When an endpoint is taken for down. It is then left alone for `cool_down`, and one call decides what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Calls in a row that got no answer (could not connect, timed out, broke off) or a 502, 503 or 504; at least 1.
+    pub failures: u32,
+    /// How long it is left alone; twice as long each time the call that decides fails, at most a minute.
+    #[serde(with = "crate::duration")]
+    pub cool_down: Duration,
 }

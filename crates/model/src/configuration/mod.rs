@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 
 pub use attributes::Attributes;
 pub use endpoint::{
-    ApiKeyPlace, Auth, Backoff, Endpoint, EndpointKind, Limits, ResponseFormat, ResponseMap, ResponseSpec, Retry,
-    RetryAfter, RetryOn, StatusRange, Success, Timeouts,
+    Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, Endpoint, EndpointKind, Limits, Rate, ResponseFormat, ResponseMap,
+    ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, Success, Timeouts,
 };
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
 pub use stored_test::StoredTestError;

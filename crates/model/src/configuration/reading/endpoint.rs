@@ -376,6 +376,7 @@ fn read_limits(field: Field, findings: &mut Findings) -> Option<Limits> {
     let mut section = Section::open(field, findings)?;
     let limits = Limits {
         max_concurrency: section.take("max_concurrency").and_then(|field| field.count(findings)),
+        ..Limits::default()
     };
     section.unsupported(&["rate", "adaptive"], findings);
     section.finish(findings);
