@@ -121,6 +121,12 @@ words! {
         Abandoned = "abandoned",
         /// Its data in the store was damaged, so that nothing could work on it any more.
         Damaged = "damaged",
+        /// As many tests failed as `attributes.fail_fast` allows.
+        FailFast = "fail_fast",
+        /// A test of a Sequential run did not pass, and `attributes.stop_on_failure` is set.
+        StopOnFailure = "stop_on_failure",
+        /// What `attributes.budget` allows was used up.
+        Budget = "budget",
     }
 }
 

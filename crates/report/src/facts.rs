@@ -109,5 +109,8 @@ fn stop_text(reason: StopReason) -> &'static str {
         StopReason::Deadline => "not done by its deadline",
         StopReason::Abandoned => "its submission was never finished",
         StopReason::Damaged => "its data was damaged",
+        StopReason::FailFast => "as many tests failed as it may have",
+        StopReason::StopOnFailure => "a test did not pass",
+        StopReason::Budget => "its budget was used up",
     }
 }
