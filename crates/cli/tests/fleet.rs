@@ -149,6 +149,7 @@ fn unstarted(run: RunId) -> NewRun<'static> {
         lease: Duration::from_secs(60),
         staging_timeout: Duration::from_millis(1),
         idempotency: None,
+        policy: testfleet_store::RunPolicy::default(),
     }
 }
 

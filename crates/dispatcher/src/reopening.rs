@@ -184,7 +184,7 @@ pub async fn retry_run(
         run,
         epoch: if resumed { view.epoch } else { view.epoch + 1 },
         deadline: configuration.attributes.run_timeout.unwrap_or(limits.deadline),
-        max_concurrency: configuration.endpoint.limits.max_concurrency,
+        limits: configuration.endpoint.limits.clone(),
         staging_timeout: limits.staging_timeout,
     };
     let mut chunks: Vec<&[(u32, Status)]> = chosen.chunks(REOPEN_LIMIT).collect();

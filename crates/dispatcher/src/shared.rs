@@ -11,7 +11,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use testfleet_model::configuration::{TestCase, TestSet};
 use testfleet_model::{ExecutionMode, RunId, RunState, TestConfiguration};
-use testfleet_store::{Activated, Created, Idempotency, NewRun, Store};
+use testfleet_store::{Activated, Created, Idempotency, NewRun, RunPolicy, Store};
 
 use crate::error::{DispatchError, Refusal};
 use crate::intake::{Intake, TestsDigest, survey_inline};
@@ -189,6 +189,7 @@ impl Making<'_> {
                 .key
                 .zip(body.as_deref())
                 .map(|(key, digest)| Idempotency { key, digest }),
+            policy: RunPolicy::default(),
         };
         self.options.retry.persist(run, || self.store.create(&new)).await
     }
@@ -199,10 +200,10 @@ impl Making<'_> {
             .attributes
             .run_timeout
             .unwrap_or(self.submission.limits.deadline);
-        let limit = configuration.endpoint.limits.max_concurrency;
+        let limits = &configuration.endpoint.limits;
         let retry = self.options.retry;
         match retry
-            .persist(run, || self.store.activate(run, total, deadline, limit))
+            .persist(run, || self.store.activate(run, total, deadline, limits))
             .await?
         {
             Activated::Activated => {

@@ -304,7 +304,12 @@ async fn a_submission_outlives_a_restart_of_the_server() {
         .unwrap();
     assert_eq!((done.total, done.existing), (600, false));
     let again = store
-        .activate(done.run, 600, Duration::from_secs(60), None)
+        .activate(
+            done.run,
+            600,
+            Duration::from_secs(60),
+            &testfleet_model::configuration::Limits::default(),
+        )
         .await
         .unwrap();
     assert_eq!(again, Activated::Already(RunState::Queued));

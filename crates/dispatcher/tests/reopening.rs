@@ -70,6 +70,7 @@ impl Ended {
                         .into_bytes(),
                     captured: String::new(),
                     give_up: String::new(),
+                    feedback: testfleet_store::Feedback::default(),
                 })
                 .collect();
             self.store
@@ -242,6 +243,7 @@ async fn a_run_that_never_began_is_not_tried_again() {
         lease: HOUR,
         staging_timeout: HOUR,
         idempotency: None,
+        policy: testfleet_store::RunPolicy::default(),
     };
     store.create(&new).await.unwrap();
     let preparing = retry_run(&store, run, &Selection::failed_and_errors(), limits())

@@ -43,7 +43,11 @@ const SHARED: &[&str] = &[
     "workers",
     "runs",
     "deadlines",
-    "ready",
+    "ready:endpoints",
+    "wakes",
+    "tenants",
+    "fleet",
+    "alarm",
     "paused",
     "delayed",
     "leases",
@@ -278,7 +282,11 @@ impl Store {
         }
         for endpoint in &subjects.endpoints {
             self.index("slots", endpoint, hand, &mut seen).await?;
-            self.index("parked", endpoint, hand, &mut seen).await?;
+            self.index("lingering", endpoint, hand, &mut seen).await?;
+            for tenant in self.index("tenants", endpoint, hand, &mut seen).await? {
+                let line = format!("{tenant}@{endpoint}");
+                self.index("waiting", &line, hand, &mut seen).await?;
+            }
         }
         for worker in &subjects.workers {
             self.index("worker", worker, hand, &mut seen).await?;

@@ -59,7 +59,8 @@ kinds! {
     TestTwice = "test-twice", "the test may be tried twice; one result counts", "it is left where it counts most";
     PayloadLost = "payload-lost", "the test cannot be executed", "it ends in error and says why";
     PayloadLeft = "payload-left", "memory is held until the run ends", "it is removed";
-    PlaceMissing = "place-missing", "nothing of the run is claimed until a sweep finds it", "it waits in ready";
+    PlaceMissing = "place-missing", "nothing of the run is claimed until a sweep finds it", "it waits in line";
+    TurnMissing = "turn-missing", "nothing of the endpoint is claimed until a sweep finds it", "it is offered again";
     PlaceTwice = "place-twice", "the run may get more than its share, or start while it is paused", "it is left in one place";
     PlaceWrong = "place-wrong", "claims look at it in vain", "it is removed from there";
     CapExceeded = "cap-exceeded", "more tests of the run are in flight than it allows", "";

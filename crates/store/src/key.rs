@@ -26,7 +26,7 @@ impl Keys {
         &self.root
     }
 
-    /// A key of the shard itself: `ready`, `leases`, `workers`, `delayed`, `control`, `dead`, `bell`, …
+    /// A key of the shard itself: `ready:endpoints`, `leases`, `workers`, `delayed`, `control`, `dead`, `bell`, …
     #[must_use]
     pub fn shard(&self, name: &str) -> String {
         format!("{}:{name}", self.root)
@@ -50,7 +50,7 @@ impl Keys {
         format!("{}:endpoint:{endpoint}:limits", self.root)
     }
 
-    /// A part of an endpoint: `slots`, `parked`.
+    /// A part of an endpoint: `slots`, `tenants`, `lingering`, `history`, `<tenant>:waiting`.
     #[must_use]
     pub fn endpoint_part(&self, endpoint: &str, part: &str) -> String {
         format!("{}:endpoint:{endpoint}:{part}", self.root)

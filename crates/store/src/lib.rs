@@ -13,13 +13,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod admission;
 mod answer;
 mod bell;
 mod configuration;
 mod control;
 mod dead;
+mod duration;
 mod error;
 mod examination;
+mod feedback;
 mod finding;
 pub mod key;
 mod link;
@@ -28,23 +31,27 @@ pub mod raw;
 mod recovery;
 mod reopening;
 pub mod script;
+mod shape;
 mod submission;
 mod usage;
 pub mod view;
 mod work;
 
+pub use admission::{EndpointSettings, FleetOrder, FleetSettings, HoldUntil, Setting};
 pub use bell::Bell;
 pub use configuration::{Put, StoredConfiguration};
 pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
 pub use dead::{DROP_LIMIT, DeadRecord, Revived};
 pub use error::{StoreError, StoreErrorKind};
 pub use examination::{Examination, Mended, Repaired};
+pub use feedback::{Feedback, Signal};
 pub use finding::{Finding, FindingKind};
 pub use link::{Store, StoreOptions};
 pub use pausing::{Paused, Resumed};
 pub use recovery::{Look, Reaped, Swept, TickPace, Ticked, Watch};
 pub use reopening::{REOPEN_LIMIT, Reopened, Reopening};
-pub use submission::{Activated, Created, Idempotency, NewRun, RUN_FORMAT, Staged};
+pub use shape::{ARRANGE_LIMIT, Arranged, Arrangement, Needs};
+pub use submission::{Activated, Budget, Created, Idempotency, NewRun, RUN_FORMAT, RunPolicy, Staged};
 pub use usage::ServerUsage;
 pub use work::{
     ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, ForeignRun, Heartbeat, JobRef,

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use testfleet_model::configuration::Limits;
 use testfleet_model::{RunId, RunState, Status};
 
 use crate::STAGE_LIMIT;
+use crate::admission::limit_pairs;
 use crate::error::StoreError;
 use crate::link::Store;
 use crate::script;
@@ -15,7 +17,7 @@ pub const REOPEN_LIMIT: usize = 500;
 const _: () = assert!(REOPEN_LIMIT <= STAGE_LIMIT);
 
 /// What a run is reopened with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reopening {
     /// The run.
     pub run: RunId,
@@ -23,8 +25,8 @@ pub struct Reopening {
     pub epoch: u32,
     /// The deadline of the epoch, from when it is opened.
     pub deadline: Duration,
-    /// Becomes the limit of its endpoint; `None` removes it.
-    pub max_concurrency: Option<u32>,
+    /// Become the limits of its endpoint.
+    pub limits: Limits,
     /// How long it may stay `reopening` without a further chunk, before the sweeper opens it as it is.
     pub staging_timeout: Duration,
 }
@@ -70,16 +72,19 @@ impl Store {
                 detail: format!("more than {REOPEN_LIMIT} at once"),
             });
         }
-        let limit = reopening.max_concurrency.map(|limit| limit.to_string());
+        let limits = limit_pairs(&reopening.limits);
         let mut answer = self
             .run(&script::REOPEN, |command| {
                 command
                     .arg(reopening.run.to_string())
                     .arg(reopening.epoch)
                     .arg(millis(reopening.deadline))
-                    .arg(limit.as_deref().unwrap_or_default())
                     .arg(millis(reopening.staging_timeout))
-                    .arg(if last { "last" } else { "" });
+                    .arg(if last { "last" } else { "" })
+                    .arg(limits.len());
+                for (name, value) in &limits {
+                    command.arg(*name).arg(value);
+                }
                 for (index, status) in tests {
                     command.arg(*index).arg(status.word());
                 }

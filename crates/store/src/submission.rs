@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use testfleet_model::configuration::Limits;
+use testfleet_model::state::StopReason;
 use testfleet_model::{ExecutionMode, RunId, RunState};
 
 use crate::STAGE_LIMIT;
+use crate::admission::limit_pairs;
 use crate::error::StoreError;
 use crate::link::Store;
 use crate::script;
 
 /// The format of what a run consists of: its configuration, tests and results. Workers of a version that does not know
 /// it leave the run to others (SKEW-SAFE). A change that older workers would misread raises it, here and in
-/// `lua/lib/claiming.lua`.
-pub const RUN_FORMAT: u32 = 1;
+/// `lua/lib/damage.lua`.
+pub const RUN_FORMAT: u32 = 2;
 
 /// How long an idempotency key is remembered.
 const SUBMISSION_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -40,6 +43,60 @@ pub struct NewRun<'a> {
     pub staging_timeout: Duration,
     /// The same key and digest give the same run.
     pub idempotency: Option<Idempotency<'a>>,
+    /// Whom it shares its endpoint with, and when it stops.
+    pub policy: RunPolicy<'a>,
+}
+
+/// How a run shares its endpoint, and when it stops before its tests are done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RunPolicy<'a> {
+    /// Who shares the endpoint with others by weight: `[A-Za-z0-9._-]{1,64}`.
+    pub tenant: &'a str,
+    /// Its weight among the runs of its tenant; above 0.
+    pub weight: f64,
+    /// So many tests that fail or are in error stop the run; `None`: none do.
+    pub fail_fast: Option<u32>,
+    /// What is told as the reason then.
+    pub fail_reason: StopReason,
+    /// What it may use.
+    pub budget: Budget,
+}
+
+impl Default for RunPolicy<'_> {
+    fn default() -> Self {
+        Self {
+            tenant: "default",
+            weight: 1.0,
+            fail_fast: None,
+            fail_reason: StopReason::FailFast,
+            budget: Budget::default(),
+        }
+    }
+}
+
+/// What a run may use before it stops. Requests are exact; tokens and cost are known when a call has ended, so that the calls
+/// in flight may go beyond them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Budget {
+    /// Attempts.
+    pub requests: Option<u64>,
+    /// Tokens.
+    pub tokens: Option<u64>,
+    /// In the currency of the configuration.
+    pub cost: Option<f64>,
+}
+
+impl Budget {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = Vec::new();
+        fields.extend(self.requests.map(|most| ("budget_requests", most.to_string())));
+        fields.extend(self.tokens.map(|most| ("budget_tokens", most.to_string())));
+        fields.extend(self.cost.map(|most| ("budget_cost", most.to_string())));
+        if !fields.is_empty() {
+            fields.push(("budget", "1".to_owned()));
+        }
+        fields
+    }
 }
 
 /// An idempotency key, and the digest of what was submitted with it.
@@ -123,7 +180,15 @@ impl Store {
                 } else {
                     run.cap.max(1)
                 };
-                command.arg("cap").arg(cap).arg("weight").arg(1);
+                command.arg("cap").arg(cap).arg("weight").arg(run.policy.weight);
+                command.arg("tenant").arg(run.policy.tenant);
+                if let Some(most) = run.policy.fail_fast {
+                    command.arg("fail_fast").arg(most.max(1));
+                    command.arg("fail_reason").arg(run.policy.fail_reason.word());
+                }
+                for (name, value) in run.policy.budget.fields() {
+                    command.arg(name).arg(value);
+                }
                 command.arg("format").arg(RUN_FORMAT);
                 command.arg("lease_ms").arg(millis(run.lease));
                 if let Some((id, version)) = run.configuration_id {
@@ -179,7 +244,7 @@ impl Store {
         }
     }
 
-    /// Makes a staged run claimable. `max_concurrency` becomes the limit of its endpoint, `None` removes it.
+    /// Makes a staged run claimable. The limits become those of its endpoint, as far as no operator has set others.
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe and answers `Already` if it had happened.
@@ -188,16 +253,15 @@ impl Store {
         run: RunId,
         total: u32,
         deadline: Duration,
-        max_concurrency: Option<u32>,
+        limits: &Limits,
     ) -> Result<Activated, StoreError> {
-        let limit = max_concurrency.map(|limit| limit.to_string()).unwrap_or_default();
+        let limits = limit_pairs(limits);
         let mut answer = self
             .run(&script::ACTIVATE, |command| {
-                command
-                    .arg(run.to_string())
-                    .arg(total)
-                    .arg(millis(deadline))
-                    .arg(&limit);
+                command.arg(run.to_string()).arg(total).arg(millis(deadline));
+                for (name, value) in &limits {
+                    command.arg(*name).arg(value);
+                }
             })
             .await?;
         match answer.text()?.as_str() {

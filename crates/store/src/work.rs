@@ -9,6 +9,7 @@ use testfleet_model::{ExecutionMode, RunId, Status};
 use crate::BATCH_LIMIT;
 use crate::answer::Answer;
 use crate::error::StoreError;
+use crate::feedback::{Feedback, Told};
 use crate::link::Store;
 use crate::script;
 use crate::submission::millis;
@@ -117,6 +118,8 @@ pub struct ClaimedTest {
     pub lost: u32,
     /// Since when it could be claimed, by the server's clock, in milliseconds since 1970.
     pub released_ms: i64,
+    /// A test it depends on that did not pass: it gets a result that says so, without being tried.
+    pub unmet: Option<u32>,
     /// When its first attempt was claimed, by the server's clock, in milliseconds since 1970; `None` when this is it.
     pub begun_ms: Option<i64>,
     /// The test as staged; empty when it is gone.
@@ -185,6 +188,8 @@ pub struct Completion {
     pub captured: String,
     /// Keep the test among the dead, with this reason; empty for an ordinary result.
     pub give_up: String,
+    /// What its last attempt told about the endpoint.
+    pub feedback: Feedback,
 }
 
 /// What came of one result.
@@ -242,6 +247,8 @@ pub struct Retry {
     pub fence: u64,
     /// How long until it may be claimed again.
     pub delay: Duration,
+    /// What it told about the endpoint.
+    pub feedback: Feedback,
 }
 
 /// What came of giving a job up.
@@ -422,7 +429,15 @@ impl Store {
                 command.arg(groups.len());
                 for (run, members) in &groups {
                     let captured = members.last().map_or("", |at| completions[*at].captured.as_str());
-                    command.arg(run.to_string()).arg(captured).arg(members.len());
+                    let mut told = Told::default();
+                    for at in members {
+                        told.add(&completions[*at].feedback);
+                    }
+                    command
+                        .arg(run.to_string())
+                        .arg(captured)
+                        .arg(told.text())
+                        .arg(members.len());
                     for completion in members.iter().map(|at| &completions[*at]) {
                         command
                             .arg(completion.index)
@@ -457,11 +472,14 @@ impl Store {
             .run(&script::RETRY, |command| {
                 command.arg(&seat.worker);
                 for retry in retries {
+                    let mut told = Told::default();
+                    told.add(&retry.feedback);
                     command
                         .arg(retry.run.to_string())
                         .arg(retry.index)
                         .arg(retry.fence)
-                        .arg(millis(retry.delay));
+                        .arg(millis(retry.delay))
+                        .arg(told.text());
                 }
             })
             .await?;
@@ -564,7 +582,7 @@ pub(crate) fn read_claim(mut answer: Answer) -> Result<ClaimAnswer, StoreError> 
     let next_due = answer.number::<i64>()?;
     let mut claimed = Claimed {
         now_ms,
-        next_due: u64::try_from(next_due).ok().map(Duration::from_millis),
+        next_due: u64::try_from(next_due).ok().map(Duration::from_micros),
         ..Claimed::default()
     };
     let mut control = answer.array()?;
@@ -599,6 +617,11 @@ fn read_group(mut group: Answer, now_ms: i64, tests: &mut Vec<ClaimedTest>) -> R
     let epoch = group.lossy()?.parse().unwrap_or(1);
     let mut members = group.array()?;
     let mut tried = group.array()?;
+    let mut unmet = group.array()?;
+    let mut dependencies = Vec::with_capacity(unmet.len() / 2);
+    while !unmet.is_empty() {
+        dependencies.push((unmet.number::<u32>()?, unmet.number::<u32>()?));
+    }
     tests.reserve(members.len() / 2);
     while !members.is_empty() {
         let mut test = ClaimedTest {
@@ -613,7 +636,12 @@ fn read_group(mut group: Answer, now_ms: i64, tests: &mut Vec<ClaimedTest>) -> R
             lost: 0,
             released_ms,
             begun_ms: None,
+            unmet: None,
         };
+        test.unmet = dependencies
+            .iter()
+            .find(|(index, _)| *index == test.index)
+            .map(|(_, of)| *of);
         if !tried.is_empty() {
             test.attempt = tried.number()?;
             test.lost = tried.number()?;

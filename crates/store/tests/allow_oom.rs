@@ -22,7 +22,11 @@ async fn new_work_is_refused_as_unavailable_and_changes_nothing() {
     let errors = [
         bench.store.create(&Spec::parallel(2, 1).new_run()).await.unwrap_err(),
         bench.store.stage(id(1), 2, &["x"], STAGING).await.unwrap_err(),
-        bench.store.activate(id(1), 2, JOB_LEASE, None).await.unwrap_err(),
+        bench
+            .store
+            .activate(id(1), 2, JOB_LEASE, &testfleet_model::configuration::Limits::default())
+            .await
+            .unwrap_err(),
         bench
             .store
             .put_config("suite", "{}", None, "", "Parallel")
@@ -41,7 +45,11 @@ async fn what_was_refused_succeeds_when_there_is_memory_again() {
     let spec = Spec::parallel(1, 2);
     bench.staged(&spec).await;
     fill_memory(&bench).await;
-    bench.store.activate(id(1), 2, JOB_LEASE, None).await.unwrap_err();
+    bench
+        .store
+        .activate(id(1), 2, JOB_LEASE, &testfleet_model::configuration::Limits::default())
+        .await
+        .unwrap_err();
     let () = bench.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
     assert_eq!(bench.activate(&spec).await, testfleet_store::Activated::Activated);
 }

@@ -125,6 +125,7 @@ async fn a_cancelled_run_with_a_delayed_test_ends_and_leaves_nothing_behind() {
                 index: 0,
                 fence: test.fence,
                 delay,
+                feedback: testfleet_store::Feedback::default(),
             }],
         )
         .await

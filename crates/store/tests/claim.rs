@@ -200,6 +200,7 @@ async fn a_delayed_test_is_claimed_again_when_it_is_due_and_not_before() {
         index: 0,
         fence: test.fence,
         delay: hour,
+        feedback: testfleet_store::Feedback::default(),
     };
     assert_eq!(bench.store.retry(&seat, &[retry]).await.unwrap(), [Released::Released]);
     let nothing = bench.want(&seat, 5, 5).await;
@@ -333,6 +334,7 @@ async fn a_sequential_run_waits_for_a_test_that_is_to_be_tried_again() {
                 index: 0,
                 fence: test.fence,
                 delay,
+                feedback: testfleet_store::Feedback::default(),
             }],
         )
         .await

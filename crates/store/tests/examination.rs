@@ -185,6 +185,7 @@ async fn busy() -> Bench {
         index: tests[at].index,
         fence: tests[at].fence,
         delay,
+        feedback: testfleet_store::Feedback::default(),
     };
     bench
         .store

@@ -60,6 +60,7 @@ async fn every_test_without_a_result_gets_one_wherever_it_is() {
             index: held[at].index,
             fence: held[at].fence,
             delay,
+            feedback: testfleet_store::Feedback::default(),
         };
         bench.store.retry(&seat, &[retry]).await.unwrap();
     }

@@ -96,9 +96,15 @@ fn keys_in(code: &str) -> BTreeSet<String> {
         ("run_key(", "run"),
         ("endpoint_key(", "endpoint"),
         ("worker_key(", "worker"),
+        ("group_key(", "run:group"),
+        ("waiting_key(", "endpoint:waiting"),
     ] {
         for (at, _) in code.match_indices(function) {
             if code[..at].ends_with("local function ") {
+                continue;
+            }
+            if word.contains(':') {
+                keys.insert(word.to_owned());
                 continue;
             }
             let arguments = balanced(&code[at + function.len()..]);

@@ -80,6 +80,7 @@ async fn what_was_in_flight_ends_or_waits_and_nothing_starts() {
         index: held[at].index,
         fence: held[at].fence,
         delay,
+        feedback: testfleet_store::Feedback::default(),
     };
     let retries = [again(1, Duration::ZERO), again(2, Duration::from_secs(3600))];
     bench.store.retry(&seat, &retries).await.unwrap();

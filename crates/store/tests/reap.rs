@@ -283,6 +283,7 @@ async fn jobs_without_owner_go_back_to_the_queue_once() {
         index: 1,
         fence: held[1].fence,
         delay,
+        feedback: testfleet_store::Feedback::default(),
     };
     bench.store.retry(&seat, &[retry]).await.unwrap();
     let () = bench.ask(&["DEL", &bench.store.keys().run_part(run, "owners")]).await;
@@ -431,6 +432,7 @@ async fn delayed_tests_are_not_the_reapers() {
                 index: 0,
                 fence,
                 delay,
+                feedback: testfleet_store::Feedback::default(),
             }],
         )
         .await

@@ -15,7 +15,7 @@ fn second(run: RunId) -> Reopening {
         run,
         epoch: 2,
         deadline: DEADLINE,
-        max_concurrency: None,
+        limits: testfleet_model::configuration::Limits::default(),
         staging_timeout: STAGING,
     }
 }
@@ -230,6 +230,7 @@ async fn a_sequential_run_takes_them_one_by_one_in_order() {
         index: 1,
         fence: first[0].fence,
         delay: Duration::from_secs(3600),
+        feedback: testfleet_store::Feedback::default(),
     };
     bench.store.retry(&seat, &[retry]).await.unwrap();
     assert_eq!(bench.claim(&seat, 9).await.len(), 0);

@@ -15,6 +15,7 @@ fn retry(index: u32, fence: u64, delay: Duration) -> [Retry; 1] {
         index,
         fence,
         delay,
+        feedback: testfleet_store::Feedback::default(),
     }]
 }
 

@@ -319,7 +319,11 @@ async fn an_endpoint_is_kept_for_the_latest_deadline_of_its_runs() {
     let short = Spec::parallel(2, 1);
     bench.staged(&short).await;
     let minute = std::time::Duration::from_secs(60);
-    bench.store.activate(id(2), 1, minute, None).await.unwrap();
+    bench
+        .store
+        .activate(id(2), 1, minute, &testfleet_model::configuration::Limits::default())
+        .await
+        .unwrap();
     assert_eq!(bench.look().await["endpoints"], json!({"zset": [["api", "T+120m"]]}));
 }
 
@@ -353,6 +357,7 @@ async fn tests_that_wait_for_another_attempt_are_not_missed() {
         index: test.index,
         fence: test.fence,
         delay: STAGING,
+        feedback: testfleet_store::Feedback::default(),
     };
     bench.store.retry(&seat, &[retry]).await.unwrap();
     assert_eq!(bench.sweep().await, Swept::default());

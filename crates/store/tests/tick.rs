@@ -120,6 +120,7 @@ async fn a_delay_that_is_over_rings_and_one_that_is_not_says_when() {
         index: 0,
         fence: held[0].fence,
         delay: Duration::from_secs(60),
+        feedback: testfleet_store::Feedback::default(),
     };
     bench.store.retry(&seat, &[retry]).await.unwrap();
     let () = bench.ask(&["DEL", &bench.key("bell")]).await;

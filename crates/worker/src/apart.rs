@@ -211,6 +211,7 @@ impl From<Given> for ClaimedTest {
             lost: given.lost,
             released_ms: given.released_ms,
             begun_ms: given.begun_ms,
+            unmet: None,
             payload: given.payload,
             captured: given.captured.into(),
         }
@@ -295,6 +296,7 @@ mod tests {
             lost,
             released_ms: 5,
             begun_ms: Some(4),
+            unmet: None,
             payload: b"\xff{}".to_vec(),
             captured: "{\"a\":1}".into(),
         }

@@ -336,6 +336,8 @@ fn unfinished(
         _ if test.skip => (Status::Skipped, None),
         Some(StopReason::Cancelled) => (Status::Cancelled, None),
         Some(StopReason::Deadline) if attempts == 0 => (Status::NotRun, None),
+        // Nobody has to look into these: what was under way was cut off because the run was over.
+        Some(StopReason::FailFast | StopReason::StopOnFailure | StopReason::Budget) => (Status::NotRun, None),
         Some(StopReason::Deadline) => {
             let message = format!("the run's deadline passed after {attempts} attempts without a result");
             (Status::Error, Some(ErrorDetail::new(ErrorClass::TestTimeout, message)))

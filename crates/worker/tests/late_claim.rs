@@ -79,10 +79,19 @@ async fn submit(store: &Store, url: &str) -> RunId {
         lease: Duration::from_secs(30),
         staging_timeout: Duration::from_secs(60),
         idempotency: None,
+        policy: testfleet_store::RunPolicy::default(),
     };
     store.create(&new).await.unwrap();
     store.stage(run, 0, &tests, Duration::from_secs(60)).await.unwrap();
-    let activated = store.activate(run, 2, Duration::from_secs(60), None).await.unwrap();
+    let activated = store
+        .activate(
+            run,
+            2,
+            Duration::from_secs(60),
+            &testfleet_model::configuration::Limits::default(),
+        )
+        .await
+        .unwrap();
     assert_eq!(activated, Activated::Activated);
     run
 }

@@ -44,6 +44,7 @@ async fn submit_with(store: &Store, mode: ExecutionMode, tests: u32, cap: u32, d
         lease: Duration::from_secs(30),
         staging_timeout: Duration::from_secs(60),
         idempotency: None,
+        policy: testfleet_store::RunPolicy::default(),
     };
     assert_eq!(store.create(&new).await.unwrap(), Created::Created);
     for first in (0..tests).step_by(1_000) {
@@ -57,7 +58,10 @@ async fn submit_with(store: &Store, mode: ExecutionMode, tests: u32, cap: u32, d
         assert_eq!(staged, Staged::Staged(tests.min(first + 1_000)));
     }
     assert_eq!(
-        store.activate(run, tests, deadline, None).await.unwrap(),
+        store
+            .activate(run, tests, deadline, &testfleet_model::configuration::Limits::default())
+            .await
+            .unwrap(),
         Activated::Activated
     );
     run
@@ -114,6 +118,7 @@ impl Execute for Troubled {
             0 => panic!("on purpose"),
             1 if job.test.attempt < 3 => Outcome::Retry {
                 delay: Duration::from_millis(20),
+                feedback: testfleet_store::Feedback::default(),
             },
             2 if job.test.attempt == 1 && job.claimed_at_parity() => Outcome::NotNow {
                 delay: Duration::from_millis(10),

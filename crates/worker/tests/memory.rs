@@ -87,13 +87,19 @@ async fn submit(store: &Store, url: &str, tests: usize) -> RunId {
         lease: Duration::from_secs(600),
         staging_timeout: Duration::from_secs(60),
         idempotency: None,
+        policy: testfleet_store::RunPolicy::default(),
     };
     assert_eq!(store.create(&new).await.unwrap(), Created::Created);
     let payloads = support::plain(tests);
     store.stage(run, 0, &payloads, Duration::from_secs(60)).await.unwrap();
     let total = u32::try_from(tests).unwrap();
     let activated = store
-        .activate(run, total, Duration::from_secs(1_200), None)
+        .activate(
+            run,
+            total,
+            Duration::from_secs(1_200),
+            &testfleet_model::configuration::Limits::default(),
+        )
         .await
         .unwrap();
     assert_eq!(activated, Activated::Activated);

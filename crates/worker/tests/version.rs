@@ -101,6 +101,7 @@ async fn the_collection_of_a_complete_run_is_left_to_a_worker_that_knows_it() {
         result: br#"{"test_id":"t0","index":0,"status":"Pass","execution":"ok"}"#.to_vec(),
         captured: String::new(),
         give_up: String::new(),
+        feedback: testfleet_store::Feedback::default(),
     };
     set_format(&redis, &store, run, "2").await;
     store

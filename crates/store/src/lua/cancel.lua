@@ -1,12 +1,13 @@
 --- cancel: no test of the run starts from here on; the collection that marks the rest is queued in the same step.
 -- Promises: CANCEL-STOPS, NO-PHANTOM, COLLECT-ONCE
 -- Flags: allow-oom
--- Keys: run ready clock endpoint:parked paused control deadlines bell
+-- Keys: run paused control deadlines bell endpoint:tenants endpoint:waiting ready:endpoints wakes
 -- ARGV: 1 run id
 -- Answers: cancelled | already (state) | unknown
 --@include keys
 --@include time
 --@include bell
+--@include admission
 --@include placing
 --@include closing
 local run = ARGV[1]

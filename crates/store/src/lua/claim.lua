@@ -2,15 +2,21 @@
 -- Promises: NO-LOST-TEST, NO-PHANTOM, ZOMBIE-HARMLESS, SEQUENTIAL-ORDER, LIMITS-HOLD, FAIR
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners paused clock mails delayed endpoint endpoint:parked endpoint:slots
---   fence leases quarantine quarantine:reasons ready worker worker:jobs workers
+--   bell control control:attempts control:owners wakes tenants run:unmet run:groups run:grouped run:group
+--   ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines alarm
+--   paused clock mails delayed endpoint endpoint:slots fence leases quarantine quarantine:reasons worker worker:jobs
+--   workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted
--- Answers: ok (now ms, next due ms or -1, control jobs, runs passed over, groups…) | unregistered | stale
+-- Answers: ok (now ms, next due µs or -1, control jobs, runs passed over, groups…) | unregistered | stale
 --@include keys
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
+--@include closing
+--@include spending
 --@include damage
 --@include claiming
 return claim(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))

@@ -2,20 +2,24 @@
 -- Promises: COUNTDOWN-EXACT, NO-LOST-TEST, LIMITS-HOLD, COLLECT-ONCE, NO-LEAK
 -- Flags: no-writes
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners endpoint mails dead dead:jobs deadlines delayed
---   endpoint:parked endpoint:slots endpoints leases outbox paused quarantine quarantine:reasons ready runs
---   worker:jobs workers
+--   bell clock control control:attempts control:owners wakes run:waits run:unmet run:needs run:groups run:grouped
+--   run:group run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering
+--   endpoint:history endpoint mails dead dead:jobs deadlines delayed endpoint:slots endpoints leases outbox paused
+--   quarantine quarantine:reasons runs worker:jobs workers
 -- ARGV: 1 run id
 -- Answers: its state, `gone`, `damaged` or `quarantined`; 1 when its tests have to be looked at one by one; its total; then
 --   per finding: code, subject, detail, 1 when it can be mended
 --@include keys
---@include lane
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
---@include closing
+--@include lane
 --@include counting
+--@include closing
+--@include spending
 --@include damage
 --@include delaying
 --@include repairing

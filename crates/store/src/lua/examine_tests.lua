@@ -2,17 +2,21 @@
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT
 -- Flags: no-writes
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries bell
---   clock delayed endpoint:parked endpoint:slots leases paused ready worker:jobs
+--   clock delayed endpoint:slots leases paused worker:jobs endpoint endpoint:lingering endpoint:tenants
+--   endpoint:waiting fleet ready:endpoints run:group run:grouped run:groups run:waits wakes
 -- ARGV: 1 run id; 2 the first index; 3 how many (at most 500)
 -- Answers: per finding: code, subject, detail, 1 when it can be mended
 --@include keys
---@include lane
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
---@include closing
+--@include lane
 --@include counting
+--@include closing
+--@include spending
 --@include damage
 --@include delaying
 --@include repairing

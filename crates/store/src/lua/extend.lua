@@ -6,6 +6,9 @@
 -- Answers: extended | lost
 --@include keys
 --@include time
+--@include admission
+--@include placing
+--@include shaping
 --@include holding
 local job = ARGV[2]
 local run, index = split_job(job)

@@ -1,14 +1,17 @@
 --- fill: gives tests of a closed run the result they did not get, under the right of its collection.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, COUNTDOWN-EXACT, COLLECT-ONCE
 -- Flags: allow-oom
--- Keys: run run:tests run:kept run:tries run:owners run:results run:countdown ready clock endpoint:parked endpoint:slots
---   leases worker:jobs delayed control:owners bell
+-- Keys: run run:tests run:kept run:tries run:owners run:results run:countdown clock endpoint:slots leases worker:jobs
+--   delayed control:owners workers wakes run:grouped run:group run:again ready:endpoints endpoint:tenants
+--   endpoint:lingering endpoint bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; then per test (at most 500): index, status, result
 -- Answers: filled (tests without a result left) | lost | closed (state) | unknown
 --@include keys
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
 --@include counting
 --@include keeping
@@ -25,6 +28,7 @@ for at = 4, #ARGV, 3 do
   if tonumber(index) < total and redis.call('HSETNX', run_key(run, 'results'), index, ARGV[at + 2]) == 1 then
     local owner = read_owner(redis.call('HGET', run_key(run, 'owners'), index))
     if owner then
+      linger(run, index, owner, endpoint)
       free(run, index, owner.worker, endpoint)
       freed = freed + 1
     end
@@ -35,6 +39,6 @@ for at = 4, #ARGV, 3 do
     redis.call('HINCRBY', run_key(run), 'count:' .. status, 1)
   end
 end
-unpark(endpoint, freed)
-if freed > 0 and redis.call('ZCARD', key('ready')) > 0 then ring() end
+if freed > 0 then offer(endpoint) end
+if freed > 0 and redis.call('ZCARD', key('ready:endpoints')) > 0 then ring() end
 return { 'filled', write_countdown(run, total) }

@@ -3,23 +3,33 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, GRACEFUL
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners paused delayed clock mails endpoint endpoint:parked endpoint:slots
---   leases outbox quarantine quarantine:reasons ready worker:jobs
+--   bell control control:attempts control:owners wakes run:grouped run:group ready:endpoints fleet endpoint:waiting
+--   endpoint:tenants endpoint:lingering endpoint:history deadlines paused delayed clock mails endpoint endpoint:slots
+--   leases outbox quarantine quarantine:reasons worker:jobs
 -- ARGV: 1 worker incarnation; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys
---@include lane
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
+--@include lane
+--@include closing
+--@include spending
+--@include damage
 --@include releasing
 --@include releasing_control
---@include damage
 local worker, words = ARGV[1], {}
 local function hand_back_test(run, index, fence, due)
   local held = redis.call('HGET', run_key(run, 'owners'), index)
-  if not holds(held, worker, fence) then return 'lost' end
+  if not holds(held, worker, fence) then
+    stop_lingering(run, index, fence)
+    return 'lost'
+  end
+  -- It may have been sent before it was given up.
+  lose_request(run)
   local owner = read_owner(held)
   return release_test(run, index, owner, owner.attempt - 1, owner.lost, due)
 end
@@ -35,5 +45,5 @@ for at = 2, #ARGV, 3 do
     words[#words + 1] = 'lost'
   end
 end
-if redis.call('EXISTS', key('ready'), key('control'), key('mails')) > 0 then ring() end
+if redis.call('EXISTS', key('ready:endpoints'), key('control'), key('mails')) > 0 then ring() end
 return words

@@ -2,11 +2,12 @@
 -- deadline of the run goes on: also a run that nobody resumes ends.
 -- Promises: NO-PHANTOM, TERMINAL-ALWAYS
 -- Flags: allow-oom
--- Keys: run ready clock endpoint:parked paused
+-- Keys: run paused endpoint:tenants endpoint:waiting ready:endpoints wakes
 -- ARGV: 1 run id
 -- Answers: paused | already | closed (state) | unknown
 --@include keys
 --@include time
+--@include admission
 --@include placing
 local run = ARGV[1]
 local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))

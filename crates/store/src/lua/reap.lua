@@ -5,20 +5,25 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners mails delayed endpoint endpoint:parked endpoint:slots leases
---   outbox paused quarantine quarantine:reasons ready reaper worker worker:jobs workers
+--   bell clock control control:attempts control:owners wakes run:waits run:grouped run:group ready:endpoints fleet
+--   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines mails delayed endpoint
+--   endpoint:slots leases outbox paused quarantine quarantine:reasons reaper worker worker:jobs workers
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
 --@include keys
---@include lane
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
---@include serving
+--@include lane
+--@include closing
+--@include spending
+--@include damage
 --@include releasing
 --@include releasing_control
---@include damage
+--@include serving
 local JOBS_AT_MOST, WORKERS_AT_MOST, ASIDE_LEASE_MS = 300, 16, 10000
 local lease = tonumber(ARGV[1])
 local tick, grace, known = unpack(redis.call('HMGET', key('reaper'), 'tick', 'grace_until', 'server'))
@@ -34,10 +39,12 @@ local jobs_taken, workers_lost = 0, 0
 local function adopt(run, index, job)
   local state, endpoint, next_index = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next'))
   if not state then return end
-  if redis.call('SREM', endpoint_key(endpoint, 'slots'), job) == 1 then unpark(endpoint, 1) end
+  if redis.call('SREM', endpoint_key(endpoint, 'slots'), job) == 1 then offer(endpoint) end
+  leave_group(run, index)
   if not is_open(state) or tonumber(index) >= tonumber(next_index) then return end
   if redis.call('HEXISTS', run_key(run, 'results'), index) == 1 then return end
   if redis.call('ZSCORE', key('delayed'), job) or redis.call('LPOS', run_key(run, 'again'), index) then return end
+  if redis.call('HEXISTS', run_key(run, 'waits'), index) == 1 then return end
   redis.call('LPUSH', run_key(run, 'again'), index)
   place(run, endpoint)
 end
@@ -52,7 +59,10 @@ local function take_from(job, worker, run, index)
     return false
   end
   if worker and owner.worker ~= worker then return false end
-  if run then release_test(run, index, owner, owner.attempt, owner.lost + 1, now)
+  if run then
+    lose_request(run)
+    release_test(run, index, owner, owner.attempt, owner.lost + 1, now)
+ 
   else release_control(job, owner.worker, now, false) end
   return true
 end

@@ -5,19 +5,24 @@
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners mails delayed endpoint endpoint:parked endpoint:slots leases
---   outbox paused quarantine quarantine:reasons ready worker worker:jobs workers
+--   bell clock control control:attempts control:owners wakes run:grouped run:group ready:endpoints fleet
+--   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines mails delayed endpoint
+--   endpoint:slots leases outbox paused quarantine quarantine:reasons worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 the epoch it has, as far as it knows; 3… job id, fence pairs of the jobs it knows of
 -- Answers: ok (epoch, jobs handed back, 1 when there are more) | stale (the epoch it has by now) | unregistered
 --@include keys
---@include lane
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include holding
+--@include lane
+--@include closing
+--@include spending
+--@include damage
 --@include releasing
 --@include releasing_control
---@include damage
 local HAND_BACK_AT_MOST = 500
 local worker = ARGV[1]
 if not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end

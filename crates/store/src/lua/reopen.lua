@@ -3,20 +3,24 @@
 -- it can be claimed, and when the caller dies the sweeper opens it with what has been moved. Safe to repeat.
 -- Promises: NO-LOST-TEST, COUNTDOWN-EXACT, COLLECT-ONCE, TERMINAL-ALWAYS, ZOMBIE-HARMLESS
 -- Flags: none
--- Keys: run run:config run:tests run:kept run:again run:results run:countdown run:summary ready clock endpoint
---   endpoint:parked endpoints paused leases worker:jobs control:attempts control:owners mails deadlines outbox dead
---   dead:jobs bell
--- ARGV: 1 run id; 2 the epoch to open: one more than the run has; 3 run deadline ms; 4 endpoint max_concurrency or '';
---   5 staging timeout ms; 6 `last` with the last chunk, or ''; then per test (at most 500): index, its status so far
+-- Keys: run run:config run:tests run:kept run:again run:results run:countdown run:summary clock endpoint endpoints
+--   paused leases worker:jobs control:attempts control:owners wakes run:waits run:unmet run:needs run:groups
+--   run:grouped run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:slots
+--   endpoint:lingering mails deadlines outbox dead dead:jobs bell
+-- ARGV: 1 run id; 2 the epoch to open: one more than the run has; 3 run deadline ms; 4 staging timeout ms; 5 `last` with
+--   the last chunk, or ''; 6 number of the endpoint's limits; name, value pairs of them; then per test (at most 500): index,
+--   its status so far
 -- Answers: reopening (tests without a result) | opened (tests without a result) | already (state) | nothing |
 --   closed (state) | unknown
 --@include keys
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
+--@include opening
 --@include holding
 --@include counting
---@include opening
 local run, epoch = ARGV[1], tonumber(ARGV[2])
 local state, endpoint, total, reached =
   unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total', 'epoch'))
@@ -28,7 +32,8 @@ if state == 'reopening' and reached ~= epoch then return { 'closed', state } end
 if state ~= 'reopening' and (not ended or reached + 1 ~= epoch) then return { 'closed', state } end
 
 local chosen = {}
-for at = 7, #ARGV, 2 do
+local first = 7 + 2 * tonumber(ARGV[6])
+for at = first, #ARGV, 2 do
   local index = ARGV[at]
   -- Moved already by an earlier call, or its payload was not kept: it has passed.
   local payload = redis.call('HGET', run_key(run, 'kept'), index)
@@ -52,15 +57,17 @@ local function withdraw_notification()
   redis.call('HDEL', key('outbox'), run)
 end
 if ended then
-  for _, part in ipairs({ 'config', 'kept', 'results', 'countdown' }) do redis.call('PERSIST', run_key(run, part)) end
+  for _, part in ipairs({ 'config', 'kept', 'results', 'countdown', 'needs', 'dependents', 'grouped', 'groups' }) do
+    redis.call('PERSIST', run_key(run, part))
+  end
   redis.call('PERSIST', run_key(run))
   redis.call('DEL', run_key(run, 'summary'))
   withdraw_notification()
   redis.call('HDEL', run_key(run), 'ended_at', 'collecting_at', 'started_at', 'released_at', 'stop', 'damage', 'mail',
-    'mail_error')
+    'mail_error', 'spent_requests', 'spent_tokens', 'spent_cost')
   -- Also what was cut short before it was claimed is claimed from `again`, and from nowhere else.
   redis.call('HSET', run_key(run), 'state', 'reopening', 'epoch', whole(epoch), 'deadline_ms', ARGV[3], 'next', total)
-  set_limit(endpoint, ARGV[4])
+  set_limits(endpoint, 7, first - 1)
 end
 -- In ascending order, also when two callers choose different tests of the same epoch at the same time: it is the order
 -- of a Sequential run.
@@ -90,7 +97,7 @@ for _, test in ipairs(chosen) do
   redis.call('HDEL', key('dead:jobs'), job)
 end
 local left = write_countdown(run, tonumber(total))
-redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[5])), run)
-if ARGV[6] ~= 'last' then return { 'reopening', left } end
+redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[4])), run)
+if ARGV[5] ~= 'last' then return { 'reopening', left } end
 open_run(run, endpoint, tonumber(ARGV[3]))
 return { 'opened', left }

@@ -6,6 +6,9 @@
 -- Answers: settled | lost
 --@include keys
 --@include time
+--@include admission
+--@include placing
+--@include shaping
 --@include holding
 local worker, run, outcome = ARGV[1], ARGV[2], ARGV[4]
 local job = 'notify:' .. run

@@ -4,18 +4,22 @@
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:owners paused delayed clock mails dead dead:jobs deadlines endpoint endpoint:parked
---   endpoint:slots endpoints leases outbox quarantine quarantine:reasons ready runs sweeper
+--   bell control control:owners wakes run:waits run:unmet run:needs run:groups run:group ready:endpoints fleet
+--   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused delayed clock mails dead dead:jobs
+--   deadlines endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons runs sweeper
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
 -- Answers: swept (runs past their deadline, submissions removed, collections and mails queued again, runs forgotten, runs set aside
 --   because no script can work on them, ids of open runs that may miss tests)
 --@include keys
 --@include time
 --@include bell
+--@include admission
 --@include placing
+--@include shaping
 --@include opening
 --@include holding
 --@include closing
+--@include spending
 --@include damage
 --@include delaying
 local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST, MAILS_AT_MOST, TRIES_AT_MOST = 100, 50, 200, 50, 16, 500
@@ -59,20 +63,23 @@ end
 for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
   guarded(run, end_overdue, run)
 end
--- An open run that could be claimed from and is in neither place has lost it; one that is parked while its endpoint
--- has room has lost its turn. Neither happens by our transitions, but a server may lose a key.
-local function heal(run, endpoint, next_index, total, cap)
+-- An open run that could be claimed from and waits nowhere has lost its place; an endpoint with room that nobody is offered
+-- has lost its turn. Neither happens by our transitions, but a server may lose a key.
+local function heal(run, endpoint, next_index, total, cap, shaped)
+  if shaped and redis.call('EXISTS', run_key(run, 'owners')) == 0 then wake_groups(run) end
+  end_if_spent(run, endpoint)
+  if redis.call('HGET', run_key(run), 'state') == 'collecting' then return end
   if next_index == total and redis.call('LLEN', run_key(run, 'again')) == 0 then return end
   if redis.call('HLEN', run_key(run, 'owners')) < tonumber(cap) then place(run, endpoint) end
-  if not redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run) then return end
-  local limit = tonumber(redis.call('HGET', endpoint_key(endpoint), 'max_concurrency'))
-  if not limit or redis.call('SCARD', endpoint_key(endpoint, 'slots')) < limit then unpark(endpoint, 1) end
+  redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX', 0, tenant_of(run))
+  offer(endpoint)
 end
 -- Whether a test of an open run may be in no place: fewer are waiting, held or done than were given out, and those that
 -- were tried before and wait for another attempt do not make up for it.
-local function may_miss_tests(run, next_index)
+local function may_miss_tests(run, next_index, shaped, mode)
   local elsewhere = tonumber(next_index) - redis.call('LLEN', run_key(run, 'again'))
     - redis.call('HLEN', run_key(run, 'owners')) - redis.call('HLEN', run_key(run, 'results'))
+  if shaped then elsewhere = elsewhere - count_shaped(run, mode) end
   if elsewhere == 0 then return false end
   if elsewhere < 0 or elsewhere > redis.call('ZCARD', key('delayed')) then return true end
   -- Looking at each of very many would keep everybody waiting, every time. What is missing among them shows when they are
@@ -101,9 +108,16 @@ end
 local unused = redis.call('ZRANGE', key('endpoints'), '-inf', whole(now - tonumber(ARGV[1])), 'BYSCORE',
   'LIMIT', 0, ENDPOINTS_AT_MOST)
 for _, endpoint in ipairs(unused) do
-  local in_use = redis.call('SCARD', endpoint_key(endpoint, 'slots')) + redis.call('ZCARD', endpoint_key(endpoint, 'parked'))
-  if in_use == 0 then
-    redis.call('DEL', endpoint_key(endpoint))
+  redis.call('ZREMRANGEBYSCORE', endpoint_key(endpoint, 'lingering'), '-inf', whole(now))
+  -- What an operator has set stays until it is cleared.
+  local kept = redis.call('HMGET', endpoint_key(endpoint), 'set:max_concurrency', 'set:rate', 'set:tokens', 'set:adaptive',
+    'set:breaker', 'hold_until')
+  local in_use = redis.call('EXISTS', endpoint_key(endpoint, 'slots'), endpoint_key(endpoint, 'tenants'),
+    endpoint_key(endpoint, 'lingering'))
+  if in_use == 0 and not (kept[1] or kept[2] or kept[3] or kept[4] or kept[5] or kept[6]) then
+    redis.call('DEL', endpoint_key(endpoint), endpoint_key(endpoint, 'history'))
+    redis.call('ZREM', key('ready:endpoints'), endpoint)
+    redis.call('ZREM', key('wakes'), endpoint)
     redis.call('ZREM', key('endpoints'), endpoint)
   end
 end
@@ -111,8 +125,8 @@ end
 local from = tonumber(redis.call('HGET', key('sweeper'), 'cursor')) or 0
 local page = redis.call('ZRANGE', key('runs'), from, from + FORGET_AT_MOST - 1)
 local function look_after(run)
-  local state, endpoint, next_index, total, cap, format =
-    unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'next', 'total', 'cap', 'format'))
+  local state, endpoint, next_index, total, cap, format, shaped, mode = unpack(redis.call('HMGET', run_key(run), 'state',
+    'endpoint', 'next', 'total', 'cap', 'format', 'shaped', 'mode'))
   local wrong = (not state or is_open(state)) and diagnose(run)
   if wrong then
     quarantine(run, wrong)
@@ -120,8 +134,8 @@ local function look_after(run)
     redis.call('ZREM', key('runs'), run)
     forgotten = forgotten + 1
   elseif is_open(state) and (format or FORMAT) == FORMAT then
-    heal(run, endpoint, next_index, total, cap)
-    if may_miss_tests(run, next_index) then suspicious[#suspicious + 1] = run end
+    heal(run, endpoint, next_index, total, cap, shaped)
+    if may_miss_tests(run, next_index, shaped, mode) then suspicious[#suspicious + 1] = run end
   end
 end
 for _, run in ipairs(page) do guarded(run, look_after, run) end

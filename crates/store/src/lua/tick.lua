@@ -3,7 +3,7 @@
 -- worker has to poll for it. A gap in the ticks, or another server process, begins the grace of `reap`.
 -- Promises: TAKEOVER-BOUND, OUTAGE-GRACE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL
 -- Flags: allow-oom
--- Keys: ready leases workers delayed control deadlines reaper bell mails
+-- Keys: leases workers delayed control deadlines reaper bell mails ready:endpoints wakes
 -- ARGV: 1 worker incarnation; 2 lease ms; 3 guard ms, in which a look of somebody else is enough; 4 ms between sweeps;
 --   5 ms between sweeps while nothing waits, runs or is held
 -- Answers: looked (when: now ms, 1 to reap, 1 to sweep, 1 to claim, 1 when anything waits, runs or is held, ms until
@@ -34,14 +34,15 @@ local function is_due(name)
   return false
 end
 local reap, overdue, claimable = is_due(key('workers')), false, false
-local busy = redis.call('EXISTS', key('leases'), key('ready'), key('delayed'), key('control'), key('mails'),
+local busy = redis.call('EXISTS', key('leases'), key('ready:endpoints'), key('wakes'), key('delayed'), key('control'), key('mails'),
   key('deadlines')) > 0
 if busy then
   reap = is_due(key('leases')) or reap
   overdue = is_due(key('deadlines'))
   -- Each of them is looked at, also after one that is due: it says when the next one will be.
   local delayed, control, mails = is_due(key('delayed')), is_due(key('control')), is_due(key('mails'))
-  claimable = delayed or control or mails or redis.call('EXISTS', key('ready')) == 1
+  local woken = is_due(key('wakes'))
+  claimable = delayed or control or mails or woken or redis.call('EXISTS', key('ready:endpoints')) == 1
 end
 if reap and now < grace_until then
   reap = false

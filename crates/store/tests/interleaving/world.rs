@@ -70,6 +70,7 @@ fn result_of(test: &ClaimedTest) -> Completion {
             String::new()
         },
         give_up: if test.lost > 2 { "lost".into() } else { String::new() },
+        feedback: testfleet_store::Feedback::default(),
     }
 }
 
@@ -130,6 +131,7 @@ impl World {
                 lease: HOUR,
                 staging_timeout: HOUR,
                 idempotency: None,
+                policy: testfleet_store::RunPolicy::default(),
             };
             self.store.create(&run).await.unwrap();
             let payloads = vec!["test"; plan.total];
@@ -260,7 +262,7 @@ impl World {
             run,
             epoch: if again { view.epoch } else { view.epoch + 1 },
             deadline: HOUR,
-            max_concurrency: Some(limit),
+            limits: crate::support::bench::limits(Some(limit)),
             staging_timeout: HOUR,
         };
         let answer = self.store.reopen(&reopening, &chosen, last).await.unwrap();
@@ -281,7 +283,10 @@ impl World {
         let plan = &self.runs[number];
         let limit = u32::try_from(self.limits[plan.endpoint]).unwrap();
         let total = u32::try_from(plan.total).unwrap();
-        self.store.activate(plan.run, total, HOUR, Some(limit)).await.unwrap();
+        self.store
+            .activate(plan.run, total, HOUR, &crate::support::bench::limits(Some(limit)))
+            .await
+            .unwrap();
         self.activated[number] = true;
     }
 
@@ -437,6 +442,7 @@ impl World {
             index: test.index,
             fence: test.fence,
             delay: HOUR,
+            feedback: testfleet_store::Feedback::default(),
         };
         self.store.retry(&seat, &[retry]).await.unwrap();
         self.store
@@ -471,6 +477,7 @@ impl World {
             index: test.index,
             fence: test.fence,
             delay,
+            feedback: testfleet_store::Feedback::default(),
         };
         self.store.retry(&seat, &[retry]).await.unwrap();
         self.lost.push((seat, test));

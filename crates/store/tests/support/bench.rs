@@ -94,6 +94,7 @@ impl<'a> Spec<'a> {
             lease: JOB_LEASE,
             staging_timeout: STAGING,
             idempotency: None,
+            policy: testfleet_store::RunPolicy::default(),
         }
     }
 }
@@ -112,6 +113,7 @@ pub fn completion(test: &ClaimedTest) -> Completion {
         result: format!("result {} of attempt {}", test.index, test.attempt).into_bytes(),
         captured: String::new(),
         give_up: String::new(),
+        feedback: testfleet_store::Feedback::default(),
     }
 }
 
@@ -202,7 +204,7 @@ impl Bench {
 
     pub async fn activate(&self, spec: &Spec<'_>) -> Activated {
         self.store
-            .activate(id(spec.id), spec.total, 120 * MINUTE, spec.limit)
+            .activate(id(spec.id), spec.total, 120 * MINUTE, &limits(spec.limit))
             .await
             .unwrap()
     }
@@ -338,5 +340,13 @@ impl Bench {
 
     pub async fn sweep(&self) -> testfleet_store::Swept {
         self.store.sweep(RETENTION).await.unwrap()
+    }
+}
+
+/// The limits of an endpoint that has one at the most: that of calls in flight.
+pub fn limits(max_concurrency: Option<u32>) -> testfleet_model::configuration::Limits {
+    testfleet_model::configuration::Limits {
+        max_concurrency,
+        ..testfleet_model::configuration::Limits::default()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::{RunId, Status, TestResult};
-use testfleet_store::{BATCH_LIMIT, Completion, JobRef, Retry};
+use testfleet_store::{BATCH_LIMIT, Completion, Feedback, JobRef, Retry};
 use tokio::task::{Id, JoinError};
 use tracing::{error, warn};
 
@@ -73,6 +73,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     result,
                     captured,
                     give_up,
+                    feedback: Feedback::default(),
                 });
             }
             (Ok((_, Outcome::Retry { delay })), _) => finished.retries.push(Retry {
@@ -80,6 +81,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 index,
                 fence,
                 delay,
+                feedback: Feedback::default(),
             }),
             (Ok((_, Outcome::NotNow { delay })), _) => finished.returns.push((held.reference(), delay)),
             (Err(error), _) if error.is_panic() => {
@@ -92,6 +94,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 index,
                 fence,
                 delay: Duration::ZERO,
+                feedback: Feedback::default(),
             }),
             (Err(_), _) => finished.returns.push((held.reference(), Duration::ZERO)),
         }
@@ -140,5 +143,6 @@ fn panicked(run: RunId, index: u32, fence: u64) -> Completion {
         result: serde_json::to_vec(&result).unwrap_or_default(),
         captured: String::new(),
         give_up: "the executor panicked".to_owned(),
+        feedback: Feedback::default(),
     }
 }

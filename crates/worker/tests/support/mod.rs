@@ -43,11 +43,15 @@ pub async fn submit(store: &Store, payloads: &[Vec<u8>], deadline: Duration) -> 
         lease: Duration::from_secs(30),
         staging_timeout: Duration::from_secs(60),
         idempotency: None,
+        policy: testfleet_store::RunPolicy::default(),
     };
     assert_eq!(store.create(&new).await.unwrap(), Created::Created);
     store.stage(run, 0, payloads, Duration::from_secs(60)).await.unwrap();
     let total = u32::try_from(payloads.len()).unwrap();
-    let activated = store.activate(run, total, deadline, None).await.unwrap();
+    let activated = store
+        .activate(run, total, deadline, &testfleet_model::configuration::Limits::default())
+        .await
+        .unwrap();
     assert_eq!(activated, Activated::Activated);
     run
 }

@@ -1,5 +1,5 @@
--- Choosing what to work on: control jobs first (their lane never waits behind tests), then tests of the ready
--- runs by virtual time, within the room of the run and of its endpoint.
+-- Choosing what to work on: control jobs first (their lane never waits behind tests), then tests: of the endpoint, its
+-- tenant and the tenant's run with the lowest virtual time, within the room of the fleet, the endpoint and the run.
 local CONTROL_LEASE_MS = 60000
 local LOOK_AT_MOST = 64
 local PASS_OVER_AT_MOST = 256
@@ -72,12 +72,38 @@ local function pick(run, count, again, next_index)
   return indices, repeated
 end
 
-local function claim_from(worker, run, count, fields, again, room, free_slots)
-  local state, mode, next_index, endpoint = fields[1], fields[2], tonumber(fields[4]), fields[6]
+-- What tests cost until somebody has measured it, in ms of endpoint time.
+local UNKNOWN_COST_MS = 1000
+
+-- Whoever is served pays with virtual time: the endpoint and the tenant for the tenant's weight, the run for its own
+-- (start-time fair queueing, on three levels). Answers the run's new virtual time.
+local function charge(run, endpoint, tenant, count, fields)
+  local vt, tenant_vt, tenant_clock, run_clock, cost = unpack(redis.call('HMGET', endpoint_key(endpoint), 'vt',
+    'vt:' .. tenant, 'clock', 'clock:' .. tenant, 'cost_ms'))
+  cost = count * math.max(1, tonumber(fields[15] or cost) or UNKNOWN_COST_MS)
+  local weight = math.max(0.001, tonumber(redis.call('HGET', key('tenants'), tenant)) or 1)
+  local own_weight = math.max(0.001, tonumber(fields[9]) or 1)
+  local fleet_clock = math.max(tonumber(vt) or 0, tonumber(redis.call('GET', key('clock'))) or 0)
+  local served = math.max(tonumber(tenant_vt) or 0, tonumber(tenant_clock) or 0)
+  local run_served = math.max(tonumber(fields[12]) or 0, tonumber(run_clock) or 0)
+  redis.call('SET', key('clock'), whole(math.floor(fleet_clock)))
+  vt, tenant_vt = fleet_clock + cost / weight, served + cost / weight
+  local vt_text, tenant_text = string.format('%.3f', vt), string.format('%.3f', tenant_vt)
+  redis.call('HSET', endpoint_key(endpoint), 'vt', vt_text, 'clock', whole(math.floor(served)),
+    'vt:' .. tenant, tenant_text, 'clock:' .. tenant, whole(math.floor(run_served)))
+  redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_text, tenant)
+  redis.call('ZADD', key('ready:endpoints'), 'XX', vt_text, endpoint)
+  return run_served + cost / own_weight
+end
+
+local function claim_from(worker, endpoint, tenant, run, count, fields, again, room, free_places)
+  local state, mode, next_index = fields[1], fields[2], tonumber(fields[4])
   local lease_until = whole(now + tonumber(fields[7]))
   local fence = whole(next_fence(fields[8]))
   local indices, repeated = pick(run, count, again, next_index)
-  local payloads = redis.call('HMGET', run_key(run, 'tests'), unpack(indices))
+  local taken, unmet = #indices, {}
+  if fields[16] then indices, unmet = admit_shaped(run, indices) repeated = #indices end
+  local payloads = #indices > 0 and redis.call('HMGET', run_key(run, 'tests'), unpack(indices)) or {}
   local tries = {}
   if repeated > 0 then
     tries = redis.call('HMGET', run_key(run, 'tries'), unpack(indices, 1, repeated))
@@ -105,37 +131,36 @@ local function claim_from(worker, run, count, fields, again, room, free_slots)
       owners[second - 1], owners[second] = index, owner
       leases[second - 1], leases[second] = lease_until, job
       members[second - 1], members[second] = index, payloads[i] or ''
+    elseif fields[16] then
+      leave_group(run, index)
     end
-  end
-  local vt = tonumber(fields[12]) or 0
-  local served = math.max(vt, tonumber(redis.call('GET', key('clock'))) or 0)
-  vt = served + count / (tonumber(fields[9]) or 1)
-  redis.call('SET', key('clock'), whole(math.floor(served)))
-  if state == 'queued' then
-    redis.call('HSET', run_key(run), 'next', whole(next_index + #indices - repeated), 'fence', fence,
-      'vt', tostring(vt), 'state', 'progress', 'started_at', whole(now))
-  else
-    redis.call('HSET', run_key(run), 'next', whole(next_index + #indices - repeated), 'fence', fence,
-      'vt', tostring(vt))
-  end
-  if room <= claimed then
-    redis.call('ZREM', key('ready'), run)
-  elseif free_slots and free_slots <= claimed then
-    redis.call('ZREM', key('ready'), run)
-    redis.call('ZADD', endpoint_key(endpoint, 'parked'), tostring(vt), run)
-  else
-    -- Also after stale indices were skipped: they took neither room nor slots.
-    redis.call('ZADD', key('ready'), tostring(vt), run)
   end
   if claimed > 0 then
     redis.call('HSET', run_key(run, 'owners'), unpack(owners))
     redis.call('ZADD', key('leases'), unpack(leases))
     redis.call('SADD', worker_key(worker, 'jobs'), unpack(jobs))
     redis.call('SADD', endpoint_key(endpoint, 'slots'), unpack(jobs))
+    use_rate(endpoint, claimed)
   end
+  local vt = charge(run, endpoint, tenant, claimed, fields)
+  local fresh = next_index + (fields[16] and 0 or #indices - repeated)
+  if state == 'queued' then
+    redis.call('HSET', run_key(run), 'next', whole(fresh), 'fence', fence,
+      'vt', tostring(vt), 'state', 'progress', 'started_at', whole(now))
+  else
+    redis.call('HSET', run_key(run), 'next', whole(fresh), 'fence', fence, 'vt', tostring(vt))
+  end
+  -- Also after stale indices were skipped: they took neither room nor slots. What was put aside for its group waits there.
+  if room <= claimed or (fields[16] and redis.call('LLEN', run_key(run, 'again')) == 0) then
+    leave_line(run, endpoint, tenant)
+  elseif redis.call('HGET', key('fleet'), 'order') ~= 'finish-first' then
+    redis.call('ZADD', waiting_key(endpoint, tenant), tostring(vt), run)
+  end
+  if free_places <= claimed then settle_place(endpoint) end
   local captured = ''
   if mode == 'Sequential' then captured = redis.call('HGET', run_key(run), 'captured') or '' end
-  return { run, mode, fence, captured, fields[10] or fields[11] or now_text, fields[13] or '1', members, tried }, claimed
+  return { run, mode, fence, captured, fields[10] or fields[11] or now_text, fields[13] or '1', members, tried, unmet },
+    claimed
 end
 
 -- How many tests of a run may be claimed now, and how many are waiting to run again.
@@ -143,29 +168,25 @@ local function room_of(run, fields)
   local total, next_index, cap = tonumber(fields[3]), tonumber(fields[4]), tonumber(fields[5])
   local again = redis.call('LLEN', run_key(run, 'again'))
   local pending = again + total - next_index
-  local room = cap - redis.call('HLEN', run_key(run, 'owners'))
+  local held = redis.call('HLEN', run_key(run, 'owners'))
+  local room = cap - held
   if fields[2] == 'Sequential' then
     -- Test i+1 is released by the terminal result of test i, nothing else (SEQUENTIAL-ORDER).
     -- With as many results and waiting tests as were given out, none is held and none is delayed. Usually at most one
     -- waits; in a run that was reopened there may be more.
     if redis.call('HLEN', run_key(run, 'results')) + again < next_index then room = 0 end
   end
+  if fields[17] then room = math.min(room, affordable_requests(run, held)) end
   return math.min(room, pending), again
 end
 
-local function endpoint_room(endpoint)
-  local cap = redis.call('HGET', endpoint_key(endpoint), 'max_concurrency')
-  if not cap then return nil end
-  -- Nobody knows what a limit that is no number was to be: one call at a time keeps to any.
-  return (tonumber(cap) or 1) - redis.call('SCARD', endpoint_key(endpoint, 'slots'))
-end
+local RUN_FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'fence', 'weight', 'released_at',
+  'activated_at', 'vt', 'epoch', 'format', 'cost_ms', 'shaped', 'budget', 'tenant' }
 
--- What the run at the head of `ready` has to give is added to `groups`, or it leaves `ready`. Answers how many tests.
-local function claim_head(worker, run, want, fields, groups)
-  local endpoint = fields[6]
-  if not is_open(fields[1]) then
-    redis.call('ZREM', key('ready'), run)
-    if endpoint then unpark(endpoint, 1) end
+-- What a run has to give is added to `groups`, or it leaves its line. Answers how many tests.
+local function claim_run(worker, endpoint, tenant, run, want, free_places, fields, groups)
+  if not is_open(fields[1]) or fields[6] ~= endpoint or (fields[18] or 'default') ~= tenant then
+    leave_line(run, endpoint, tenant)
     return 0
   end
   -- Lua would go on with numbers that are none of ours; what is raised here is blamed on the run.
@@ -173,62 +194,102 @@ local function claim_head(worker, run, want, fields, groups)
     error('its numbers cannot be used')
   end
   local room, again = room_of(run, fields)
-  local free_slots = endpoint_room(endpoint)
   if room < 1 then
-    -- Nothing to claim until something of this run ends; a parked run may use the room instead.
-    redis.call('ZREM', key('ready'), run)
-    unpark(endpoint, 1)
+    -- Nothing to claim until something of this run ends.
+    leave_line(run, endpoint, tenant)
+    if fields[17] then end_if_spent(run, endpoint) end
     return 0
   end
-  if free_slots and free_slots < 1 then
-    redis.call('ZREM', key('ready'), run)
-    redis.call('ZADD', endpoint_key(endpoint, 'parked'), tonumber(fields[12]) or 0, run)
-    return 0
-  end
-  local count = math.min(want, room, free_slots or room)
-  local group, claimed = claim_from(worker, run, count, fields, again, room, free_slots)
+  local group, claimed = claim_from(worker, endpoint, tenant, run, math.min(want, free_places, room), fields, again,
+    room, free_places)
   if claimed > 0 then groups[#groups + 1] = group end
   return claimed
 end
 
--- Answers groups, and the runs that were passed over: theirs is a format of another version. They keep their place in
--- `ready` for a worker that knows it; nothing of them is touched.
-local function claim_tests(worker, want)
-  local groups, looked, passed = {}, 0, {}
-  while want > 0 and looked < LOOK_AT_MOST and #passed < PASS_OVER_AT_MOST * 2 do
-    local head = redis.call('ZRANGE', key('ready'), #passed / 2, #passed / 2)
-    if #head == 0 then break end
-    local run = head[1]
-    local fields = redis.pcall('HMGET', run_key(run), 'state', 'mode', 'total', 'next', 'cap', 'endpoint',
-      'lease_ms', 'fence', 'weight', 'released_at', 'activated_at', 'vt', 'epoch', 'format')
-    if fields.err then
-      looked = looked + 1
-      blame(run, fields)
-    elseif is_open(fields[1]) and (fields[14] or FORMAT) ~= FORMAT then
-      passed[#passed + 1], passed[#passed + 2] = run, fields[14]
-    else
-      looked = looked + 1
-      want = want - (guarded(run, claim_head, worker, run, want, fields, groups) or 0)
-    end
+-- One run of one endpoint is served. Answers how many tests were claimed, or nil when all that wait there are of another
+-- version: they keep their place for a worker that knows it, and nothing of them is touched.
+local function serve(worker, endpoint, want, groups, passed)
+  local sound, room, at = pcall(admission, endpoint)
+  if not sound then
+    if not mend_endpoint(endpoint) then error(room) end
+    return 0
   end
-  return groups, passed
+  if room < 1 then
+    redis.call('ZREM', key('ready:endpoints'), endpoint)
+    if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
+    return 0
+  end
+  local tenants, found = redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, PASS_OVER_AT_MOST), false
+  for _, tenant in ipairs(tenants) do
+    local skipped = 0
+    while #passed < PASS_OVER_AT_MOST * 2 do
+      local run = redis.call('ZRANGE', waiting_key(endpoint, tenant), skipped, skipped)[1]
+      if not run then break end
+      found = true
+      local fields = redis.pcall('HMGET', run_key(run), unpack(RUN_FIELDS))
+      if fields.err then
+        blame(run, fields)
+        leave_line(run, endpoint, tenant)
+        return 0
+      end
+      if not (is_open(fields[1]) and (fields[14] or FORMAT) ~= FORMAT) then
+        local claimed = guarded(run, claim_run, worker, endpoint, tenant, run, want, room, fields, groups)
+        if claimed == nil then leave_line(run, endpoint, tenant) end
+        return claimed or 0
+      end
+      passed[#passed + 1], passed[#passed + 2] = run, fields[14]
+      skipped = skipped + 1
+    end
+    if skipped == 0 then redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant) end
+  end
+  if found then return nil end
+  redis.call('ZREM', key('ready:endpoints'), endpoint)
+  return 0
 end
 
--- Milliseconds until something of the wanted kind becomes claimable by itself; -1 when nothing is scheduled. What
+-- Answers groups, the runs that were passed over, and how many endpoints have nothing else.
+local function claim_tests(worker, want)
+  local groups, passed, looked, skipped = {}, {}, 0, 0
+  while want > 0 and looked < LOOK_AT_MOST do
+    local endpoint = redis.call('ZRANGE', key('ready:endpoints'), skipped, skipped)[1]
+    if not endpoint then break end
+    looked = looked + 1
+    local claimed = serve(worker, endpoint, want, groups, passed)
+    if claimed then want = want - claimed else skipped = skipped + 1 end
+  end
+  return groups, passed, skipped
+end
+
+-- Microseconds until something of the wanted kind becomes claimable by itself; -1 when nothing is scheduled. What
 -- is due and not wanted must not count: its worker would ask again at once, and again.
 local function next_due(want_tests, want_control)
   local soonest
   local function look(name)
     local head = redis.call('ZRANGE', key(name), 0, 0, 'WITHSCORES')
     if #head == 2 then
-      local wait = math.max(0, tonumber(head[2]) - now)
+      local wait = math.max(0, math.ceil(tonumber(head[2]) * 1000 - now_us))
       if not soonest or wait < soonest then soonest = wait end
     end
   end
-  if want_tests > 0 then look('delayed') end
+  if want_tests > 0 then
+    look('delayed')
+    look('wakes')
+  end
   if want_control > 0 then look('control') end
   if want_control > 1 then look('mails') end
   return soonest or -1
+end
+
+-- One worker looks again when something becomes claimable by time, not all that are idle; the look for the whole fleet
+-- (`tick`) finds it when that worker is gone by then.
+local ALARM_SLACK_US = 1000
+local function set_alarm(worker, wait)
+  if wait < 0 then return wait end
+  local holder, at = unpack(redis.call('HMGET', key('alarm'), 'worker', 'at'))
+  at = tonumber(at)
+  if holder ~= worker and at and at > now_us and at <= now_us + wait + ALARM_SLACK_US then return -1 end
+  redis.call('HSET', key('alarm'), 'worker', worker, 'at', whole(now_us + wait))
+  return wait
 end
 
 -- A worker that is not registered, or that has since begun a new epoch, gets nothing: the claim may come from
@@ -239,20 +300,23 @@ local function may_claim(worker, epoch)
   return 'ok'
 end
 
--- { word, now_ms, next_due_ms, {job, fence, attempt, …}, {run passed over, its format, …}, group… }, where a group is
--- { run, mode, fence, captured, released_ms, epoch, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …} }:
--- the last list is about the first members, those that have been tried before.
+-- { word, now_ms, next_due_us, {job, fence, attempt, …}, {run passed over, its format, …}, group… }, where a group is
+-- { run, mode, fence, captured, released_ms, epoch, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …},
+-- {index, index of a dependency that did not pass, …} }: the fourth list is about the first members, those that have been
+-- tried before.
 local function claim(worker, epoch, want_tests, want_control)
   local word = may_claim(worker, epoch)
   if word ~= 'ok' then return { word, now, -1, {}, {} } end
   promote_due()
+  wake_due()
   local control = claim_control(worker, want_control)
-  local groups, passed = claim_tests(worker, want_tests)
+  local fleet = fleet_room()
+  local groups, passed, skipped = claim_tests(worker, math.min(want_tests, fleet))
   local wait = -1
-  if #groups == 0 and #control == 0 then wait = next_due(want_tests, want_control) end
+  if #groups == 0 and #control == 0 then wait = set_alarm(worker, next_due(want_tests, want_control)) end
   -- Whoever leaves work behind passes the token on; not one that had no room for it or does not know it, or it would
-  -- wake itself.
-  if want_tests > 0 and redis.call('ZCARD', key('ready')) > #passed / 2 then ring()
+  -- wake itself; nor while the fleet is full, which whoever frees a place finds out.
+  if want_tests > 0 and fleet > want_tests and redis.call('ZCARD', key('ready:endpoints')) > skipped then ring()
   elseif want_control > 0 and #control == want_control * 3
     and redis.call('ZCOUNT', key('control'), '-inf', whole(now)) + redis.call('ZCOUNT', key('mails'), '-inf', whole(now)) > 0 then
     ring()

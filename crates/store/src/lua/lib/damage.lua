@@ -1,7 +1,7 @@
 -- What no script can work with: somebody else's data under the keys of a run, or fields of it that are gone. One such
 -- run must not stop the others, so the work on a run is guarded, and a run that cannot be worked on is set aside.
 -- What this version of the script, and so the worker that sends it, can work on. `create` writes it; `submission.rs`.
-local FORMAT = '1'
+local FORMAT = '2'
 local function is_whole(value, least)
   return type(value) == 'string' and #value <= 16 and string.match(value, '^%d+$') and tonumber(value) >= least
 end
@@ -65,9 +65,8 @@ end
 
 -- Takes a run out of the way of the others until it is repaired. The reason is what people are told.
 local function quarantine(run, reason)
-  redis.call('ZREM', key('ready'), run)
-  local endpoint = redis.pcall('HGET', run_key(run), 'endpoint')
-  if type(endpoint) == 'string' then redis.pcall('ZREM', endpoint_key(endpoint, 'parked'), run) end
+  local place = redis.pcall('HMGET', run_key(run), 'endpoint', 'tenant')
+  if place[1] then pcall(leave_line, run, place[1], place[2] or 'default') end
   if redis.call('ZADD', key('quarantine'), 'NX', whole(now), run) == 1 then
     redis.call('HSET', key('quarantine:reasons'), run, reason)
   end
@@ -91,10 +90,23 @@ local function mend_endpoint(endpoint)
     redis.call('HSET', endpoint_key(endpoint), 'max_concurrency', '1')
     mended = true
   end
-  kind = type_of(endpoint_key(endpoint, 'parked'))
-  if kind ~= 'zset' and kind ~= 'none' then
-    set_aside(endpoint_key(endpoint, 'parked'))
+  local function keep_only(name, expected)
+    local found = type_of(name)
+    if found == expected or found == 'none' then return end
+    set_aside(name)
     mended = true
+  end
+  keep_only(endpoint_key(endpoint, 'tenants'), 'zset')
+  keep_only(endpoint_key(endpoint, 'lingering'), 'zset')
+  keep_only(endpoint_key(endpoint, 'history'), 'list')
+  -- The sweeper places the runs that were in it again.
+  for _, tenant in ipairs(redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, -1)) do
+    kind = type_of(waiting_key(endpoint, tenant))
+    if kind ~= 'zset' and kind ~= 'none' then
+      set_aside(waiting_key(endpoint, tenant))
+      redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant)
+      mended = true
+    end
   end
   kind = type_of(endpoint_key(endpoint, 'slots'))
   if kind ~= 'set' and kind ~= 'none' then

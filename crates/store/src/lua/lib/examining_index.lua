@@ -18,9 +18,15 @@ end
 
 local EXAMINE = {}
 
-function EXAMINE.ready(run)
-  if not is_open(state_of(run)) then
-    report('place-wrong', run, 'it waits in ready and is ' .. (state_of(run) or 'gone'), drop_member('ready', run))
+EXAMINE['ready:endpoints'] = function(endpoint)
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 0 then
+    report('place-wrong', endpoint, 'it is offered and nobody waits there', drop_member('ready:endpoints', endpoint))
+  end
+end
+
+function EXAMINE.wakes(endpoint)
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 0 then
+    report('place-wrong', endpoint, 'it is to be offered later and nobody waits there', drop_member('wakes', endpoint))
   end
 end
 
@@ -32,11 +38,34 @@ function EXAMINE.paused(run)
   end
 end
 
-function EXAMINE.parked(run, endpoint)
+-- The runs of one tenant at an endpoint; `owner` is both, as `tenant@endpoint`.
+function EXAMINE.waiting(run, owner)
+  local tenant, endpoint = string.match(owner, '^([^@]*)@(.*)$')
   local state = state_of(run)
-  if not is_open(state) or redis.call('HGET', run_key(run), 'endpoint') ~= endpoint then
-    report('place-wrong', run, 'it is parked at ' .. endpoint .. ' and is ' .. (state or 'gone'), function()
-      redis.call('ZREM', endpoint_key(endpoint, 'parked'), run)
+  local place = is_open(state) and redis.call('HMGET', run_key(run), 'endpoint', 'tenant') or {}
+  if place[1] ~= endpoint or (place[2] or 'default') ~= tenant then
+    report('place-wrong', run, 'it waits at ' .. endpoint .. ' for ' .. tenant .. ' and is ' .. (state or 'gone'), function()
+      leave_line(run, endpoint, tenant)
+    end)
+  elseif redis.call('ZSCORE', key('paused'), run) then
+    report('place-twice', run, 'it is paused and waits to be claimed from', function() leave_line(run, endpoint, tenant) end)
+  end
+end
+
+function EXAMINE.tenants(tenant, endpoint)
+  if redis.call('EXISTS', waiting_key(endpoint, tenant)) == 0 then
+    report('place-wrong', tenant .. '@' .. endpoint, 'it is to be served there and no run of it waits', function()
+      leave_line('', endpoint, tenant)
+    end)
+  end
+end
+
+function EXAMINE.lingering(entry, endpoint)
+  local job = string.match(entry, '^(.*)|%d+$')
+  if not job or not split_job(job) then
+    report('slot-orphan', entry, 'it takes a place of ' .. endpoint .. ' and is no call', function()
+      redis.call('ZREM', endpoint_key(endpoint, 'lingering'), entry)
+      offer(endpoint)
     end)
   end
 end
@@ -46,7 +75,7 @@ function EXAMINE.slots(job, endpoint)
   if not owner or not run or redis.pcall('HGET', run_key(run), 'endpoint') ~= endpoint then
     report('slot-orphan', job, 'nobody holds it and it takes a slot of ' .. endpoint, function()
       redis.call('SREM', endpoint_key(endpoint, 'slots'), job)
-      unpark(endpoint, 1)
+      offer(endpoint)
     end)
   end
 end
@@ -177,10 +206,12 @@ end
 function EXAMINE.endpoint(endpoint)
   local mend = function() mend_endpoint(endpoint) end
   local sound = is_readable(endpoint_key(endpoint), 'hash', 'limits of ' .. endpoint, mend)
-  is_readable(endpoint_key(endpoint, 'parked'), 'zset', 'parked of ' .. endpoint, mend)
-  is_readable(endpoint_key(endpoint, 'slots'), 'set', 'slots of ' .. endpoint, mend)
+  sound = is_readable(endpoint_key(endpoint, 'tenants'), 'zset', 'tenants of ' .. endpoint, mend) and sound
+  sound = is_readable(endpoint_key(endpoint, 'lingering'), 'zset', 'lingering calls of ' .. endpoint, mend) and sound
+  is_readable(endpoint_key(endpoint, 'history'), 'list', 'history of ' .. endpoint, mend)
+  sound = is_readable(endpoint_key(endpoint, 'slots'), 'set', 'slots of ' .. endpoint, mend) and sound
   if not redis.call('ZSCORE', key('endpoints'), endpoint)
-    and redis.call('EXISTS', endpoint_key(endpoint), endpoint_key(endpoint, 'parked'), endpoint_key(endpoint, 'slots')) > 0 then
+    and redis.call('EXISTS', endpoint_key(endpoint), endpoint_key(endpoint, 'tenants'), endpoint_key(endpoint, 'slots')) > 0 then
     report('endpoint-unlisted', endpoint, 'it has keys that nobody would forget', function()
       redis.call('ZADD', key('endpoints'), 'NX', whole(now), endpoint)
     end)
@@ -191,6 +222,21 @@ function EXAMINE.endpoint(endpoint)
     report('limit-unreadable', endpoint, 'its max_concurrency is no number', function()
       redis.call('HSET', endpoint_key(endpoint), 'max_concurrency', '1')
     end)
+    return
+  end
+  for _, tenant in ipairs(redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, -1)) do
+    if not is_readable(waiting_key(endpoint, tenant), 'zset', tenant .. ' waiting at ' .. endpoint, mend) then return end
+  end
+  -- Runs that wait where there is room are found by those who look for work only if somebody offers the endpoint.
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 1 and not redis.call('ZSCORE', key('ready:endpoints'), endpoint) then
+    local room, at, word = admission(endpoint)
+    if room >= 1 or (at and not redis.call('ZSCORE', key('wakes'), endpoint)) then
+      report('turn-missing', endpoint, 'runs wait, and nobody is offered it' .. (word and ' when ' .. word .. ' allows' or ''),
+        function()
+          offer(endpoint)
+          ring()
+        end)
+    end
   end
 end
 
@@ -227,7 +273,7 @@ function EXAMINE.submission(id)
   end
 end
 
-local SHARED_TYPES = { ready = 'zset', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
+local SHARED_TYPES = { ['ready:endpoints'] = 'zset', wakes = 'zset', tenants = 'hash', fleet = 'hash', alarm = 'hash', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
   control = 'zset', mails = 'zset', ['control:owners'] = 'hash', ['control:attempts'] = 'hash', outbox = 'hash',
   dead = 'zset', ['dead:jobs'] = 'hash', deadlines = 'zset', runs = 'zset', endpoints = 'zset', quarantine = 'zset',
   ['quarantine:reasons'] = 'hash', configs = 'zset', clock = 'string', fence = 'string', bell = 'list', reaper = 'hash',
@@ -249,7 +295,10 @@ end
 -- Answers where to go on (`0` at the end) and the entries looked at.
 local function examine_index(index, owner, cursor, count)
   local name, kind = key(index), SHARED_TYPES[index]
-  if index == 'parked' then name, kind = endpoint_key(owner, 'parked'), 'zset'
+  if owner ~= '' and (index == 'tenants' or index == 'lingering') then name, kind = endpoint_key(owner, index), 'zset'
+  elseif index == 'waiting' then
+    local tenant, endpoint = string.match(owner, '^([^@]*)@(.*)$')
+    name, kind = waiting_key(endpoint, tenant), 'zset'
   elseif index == 'slots' then name, kind = endpoint_key(owner, 'slots'), 'set'
   elseif index == 'jobs' then name, kind = worker_key(owner, 'jobs'), 'set'
   elseif not kind then
@@ -258,10 +307,11 @@ local function examine_index(index, owner, cursor, count)
   end
   if type_of(name) ~= kind then
     -- Those of an endpoint are looked at with it: they belong together.
-    if index ~= 'parked' and index ~= 'slots' then is_readable(name, kind, owner == '' and index or index .. ' of ' .. owner) end
+    if index ~= 'waiting' and index ~= 'lingering' and index ~= 'slots' and (index ~= 'tenants' or owner == '') then is_readable(name, kind, owner == '' and index or index .. ' of ' .. owner) end
     return '0', {}
   end
-  if kind == 'string' or kind == 'list' or index == 'reaper' or index == 'sweeper' then return '0', {} end
+  if kind == 'string' or kind == 'list' or index == 'reaper' or index == 'sweeper' or index == 'fleet'
+    or index == 'alarm' or (index == 'tenants' and owner == '') then return '0', {} end
   local next_cursor, entries = page_of(name, kind, cursor, count)
   local check = EXAMINE[index]
   if check then

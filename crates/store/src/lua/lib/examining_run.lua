@@ -11,7 +11,8 @@ end
 
 local function examine_lifetimes(run, state, retention)
   local ended = ENDED[state]
-  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'owners', 'results', 'countdown', 'summary' }) do
+  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'owners', 'results', 'countdown', 'summary', 'needs',
+    'waits', 'unmet', 'dependents', 'groups', 'grouped' }) do
     local ttl = redis.call('PTTL', run_key(run, part))
     if ttl == -1 and ended then
       report('expiry-missing', part, 'the run has ended and its ' .. part .. ' never expire', function()
@@ -78,17 +79,13 @@ local function examine_told(run, fields)
   if fields.total then examine_field(run, 'activated_at', fields.activated_at, fields.created_at or whole(now)) end
 end
 
--- Where an open run waits: in exactly one of ready, parked and paused when it could be claimed from.
+-- Where an open run waits: in line at its endpoint, or in `paused`, when it could be claimed from.
 local function examine_place(run, endpoint, claimable)
-  local parked = endpoint_key(endpoint, 'parked')
-  local is_ready, is_parked = redis.call('ZSCORE', key('ready'), run), redis.call('ZSCORE', parked, run)
-  local is_paused = redis.call('ZSCORE', key('paused'), run)
-  if is_paused and (is_ready or is_parked) then
+  local waits, is_paused = redis.call('ZSCORE', waiting_key(endpoint, tenant_of(run)), run), redis.call('ZSCORE', key('paused'), run)
+  if is_paused and waits then
     report('place-twice', 'the run', 'it is paused and waits to be claimed from', function() displace(run, endpoint) end)
-  elseif is_ready and is_parked then
-    report('place-twice', 'the run', 'it is in both ready and parked', function() redis.call('ZREM', parked, run) end)
-  elseif claimable and not (is_ready or is_parked or is_paused) then
-    report('place-missing', 'the run', 'it can be claimed from and is nowhere in the queue', function()
+  elseif claimable and not (waits or is_paused) then
+    report('place-missing', 'the run', 'tests of it could be claimed and it waits nowhere', function()
       place(run, endpoint)
       ring()
     end)
@@ -117,7 +114,7 @@ local function examine_owners(run, endpoint, lease_ms)
     if redis.call('HEXISTS', run_key(run, 'results'), index) == 1 then
       report('test-twice', job, 'held although it has its result', function()
         free(run, index, owner.worker, endpoint)
-        unpark(endpoint, 1)
+        offer(endpoint)
       end)
     end
   end)
@@ -178,6 +175,7 @@ local function examine_open(run, state, fields)
     report('cap-exceeded', 'the run', held_count .. ' tests are held, at most ' .. fields.cap .. ' should be')
   end
   local elsewhere = next_index - again_count - held_count - done
+  if fields.shaped then elsewhere = elsewhere - count_shaped(run, fields.mode) end
   if elsewhere ~= 0 and elsewhere ~= count_delayed(run) then needs_tests_looked_at = true end
   if redis.call('HLEN', run_key(run, 'tests')) + done ~= total then needs_tests_looked_at = true end
   -- The latest deadline against its endpoint is the run's own, or after it.
@@ -192,6 +190,7 @@ local function examine_open(run, state, fields)
   if state == 'reopening' then return end
   local claimable = again_count + total - next_index > 0 and held_count < tonumber(fields.cap)
   if fields.mode == 'Sequential' and done + again_count < next_index then claimable = false end
+  if fields.budget and affordable_requests(run, held_count) < 1 then claimable = false end
   examine_place(run, endpoint, claimable)
   if state == 'progress' then
     examine_field(run, 'started_at', fields.started_at, fields.activated_at or whole(now))
@@ -204,7 +203,7 @@ local function examine_open(run, state, fields)
 end
 
 local function examine_unplaced(run, endpoint, state)
-  if redis.call('ZSCORE', key('ready'), run) or redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run)
+  if redis.call('ZSCORE', waiting_key(endpoint, tenant_of(run)), run)
     or (state ~= 'reopening' and redis.call('ZSCORE', key('paused'), run)) then
     report('place-wrong', 'the run', 'it waits to be claimed from and is ' .. state, function()
       displace(run, endpoint)
@@ -310,7 +309,7 @@ local function examine_ended(run, fields)
 end
 
 local FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'name', 'weight', 'created_at',
-  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch', 'format' }
+  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch', 'format', 'shaped', 'budget' }
 
 -- Answers its state; `gone` when there is nothing of it.
 local function examine_run(run, retention)

@@ -28,6 +28,13 @@ local function examine_tests(run, first, count)
   local delays = redis.call('ZMSCORE', key('delayed'), unpack(jobs))
   local waiting = {}
   for _, index in ipairs(redis.call('LRANGE', run_key(run, 'again'), 0, -1)) do waiting[index] = true end
+  -- In a run with a shape, also for others, or for room in a group.
+  if mode ~= 'Sequential' then
+    for _, index in ipairs(redis.call('HKEYS', run_key(run, 'waits'))) do waiting[index] = true end
+  end
+  for _, group in ipairs(redis.call('HKEYS', run_key(run, 'groups'))) do
+    for _, index in ipairs(redis.call('LRANGE', group_key(run, group, 'waiting'), 0, -1)) do waiting[index] = true end
+  end
   for i, index in ipairs(indices) do
     local done = redis.call('HEXISTS', run_key(run, 'results'), index) == 1
     if done and payloads[i] then

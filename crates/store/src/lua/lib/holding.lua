@@ -22,6 +22,21 @@ local function free(run, index, worker, endpoint)
   redis.call('ZREM', key('leases'), job)
   redis.call('SREM', worker_key(worker, 'jobs'), job)
   if endpoint then redis.call('SREM', endpoint_key(endpoint, 'slots'), job) end
+  leave_group(run, index)
+end
+-- The call of a test whose run was closed goes on until its worker is told, which is at its next renewal at the latest.
+local function linger(run, index, owner, endpoint)
+  local until_ms = redis.call('ZSCORE', key('workers'), owner.worker)
+  if until_ms and tonumber(until_ms) > now then
+    redis.call('ZADD', endpoint_key(endpoint, 'lingering'), until_ms, job_id(run, index) .. '|' .. owner.fence)
+  end
+end
+-- Its worker says that it stopped.
+local function stop_lingering(run, index, fence)
+  local endpoint = redis.call('HGET', run_key(run), 'endpoint')
+  if endpoint and redis.call('ZREM', endpoint_key(endpoint, 'lingering'), job_id(run, index) .. '|' .. fence) == 1 then
+    offer(endpoint)
+  end
 end
 -- Attempts spent, workers lost, since when it may be claimed, and when its first attempt began.
 local function remember_tries(run, index, attempts, lost, released, begun)

@@ -14,3 +14,7 @@ local function worker_key(worker, part)
   if part then return root .. ':worker:' .. worker .. ':' .. part end
   return root .. ':worker:' .. worker
 end
+-- Of a group of tests: those in flight (`slots`), and those that wait for room (`waiting`).
+local function group_key(run, group, part) return root .. ':run:' .. run .. ':group:' .. group .. ':' .. part end
+-- The runs of one tenant that wait at an endpoint. A tenant's name has no colon.
+local function waiting_key(endpoint, tenant) return root .. ':endpoint:' .. endpoint .. ':' .. tenant .. ':waiting' end

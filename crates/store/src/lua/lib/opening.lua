@@ -1,12 +1,65 @@
--- The limit of an endpoint is the one that the run which was opened last came with; '' means none.
-local function set_limit(endpoint, limit)
-  if limit == '' then redis.call('HDEL', endpoint_key(endpoint), 'max_concurrency')
-  else redis.call('HSET', endpoint_key(endpoint), 'max_concurrency', limit) end
-  -- It may just have been raised: let the parked runs look again, they are parked anew where it is full.
-  unpark(endpoint, 256)
+-- The limits of an endpoint: what the run that was opened last came with (`run:…`), unless an operator has set something else
+-- (`set:…`), which holds until it is cleared. What claims go by is derived from both here, and only here.
+local LIMITS = { 'max_concurrency', 'rate', 'tokens', 'adaptive', 'breaker' }
+
+-- A rate is `count/per_ms/burst`; the interval between two, and how far ahead of it one may come: the burst, and a quarter of
+-- an interval more, so that a claim that comes late loses nothing. In any window whose share of the rate is whole there are
+-- no more than that share and the burst.
+local function interval_of(rate)
+  local count, per, burst = string.match(rate or '', '^(%d+)/(%d+)/(%d+)$')
+  if not count or tonumber(count) < 1 then return nil end
+  local interval = tonumber(per) * 1000 / tonumber(count)
+  return interval, tonumber(burst) * interval
 end
+
+local function set_or_drop(name, field, value)
+  if value then redis.call('HSET', name, field, value) else redis.call('HDEL', name, field) end
+end
+
+local function derive_limits(endpoint)
+  local name, effective = endpoint_key(endpoint), {}
+  for _, limit in ipairs(LIMITS) do
+    local run, set = unpack(redis.call('HMGET', name, 'run:' .. limit, 'set:' .. limit))
+    -- An operator can also lift a limit that runs bring.
+    effective[limit] = set or run or nil
+    if set == 'none' then effective[limit] = nil end
+    set_or_drop(name, limit, effective[limit])
+  end
+  local interval, burst = interval_of(effective.rate)
+  set_or_drop(name, 'rate_us', interval and string.format('%.3f', interval))
+  set_or_drop(name, 'rate_slack', interval and string.format('%.3f', burst - 0.75 * interval))
+  -- A slower rate of before is not waited for.
+  local tat = tonumber(redis.call('HGET', name, 'tat'))
+  if tat and (not interval or tat > now_us + burst + interval) then
+    set_or_drop(name, 'tat', interval and string.format('%.3f', now_us + interval))
+  end
+  interval, burst = interval_of(effective.tokens)
+  set_or_drop(name, 'tokens_us', interval and string.format('%.3f', interval))
+  set_or_drop(name, 'tokens_slack', interval and string.format('%.0f', burst))
+  if not interval then redis.call('HDEL', name, 'token_tat', 'token_silent') end
+  if effective.adaptive == 'off' then
+    redis.call('HDEL', name, 'limit', 'ceiling', 'met', 'rejected', 'decreased_ms', 'probe_ms', 'probe_wait')
+  else
+    local start = string.match(effective.adaptive or '', '^%d+/(%d+)$')
+    if start then redis.call('HSETNX', name, 'limit', start) end
+  end
+  if not effective.breaker then redis.call('HDEL', name, 'broken', 'open_until', 'opened') end
+  -- They may just have been raised.
+  offer(endpoint)
+end
+
+-- `limits`: name, value pairs in `ARGV` from `first` on; what is not named is not limited.
+local function set_limits(endpoint, first, last)
+  local given = {}
+  for at = first, last, 2 do given[ARGV[at]] = ARGV[at + 1] end
+  for _, limit in ipairs(LIMITS) do set_or_drop(endpoint_key(endpoint), 'run:' .. limit, given[limit]) end
+  derive_limits(endpoint)
+end
+
 -- Makes the tests of a run claimable. Its deadline counts from here.
 local function open_run(run, endpoint, deadline)
+  local was, shaped, mode = unpack(redis.call('HMGET', run_key(run), 'state', 'shaped', 'mode'))
+  if shaped and was == 'reopening' then arrange_again(run, mode) end
   redis.call('HSET', run_key(run), 'state', 'queued', 'activated_at', whole(now))
   -- Until when a run may need the endpoint's limits; the sweeper goes by it.
   redis.call('ZADD', key('endpoints'), 'GT', whole(now + deadline), endpoint)

@@ -1,29 +1,72 @@
--- Where a run with pending tests waits: in `ready`, in its endpoint's `parked` while that has no room, or in `paused`
--- while somebody wants it to wait. Invariant: an open run with a claimable test is in exactly one of the three.
-local function virtual_time(run)
-  -- Also asked of runs other than the one that is worked on: one that cannot be read must not stop that.
-  local own = tonumber(redis.pcall('HGET', run_key(run), 'vt')) or 0
-  local clock = tonumber(redis.call('GET', key('clock'))) or 0
-  return math.max(own, clock)
-end
-local function place(run, endpoint)
-  if redis.call('ZSCORE', key('ready'), run) then return end
-  if redis.call('ZSCORE', endpoint_key(endpoint, 'parked'), run) then return end
-  if redis.call('ZSCORE', key('paused'), run) then return end
-  redis.call('ZADD', key('ready'), virtual_time(run), run)
-end
--- Freed room of an endpoint wakes as many runs as there are freed slots, lowest virtual time first.
-local function unpark(endpoint, count)
-  local parked = endpoint_key(endpoint, 'parked')
-  if count < 1 or redis.call('ZCARD', parked) == 0 then return end
-  local runs = redis.call('ZPOPMIN', parked, math.min(count, 256))
-  for i = 1, #runs, 2 do
-    redis.call('ZADD', key('ready'), virtual_time(runs[i]), runs[i])
+-- Where a run with claimable tests waits: in the waiting set of its tenant at its endpoint, or in `paused` while somebody
+-- wants it to wait. A tenant with waiting runs is in the endpoint's `tenants`; an endpoint with tenants is in `ready:endpoints`
+-- while it has room, and in `wakes` while time alone will give it room. One that is full is in neither: whoever frees a slot
+-- offers it again, in the same step, so there is no wake-up that could be lost.
+local function is_open(state) return state == 'queued' or state == 'progress' end
+
+-- To be called by whatever may have made room: a slot freed, a limit raised, a hold ended.
+local function offer(endpoint)
+  if redis.call('ZSCORE', key('ready:endpoints'), endpoint) then return end
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 0 then return end
+  local room, at = admission(endpoint)
+  if room >= 1 then
+    local own = tonumber(redis.call('HGET', endpoint_key(endpoint), 'vt')) or 0
+    local clock = tonumber(redis.call('GET', key('clock'))) or 0
+    redis.call('ZADD', key('ready:endpoints'), tostring(math.max(own, clock)), endpoint)
+    redis.call('ZREM', key('wakes'), endpoint)
+  elseif at then
+    redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint)
+  else
+    redis.call('ZREM', key('wakes'), endpoint)
   end
 end
--- A run that leaves `ready` unserved passes the room it was woken for on, or the parked runs would wait for ever.
-local function displace(run, endpoint)
-  redis.call('ZREM', endpoint_key(endpoint, 'parked'), run)
-  if redis.call('ZREM', key('ready'), run) == 1 then unpark(endpoint, 1) end
+
+local function tenant_of(run) return redis.call('HGET', run_key(run), 'tenant') or 'default' end
+
+-- What is waited for longest comes first when the fleet finishes what was started: before everything that is placed by its
+-- virtual time.
+local FINISH_FIRST = -10000000000000
+
+-- New and returning runs and tenants begin at the current virtual time: nobody saves up for later.
+local function wait_in_line(run, endpoint, tenant)
+  local vt, activated = unpack(redis.call('HMGET', run_key(run), 'vt', 'activated_at'))
+  local run_clock, tenant_vt, tenant_clock =
+    unpack(redis.call('HMGET', endpoint_key(endpoint), 'clock:' .. tenant, 'vt:' .. tenant, 'clock'))
+  local at = math.max(tonumber(vt) or 0, tonumber(run_clock) or 0)
+  if redis.call('HGET', key('fleet'), 'order') == 'finish-first' then at = FINISH_FIRST + (tonumber(activated) or 0) end
+  redis.call('ZADD', waiting_key(endpoint, tenant), tostring(at), run)
+  redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX',
+    tostring(math.max(tonumber(tenant_vt) or 0, tonumber(tenant_clock) or 0)), tenant)
+  offer(endpoint)
 end
-local function is_open(state) return state == 'queued' or state == 'progress' end
+
+local function place(run, endpoint)
+  if redis.call('ZSCORE', key('paused'), run) then return end
+  local tenant = tenant_of(run)
+  if redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then return end
+  wait_in_line(run, endpoint, tenant)
+end
+
+-- Nobody is offered an endpoint at which nobody waits.
+local function leave_line(run, endpoint, tenant)
+  redis.call('ZREM', waiting_key(endpoint, tenant), run)
+  if redis.call('EXISTS', waiting_key(endpoint, tenant)) == 1 then return end
+  redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant)
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 1 then return end
+  redis.call('ZREM', key('ready:endpoints'), endpoint)
+  redis.call('ZREM', key('wakes'), endpoint)
+end
+
+-- A run that nothing may be claimed from any more.
+local function displace(run, endpoint) leave_line(run, endpoint, tenant_of(run)) end
+
+-- Endpoints whose time has come.
+local WAKE_AT_MOST = 64
+local function wake_due()
+  local due = redis.call('ZRANGE', key('wakes'), '-inf', string.format('%.3f', now_us / 1000), 'BYSCORE', 'LIMIT', 0,
+    WAKE_AT_MOST)
+  for _, endpoint in ipairs(due) do
+    redis.call('ZREM', key('wakes'), endpoint)
+    offer(endpoint)
+  end
+end

@@ -4,7 +4,7 @@ local function release_test(run, index, owner, attempts, lost, due)
   local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
   free(run, index, owner.worker, endpoint or nil)
   if not state then return 'unknown' end
-  unpark(endpoint, 1)
+  offer(endpoint)
   -- Also of a run that is being collected: the result it gives the test says what was tried. And of every test that waits for
   -- a time, so that those can be counted.
   local remembers = is_open(state) or state == 'collecting'
@@ -21,5 +21,6 @@ local function release_test(run, index, owner, attempts, lost, due)
     redis.call('LPUSH', run_key(run, 'again'), index)
     place(run, endpoint)
   end
+  end_if_spent(run, endpoint)
   return 'released'
 end

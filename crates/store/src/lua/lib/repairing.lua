@@ -16,6 +16,13 @@ local function endpoints_of(endpoint)
   return redis.call('ZRANGE', key('endpoints'), 0, -1)
 end
 
+-- Out of every line it may wait in, also where nobody knows any more which tenant's it was.
+local function leave_lines(run, endpoint)
+  for _, name in ipairs(endpoints_of(endpoint)) do
+    for _, tenant in ipairs(redis.call('ZRANGE', endpoint_key(name, 'tenants'), 0, -1)) do leave_line(run, name, tenant) end
+  end
+end
+
 -- Frees whatever is held of a run, also where its owners are gone. A late result is refused from here on.
 local function free_holders(run, endpoint)
   each_field(run_key(run, 'owners'), function(index, entry)
@@ -56,8 +63,8 @@ local function bury(run, reason, retention)
   free_holders(run, nil)
   forget_control('collect:' .. run)
   forget_control('notify:' .. run)
-  for _, name in ipairs({ 'ready', 'paused', 'deadlines', 'runs' }) do redis.call('ZREM', key(name), run) end
-  for _, name in ipairs(endpoints_of(nil)) do redis.call('ZREM', endpoint_key(name, 'parked'), run) end
+  for _, name in ipairs({ 'paused', 'deadlines', 'runs' }) do redis.call('ZREM', key(name), run) end
+  leave_lines(run, nil)
   redis.call('HDEL', key('outbox'), run)
   for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown', 'summary' }) do
     redis.call('PEXPIRE', run_key(run, part), retention)
@@ -122,7 +129,7 @@ local function end_damaged(run, endpoint, total, reason)
   end
   redis.call('PERSIST', run_key(run))
   if redis.call('HLEN', run_key(run, 'results')) > total then drop_foreign_results(run, total) end
-  for _, name in ipairs(endpoints_of(endpoint)) do redis.call('ZREM', endpoint_key(name, 'parked'), run) end
+  leave_lines(run, endpoint)
   -- Whoever holds its collection has begun with what was damaged.
   forget_control('collect:' .. run)
   begin_collection(run, endpoint or '', 'damaged')

@@ -1,0 +1,158 @@
+//! What an attempt told about its endpoint, on its way to the limits.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How an attempt ended, as far as the load of the endpoint is concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signal {
+    /// Nothing was sent. What the claim took of the endpoint's rate is given back.
+    #[default]
+    Unsent,
+    /// The endpoint answered, and took the call.
+    Accepted,
+    /// 429: the endpoint works, and this was too much.
+    Refused,
+    /// 503: too much, or down.
+    Overloaded,
+    /// No answer in time.
+    TimedOut,
+    /// No answer for another reason, or one of a gateway (502, 504).
+    Failed,
+}
+
+/// What one attempt told.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Feedback {
+    /// How it ended.
+    pub signal: Signal,
+    /// When it was claimed, by the server's clock, in milliseconds since 1970: what was claimed before the limit fell does
+    /// not make it fall again.
+    pub claimed_ms: i64,
+    /// How long the endpoint asked everybody to wait, cut to the configured cap.
+    pub hold: Option<Duration>,
+    /// From the claim to the end of the attempt.
+    pub busy: Duration,
+    /// Tokens used; `None` when the response did not say.
+    pub tokens: Option<u64>,
+    /// Cost, in the currency of the configuration; `None` when it is not known.
+    pub cost: Option<f64>,
+}
+
+/// What attempts of one run told, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Told {
+    calls: u64,
+    accepted: u64,
+    answered: u64,
+    congested: u64,
+    begun_ms: i64,
+    late: u64,
+    failed: u64,
+    hold_ms: u128,
+    busy_ms: f64,
+    timed: u64,
+    tokens: u64,
+    silent: u64,
+    cost: f64,
+    unsent: u64,
+}
+
+impl Told {
+    pub(crate) fn add(&mut self, feedback: &Feedback) {
+        let Feedback {
+            signal,
+            claimed_ms,
+            hold,
+            busy,
+            tokens,
+            cost,
+        } = *feedback;
+        if signal == Signal::Unsent {
+            self.unsent += 1;
+            return;
+        }
+        self.calls += 1;
+        self.accepted += u64::from(signal == Signal::Accepted);
+        self.answered += u64::from(matches!(signal, Signal::Accepted | Signal::Refused));
+        self.failed += u64::from(matches!(signal, Signal::Overloaded | Signal::TimedOut | Signal::Failed));
+        self.late += u64::from(signal == Signal::TimedOut);
+        if matches!(signal, Signal::Refused | Signal::Overloaded) {
+            self.congested += 1;
+        }
+        if matches!(signal, Signal::Refused | Signal::Overloaded | Signal::TimedOut) {
+            self.begun_ms = self.begun_ms.max(claimed_ms);
+        }
+        self.hold_ms = self.hold_ms.max(hold.map_or(0, |hold| hold.as_millis()));
+        // Refusals are quick and tell nothing of what a test takes.
+        if signal == Signal::Accepted || signal == Signal::TimedOut {
+            self.busy_ms += busy.as_secs_f64() * 1e3;
+            self.timed += 1;
+        }
+        self.tokens += tokens.unwrap_or(0);
+        self.silent += u64::from(tokens.is_none());
+        self.cost += cost.unwrap_or(0.0).max(0.0);
+    }
+
+    /// The numbers in the order of `FEEDBACK` in `lua/lib/feedback.lua`; empty when nothing was told.
+    pub(crate) fn text(&self) -> String {
+        if *self == Self::default() {
+            return String::new();
+        }
+        let mut text = String::with_capacity(64);
+        let _infallible = write!(
+            text,
+            "{} {} {} {} {} {} {} {} {:.3} {} {} {} {} {}",
+            self.calls,
+            self.accepted,
+            self.answered,
+            self.congested,
+            self.begun_ms,
+            self.late,
+            self.failed,
+            self.hold_ms,
+            self.busy_ms,
+            self.timed,
+            self.tokens,
+            self.silent,
+            self.cost,
+            self.unsent
+        );
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_told_is_added_up() {
+        let mut told = Told::default();
+        let of = |signal, claimed_ms| Feedback {
+            signal,
+            claimed_ms,
+            busy: Duration::from_millis(20),
+            ..Feedback::default()
+        };
+        told.add(&Feedback {
+            tokens: Some(30),
+            cost: Some(0.5),
+            ..of(Signal::Accepted, 9)
+        });
+        told.add(&Feedback {
+            hold: Some(Duration::from_secs(2)),
+            ..of(Signal::Refused, 7)
+        });
+        told.add(&of(Signal::Overloaded, 5));
+        told.add(&of(Signal::TimedOut, 6));
+        told.add(&of(Signal::Failed, 8));
+        told.add(&of(Signal::Unsent, 8));
+        assert_eq!(told.text(), "5 1 2 2 7 1 3 2000 40.000 2 30 4 0.5 1");
+    }
+
+    #[test]
+    fn nothing_told_is_no_text() {
+        assert_eq!(Told::default().text(), "");
+    }
+}

@@ -1,0 +1,20 @@
+--- release_endpoint: ends whatever holds an endpoint: an operator's hold, a Retry-After, an open breaker.
+-- Promises: PROGRESS-AFTER-HEAL
+-- Flags: allow-oom
+-- Keys: endpoint endpoint:tenants endpoint:slots endpoint:lingering endpoint:history ready:endpoints wakes clock bell
+-- ARGV: 1 endpoint
+-- Answers: released | not_held
+--@include keys
+--@include time
+--@include bell
+--@include admission
+--@include placing
+--@include noting
+local endpoint = ARGV[1]
+local held = redis.call('HDEL', endpoint_key(endpoint), 'hold_until', 'hold_reason', 'retry_until', 'open_until', 'opened',
+  'broken')
+if held == 0 then return { 'not_held' } end
+note(endpoint, '', 'released', 'by an operator')
+offer(endpoint)
+ring()
+return { 'released' }
