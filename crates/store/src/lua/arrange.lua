@@ -25,6 +25,7 @@ elseif kind == 'needs' then
     redis.call('HSET', run_key(run, 'needs'), ARGV[at], ARGV[at + 2] .. '|' .. ARGV[at + 1])
     redis.call('HSET', run_key(run, 'waits'), ARGV[at], ARGV[at + 2] .. whole(count))
   end
+elseif #ARGV < 5 then return { 'arranged' }
 elseif kind == 'dependents' then redis.call('HSET', run_key(run, 'dependents'), unpack(ARGV, 4))
 elseif kind == 'groups' then redis.call('HSET', run_key(run, 'groups'), unpack(ARGV, 4))
 elseif kind == 'grouped' then redis.call('HSET', run_key(run, 'grouped'), unpack(ARGV, 4)) end

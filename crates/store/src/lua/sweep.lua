@@ -4,9 +4,10 @@
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:owners wakes run:waits run:unmet run:needs run:groups run:group ready:endpoints fleet
---   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused delayed clock mails dead dead:jobs
---   deadlines endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons runs sweeper
+--   bell control control:owners run:grouped run:dependents wakes run:waits run:unmet run:needs run:groups run:group
+--   ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused delayed clock
+--   mails dead dead:jobs deadlines endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons runs
+--   sweeper
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
 -- Answers: swept (runs past their deadline, submissions removed, collections and mails queued again, runs forgotten, runs set aside
 --   because no script can work on them, ids of open runs that may miss tests)
@@ -54,6 +55,7 @@ local function end_overdue(run)
     end
     if state == 'preparing' or state == 'cancelled' then
       redis.call('UNLINK', run_key(run, 'tests'))
+      forget_shape(run)
       redis.call('PEXPIRE', run_key(run), ARGV[1])
       redis.call('PEXPIRE', run_key(run, 'config'), ARGV[1])
       abandoned = abandoned + 1
@@ -71,8 +73,11 @@ local function heal(run, endpoint, next_index, total, cap, shaped)
   if redis.call('HGET', run_key(run), 'state') == 'collecting' then return end
   if next_index == total and redis.call('LLEN', run_key(run, 'again')) == 0 then return end
   if redis.call('HLEN', run_key(run, 'owners')) < tonumber(cap) then place(run, endpoint) end
-  redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX', 0, tenant_of(run))
-  offer(endpoint)
+  local tenant = tenant_of(run)
+  if redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then
+    redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX', 0, tenant)
+    offer(endpoint)
+  end
 end
 -- Whether a test of an open run may be in no place: fewer are waiting, held or done than were given out, and those that
 -- were tried before and wait for another attempt do not make up for it.

@@ -13,6 +13,37 @@ pub struct Planned {
     pub endpoint: &'static str,
     pub cap: usize,
     pub total: usize,
+    pub tenant: &'static str,
+    pub shape: Option<Shape>,
+    pub budget: Option<usize>,
+    pub fail_fast: Option<u32>,
+}
+
+/// Who waits for whom, and how many tests of the one group may be in flight.
+pub struct Shape {
+    pub needs: BTreeMap<usize, Vec<usize>>,
+    pub always: BTreeSet<usize>,
+    pub grouped: BTreeSet<usize>,
+    pub group_cap: usize,
+}
+
+/// What an endpoint is held by, as its limits say it.
+pub fn is_held(limits: &BTreeMap<String, String>, now_ms: i64) -> bool {
+    ["hold_until", "retry_until", "open_until"].iter().any(|name| {
+        let until = limits.get(*name).map_or(0, |until| until.parse().unwrap());
+        until == -1 || until > now_ms
+    })
+}
+
+/// How many calls an endpoint takes at once, as its limits say it.
+fn limit_of(limits: &BTreeMap<String, String>) -> usize {
+    let most: usize = limits
+        .get("max_concurrency")
+        .map_or(usize::MAX, |most| most.parse().unwrap());
+    let adapted = limits.get("limit").map_or(usize::MAX, |limit| {
+        limit.split('.').next().unwrap().parse::<usize>().unwrap().max(1)
+    });
+    most.min(adapted)
 }
 
 /// The states seen and the results stored so far: they only move forward.
@@ -21,6 +52,8 @@ pub struct Past {
     states: BTreeMap<RunId, (u32, String)>,
     results: BTreeMap<(RunId, String), String>,
     finals: BTreeMap<RunId, Option<String>>,
+    /// Calls going on at each endpoint.
+    going: BTreeMap<String, usize>,
 }
 
 /// Damage that a wrong script could do (a command in which `R0`, `R1` stand for the first runs), and a word of the
@@ -28,15 +61,21 @@ pub struct Past {
 pub const DAMAGES: &[(&str, &str)] = &[
     ("SET run:R0:countdown 99", "countdown"),
     ("RPUSH run:R0:again 0", "places"),
-    ("HINCRBY run:R0 next 1", "places"),
+    ("HINCRBY run:R0 next -1", "places"),
     ("DEL leases", "leases"),
     ("DEL endpoint:shared:slots", "slots"),
     ("DEL worker:w0:jobs", "jobs of"),
     ("DEL workers", "not registered"),
     ("HSET run:R0 state collecting", "collection"),
     ("HSET run:R0 state queued", "back"),
-    ("DEL endpoint:shared:parked", "neither"),
-    ("ZADD ready 0 R1", "both"),
+    ("DEL endpoint:shared:a:waiting", "waits nowhere"),
+    ("DEL endpoint:shared:tenants", "tenants"),
+    ("HSET endpoint:shared:limits max_concurrency 50", "nobody is offered"),
+    ("ZADD endpoint:free:b:waiting 0 R1", "waits at free"),
+    (
+        "ZADD endpoint:shared:lingering 9999999999999 x|1",
+        "in flight or going on",
+    ),
     ("HSET run:R1:results 0 Pass", "still held"),
     ("HINCRBY run:R0 count:Fail 1", "there are"),
     ("ZADD paused 1 R0", "paused as well"),
@@ -57,14 +96,11 @@ macro_rules! hold {
     };
 }
 
-pub fn check(now: &Snapshot, runs: &[Planned], limits: &BTreeMap<&str, usize>, past: &mut Past) -> Result<(), String> {
+pub fn check(now: &Snapshot, runs: &[Planned], endpoints: &[&str], now_ms: i64, past: &mut Past) -> Result<(), String> {
     let mut held: BTreeMap<String, String> = BTreeMap::new();
     let mut slots: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
     for plan in runs {
         check_run(now, plan, past)?;
-        let ready = now.members("ready").contains(&plan.run.to_string());
-        *waiting.entry(plan.endpoint).or_default() += usize::from(ready);
         for (index, owner) in now.map(&format!("run:{}:owners", plan.run)) {
             let job = format!("{}/{index}", plan.run);
             slots.entry(plan.endpoint).or_default().insert(job.clone());
@@ -94,27 +130,58 @@ pub fn check(now: &Snapshot, runs: &[Planned], limits: &BTreeMap<&str, usize>, p
             "the jobs of {worker} are {recorded:?}, owners say {expected:?}"
         );
     }
-    for (endpoint, limit) in limits {
+    for endpoint in endpoints {
         let recorded = now.set(&format!("endpoint:{endpoint}:slots"));
         let expected = slots.remove(endpoint).unwrap_or_default();
         hold!(
             recorded == expected,
             "the slots of {endpoint} are {recorded:?}, owners say {expected:?}"
         );
-        hold!(
-            recorded.len() <= *limit,
-            "{endpoint} has {recorded:?} in flight, its limit is {limit}"
-        );
-        let parked = now.members(&format!("endpoint:{endpoint}:parked"));
-        let woken =
-            parked.is_empty() || recorded.len() == *limit || waiting.get(endpoint).is_some_and(|runs| *runs > 0);
-        hold!(
-            woken,
-            "{endpoint} has room, {parked:?} are parked and nobody is on the way to it"
-        );
+        check_endpoint(now, endpoint, recorded.len(), now_ms, past)?;
     }
     let tokens = now.list("bell").len();
     hold!(tokens <= 1, "{tokens} tokens in the bell");
+    Ok(())
+}
+
+/// The places of an endpoint, and whether somebody will look at those who wait for one.
+fn check_endpoint(now: &Snapshot, endpoint: &str, held: usize, now_ms: i64, past: &mut Past) -> Result<(), String> {
+    let limits = now.map(&format!("endpoint:{endpoint}:limits"));
+    let limit = limit_of(&limits);
+    let lingering = now.map(&format!("endpoint:{endpoint}:lingering"));
+    let lasting = lingering
+        .values()
+        .filter(|until| until.parse::<f64>().unwrap() > now_ms as f64);
+    let going = held + lasting.count();
+    let before = past.going.insert(endpoint.to_owned(), going).unwrap_or(0);
+    // A limit that falls ends no call; nothing begins above it.
+    hold!(
+        going <= limit.max(before),
+        "{endpoint} has {going} in flight or going on, its limit is {limit}, before there were {before}"
+    );
+    let tenants = now.members(&format!("endpoint:{endpoint}:tenants"));
+    let waiting: BTreeSet<String> = ["a", "b"]
+        .iter()
+        .filter(|tenant| !now.members(&format!("endpoint:{endpoint}:{tenant}:waiting")).is_empty())
+        .map(|tenant| (*tenant).to_owned())
+        .collect();
+    hold!(
+        tenants == waiting,
+        "the tenants of {endpoint} are {tenants:?}, runs of {waiting:?} wait there"
+    );
+    let offered = now.members("ready:endpoints").contains(endpoint);
+    let later = now.members("wakes").contains(endpoint);
+    hold!(
+        !tenants.is_empty() || !(offered || later),
+        "{endpoint} is offered and nobody waits there"
+    );
+    let until_released = limits.get("hold_until").is_some_and(|until| until == "-1");
+    let blocked = until_released || (going >= limit && !is_held(&limits, now_ms));
+    let half_open = limits.contains_key("open_until") && going > 0;
+    hold!(
+        tenants.is_empty() || offered || later || blocked || half_open,
+        "{endpoint} has room, {tenants:?} wait there and nobody is offered it"
+    );
     Ok(())
 }
 
@@ -168,7 +235,16 @@ fn check_run(now: &Snapshot, plan: &Planned, past: &mut Past) -> Result<(), Stri
         let summary = now.text(&format!("run:{run}:summary"));
         let first = past.finals.entry(run).or_insert_with(|| summary.clone());
         hold!(*first == summary, "{run}: the summary {first:?} became {summary:?}");
-        for part in ["tests", "again", "tries", "owners"] {
+        for part in [
+            "tests",
+            "again",
+            "tries",
+            "owners",
+            "waits",
+            "unmet",
+            "group:g:slots",
+            "group:g:waiting",
+        ] {
             let none = now.list(&format!("run:{run}:{part}")).is_empty();
             hold!(
                 none || !fields.contains_key("total"),
@@ -215,13 +291,16 @@ fn check_places(
     let owners = now.members(&format!("run:{run}:owners"));
     let delayed = now.members("delayed");
     let open = state == "queued" || state == "progress";
-    let ready = now.members("ready").contains(&run.to_string());
-    let parked = now
-        .members(&format!("endpoint:{}:parked", plan.endpoint))
-        .contains(&run.to_string());
-    let paused = now.members("paused").contains(&run.to_string());
-    let waits = [ready, parked, paused].iter().filter(|place| **place).count();
-    hold!(waits <= 1, "{run} is in both ready and parked, or paused as well");
+    let mut waits = 0;
+    for (endpoint, tenant) in [("shared", "a"), ("shared", "b"), ("free", "a"), ("free", "b")] {
+        let there = now.members(&format!("endpoint:{endpoint}:{tenant}:waiting"));
+        let waits_there = there.contains(&run.to_string());
+        let ours = (endpoint, tenant) == (plan.endpoint, plan.tenant);
+        hold!(ours || !waits_there, "{run} waits at {endpoint} for {tenant}");
+        waits += usize::from(waits_there);
+    }
+    waits += usize::from(now.members("paused").contains(&run.to_string()));
+    hold!(waits <= 1, "{run} waits to be claimed from and is paused as well");
     hold!(open || waits == 0, "{run} is {state} and waits to be claimed from");
     hold!(
         owners.len() <= plan.cap,
@@ -231,7 +310,8 @@ fn check_places(
     if plan.sequential && state != "collecting" && rank(state) < 4 && !fields.contains_key("epoch") {
         let prefix = (0..results.len()).all(|index| results.contains_key(&index.to_string()));
         hold!(prefix, "the results of {run} are {:?}", results.keys());
-        hold!(next <= results.len() + 1, "{run} gave test {next} out of turn");
+        let given = next - again.len().min(next);
+        hold!(given <= results.len() + 1, "{run} gave test {given} out of turn");
     }
     for index in results.keys() {
         let held = owners.contains(index) || delayed.contains(&format!("{run}/{index}"));
@@ -240,6 +320,14 @@ fn check_places(
     if !open {
         return Ok(());
     }
+    // In a Sequential run they come after each other anyway.
+    let for_others = if plan.sequential {
+        BTreeSet::new()
+    } else {
+        now.members(&format!("run:{run}:waits"))
+    };
+    let for_room = now.list(&format!("run:{run}:group:g:waiting"));
+    check_shape(now, plan, &owners, &again, for_room.len())?;
     for index in 0..total {
         let name = index.to_string();
         let places = [
@@ -248,10 +336,12 @@ fn check_places(
             usize::from(delayed.contains(&format!("{run}/{name}"))),
             usize::from(owners.contains(&name)),
             usize::from(results.contains_key(&name)),
+            usize::from(for_others.contains(&name)),
+            for_room.iter().filter(|waiting| **waiting == name).count(),
         ];
         hold!(
             places.iter().sum::<usize>() == 1,
-            "{run}/{name} has places {places:?} (fresh, again, delayed, held, done)"
+            "{run}/{name} has places {places:?} (fresh, again, delayed, held, done, for others, for its group)"
         );
         let payload = now.map(&format!("run:{run}:tests")).contains_key(&name);
         hold!(
@@ -260,10 +350,63 @@ fn check_places(
         );
     }
     let turn = !plan.sequential || results.len() + again.len() >= next;
-    let claimable = turn && owners.len() < plan.cap && again.len() + total - next > 0;
+    let spent: usize = fields.get("spent_requests").map_or(0, |spent| spent.parse().unwrap());
+    let affordable = plan.budget.is_none_or(|budget| spent + owners.len() < budget);
+    if let Some(budget) = plan.budget {
+        let used = spent + owners.len();
+        // A right that was lost was a call, and is taken again at once by nobody.
+        hold!(used <= budget, "{run} has used {used} of a budget of {budget}");
+        hold!(
+            affordable || !owners.is_empty(),
+            "the budget of {run} is used up, nothing is in flight and it goes on"
+        );
+    }
+    if let (Some(most), None) = (plan.fail_fast, fields.get("epoch")) {
+        let failed: u32 = ["count:Fail", "count:Error"]
+            .iter()
+            .filter_map(|name| fields.get(*name)?.parse::<u32>().ok())
+            .sum();
+        hold!(failed < most, "{run} has {failed} failed tests and goes on");
+    }
+    let claimable = turn && affordable && owners.len() < plan.cap && (again.len() + total).saturating_sub(next) > 0;
     hold!(
         !claimable || waits == 1,
-        "{run} can be claimed from and is in neither ready nor parked nor paused"
+        "{run} can be claimed from, and waits nowhere and is not paused"
+    );
+    Ok(())
+}
+
+/// Groups have room for those in flight, and leave nobody waiting who could begin.
+fn check_shape(
+    now: &Snapshot,
+    plan: &Planned,
+    owners: &BTreeSet<String>,
+    again: &[String],
+    for_room: usize,
+) -> Result<(), String> {
+    let run = plan.run;
+    let Some(shape) = &plan.shape else { return Ok(()) };
+    let held: BTreeSet<String> = owners
+        .iter()
+        .filter(|index| shape.grouped.contains(&index.parse().unwrap()))
+        .cloned()
+        .collect();
+    let slots = now.set(&format!("run:{run}:group:g:slots"));
+    hold!(
+        slots == held,
+        "the group of {run} has {slots:?} in flight, owners say {held:?}"
+    );
+    hold!(
+        held.len() <= shape.group_cap,
+        "the group of {run} has {held:?} in flight"
+    );
+    // One of the group that is on its way takes the next one's turn with it.
+    let on_its_way = again
+        .iter()
+        .any(|index| shape.grouped.contains(&index.parse().unwrap()));
+    hold!(
+        for_room == 0 || on_its_way || !held.is_empty(),
+        "{for_room} tests of {run} wait for room in their group, which has it"
     );
     Ok(())
 }
@@ -277,7 +420,8 @@ pub fn check_nothing_left(now: &Snapshot) -> Result<(), String> {
         "mails",
         "control:owners",
         "control:attempts",
-        "ready",
+        "ready:endpoints",
+        "wakes",
         "paused",
         "outbox",
         "deadlines",
@@ -285,9 +429,12 @@ pub fn check_nothing_left(now: &Snapshot) -> Result<(), String> {
     for name in now.names() {
         let left = name != "dead:jobs"
             && (leftovers.contains(&name)
-                || [":slots", ":parked", ":jobs", ":owners", ":again", ":tries", ":tests"]
-                    .iter()
-                    .any(|part| name.ends_with(part)));
+                || [
+                    ":slots", ":tenants", ":waiting", ":jobs", ":owners", ":again", ":tries", ":tests", ":waits",
+                    ":unmet",
+                ]
+                .iter()
+                .any(|part| name.ends_with(part)));
         hold!(!left, "{name} is left: {:?}", now.list(name));
     }
     Ok(())

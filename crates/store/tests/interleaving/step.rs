@@ -77,6 +77,20 @@ pub enum Step {
         pick: u32,
         last: bool,
     },
+    /// An operator sets, lifts or clears a limit of an endpoint.
+    SetLimit {
+        pick: u32,
+    },
+    Hold {
+        pick: u32,
+        later: bool,
+    },
+    Release {
+        pick: u32,
+    },
+    SetFleet {
+        pick: u32,
+    },
     DeadlinePasses {
         pick: u32,
     },
@@ -132,7 +146,7 @@ fn one(draw: &mut Draw) -> Step {
     let jobs = 1 + draw.below(4);
     let control = draw.below(3);
     let later = draw.below(2) == 0;
-    match draw.below(110) {
+    match draw.below(120) {
         0..4 => Step::Activate { pick },
         4..26 => Step::Claim {
             worker,
@@ -174,6 +188,10 @@ fn one(draw: &mut Draw) -> Step {
             pick,
             last: draw.below(4) > 0,
         },
+        109..112 => Step::SetLimit { pick },
+        112..114 => Step::Hold { pick, later },
+        114..117 => Step::Release { pick },
+        117..119 => Step::SetFleet { pick },
         _ => Step::ScriptsForgotten,
     }
 }

@@ -1,19 +1,21 @@
 //! The runs and workers of a case: takes steps as real workers would, with what they believe they hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{FromRedisValue, cmd};
+use testfleet_model::configuration::{Breaker, Limits};
 use testfleet_model::{ExecutionMode, RunId, RunState, Status};
 use testfleet_store::{
-    ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Delivery, Filling, JobRef, NewRun,
-    Reaped, Reconciled, Reopened, Reopening, Retry, Seat, Settled, Store, StoreOptions, Want, WorkerInfo,
+    Arrangement, Budget, ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Delivery,
+    EndpointSettings, Feedback, Filling, FleetSettings, HoldUntil, JobRef, Needs, NewRun, Reaped, Reconciled, Reopened,
+    Reopening, Retry, RunPolicy, Seat, Setting, Settled, Signal, Store, StoreOptions, Want, WorkerInfo,
 };
 use testfleet_testkit::TestRedis;
 use uuid::Uuid;
 
-use super::invariant::{self, Past, Planned};
+use super::invariant::{self, Past, Planned, Shape};
 use super::snapshot::Snapshot;
 use super::step::{Draw, Step, WORKERS};
 
@@ -36,7 +38,8 @@ pub struct World {
     connection: MultiplexedConnection,
     runs: Vec<Planned>,
     activated: Vec<bool>,
-    limits: BTreeMap<&'static str, usize>,
+    limits: BTreeMap<&'static str, u32>,
+    fleet: Option<usize>,
     workers: Vec<Worker>,
     /// Rights that their holders lost, and by whom they were held.
     lost: Vec<(Seat, ClaimedTest)>,
@@ -70,8 +73,58 @@ fn result_of(test: &ClaimedTest) -> Completion {
             String::new()
         },
         give_up: if test.lost > 2 { "lost".into() } else { String::new() },
-        feedback: testfleet_store::Feedback::default(),
+        feedback: feedback_of(test),
     }
+}
+
+/// Mostly calls that were taken; some that were too much, or broke.
+fn feedback_of(test: &ClaimedTest) -> Feedback {
+    let signal = match test.fence % 11 {
+        0 => Signal::Refused,
+        1 => Signal::Overloaded,
+        2 => Signal::Failed,
+        3 => Signal::TimedOut,
+        4 => Signal::Unsent,
+        _ => Signal::Accepted,
+    };
+    Feedback {
+        signal,
+        claimed_ms: i64::try_from(test.fence / 1000).unwrap(),
+        hold: (test.fence % 22 == 0).then_some(HOUR),
+        busy: Duration::from_millis(10 + test.fence % 7),
+        tokens: Some(test.fence % 5),
+        cost: None,
+    }
+}
+
+/// Some tests wait for others before them, some are in a group.
+fn shape(draw: &mut Draw, total: usize) -> Option<Shape> {
+    if draw.below(3) > 0 {
+        return None;
+    }
+    let mut shape = Shape {
+        needs: BTreeMap::new(),
+        always: BTreeSet::new(),
+        grouped: BTreeSet::new(),
+        group_cap: 1 + draw.below(2),
+    };
+    for index in 0..total {
+        if index > 0 && draw.below(2) == 0 {
+            let mut needs = vec![draw.below(index)];
+            let other = draw.below(index);
+            if !needs.contains(&other) && draw.below(2) == 0 {
+                needs.push(other);
+            }
+            shape.needs.insert(index, needs);
+        }
+        if draw.below(4) == 0 {
+            shape.always.insert(index);
+        }
+        if draw.below(2) == 0 {
+            shape.grouped.insert(index);
+        }
+    }
+    Some(shape)
 }
 
 impl World {
@@ -84,6 +137,7 @@ impl World {
         let runs: Vec<Planned> = (0..count)
             .map(|number| {
                 let sequential = number > 0 && draw.below(3) == 0;
+                let total = 4 + draw.below(5);
                 Planned {
                     run: RunId::new(Uuid::from_u128(u128::try_from(number).unwrap() + 1)),
                     sequential,
@@ -93,17 +147,22 @@ impl World {
                         "free"
                     },
                     cap: if sequential { 1 } else { 1 + draw.below(4) },
-                    total: 4 + draw.below(5),
+                    total,
+                    tenant: if draw.below(2) == 0 { "a" } else { "b" },
+                    shape: shape(&mut draw, total),
+                    budget: (draw.below(5) == 0).then(|| 3 + draw.below(5)),
+                    fail_fast: (draw.below(5) == 0).then_some(2),
                 }
             })
             .collect();
-        let limits = [("shared", 1 + draw.below(3)), ("free", 100)].into();
+        let limits = [("shared", u32::try_from(1 + draw.below(3)).unwrap()), ("free", 100)].into();
         let mut world = Self {
             store,
             connection,
             activated: vec![false; runs.len()],
             runs,
             limits,
+            fleet: None,
             workers: (0..=WORKERS).map(|_| Worker::default()).collect(),
             lost: Vec::new(),
             done: Vec::new(),
@@ -131,14 +190,38 @@ impl World {
                 lease: HOUR,
                 staging_timeout: HOUR,
                 idempotency: None,
-                policy: testfleet_store::RunPolicy::default(),
+                policy: RunPolicy {
+                    tenant: plan.tenant,
+                    weight: if plan.total.is_multiple_of(2) { 1.0 } else { 10.0 },
+                    fail_fast: plan.fail_fast,
+                    budget: Budget {
+                        requests: plan.budget.map(|most| u64::try_from(most).unwrap()),
+                        ..Budget::default()
+                    },
+                    ..RunPolicy::default()
+                },
             };
             self.store.create(&run).await.unwrap();
             let payloads = vec!["test"; plan.total];
             self.store.stage(plan.run, 0, &payloads, HOUR).await.unwrap();
+            if let Some(shape) = &plan.shape {
+                arrange(&self.store, plan, shape).await;
+            }
         }
         for worker in 0..WORKERS {
             self.register(worker).await;
+        }
+    }
+
+    /// A run's limits of its endpoint: the adaptive ones, and those of `shared` also a breaker.
+    fn limits_of(&self, endpoint: &str) -> Limits {
+        Limits {
+            max_concurrency: Some(self.limits[endpoint]),
+            breaker: (endpoint == "shared").then_some(Breaker {
+                failures: 2,
+                cool_down: HOUR,
+            }),
+            ..Limits::default()
         }
     }
 
@@ -165,7 +248,8 @@ impl World {
 
     pub async fn check(&mut self) -> Outcome {
         let now = Snapshot::read(&mut self.connection).await;
-        invariant::check(&now, &self.runs, &self.limits, &mut self.past)?;
+        let now_ms = self.store.now_ms().await.unwrap();
+        invariant::check(&now, &self.runs, &["shared", "free"], now_ms, &mut self.past)?;
         if self.examines {
             self.check_by_examination().await?;
         }
@@ -216,6 +300,17 @@ impl World {
                 let run = self.runs[at(&self.runs, pick).unwrap()].run;
                 self.store.resume(run).await.unwrap();
             }
+            Step::SetLimit { pick } => self.set_limit(pick).await,
+            Step::Hold { pick, later } => {
+                let until = if later {
+                    HoldUntil::Released
+                } else {
+                    HoldUntil::After(HOUR)
+                };
+                self.store.hold_endpoint(endpoint_at(pick), until, "").await.unwrap();
+            }
+            Step::Release { pick } => drop(self.store.release_endpoint(endpoint_at(pick)).await.unwrap()),
+            Step::SetFleet { pick } => self.set_fleet(pick).await,
             Step::Reopen { pick, last } => self.reopen(pick, last).await?,
             Step::DeadlinePasses { pick } => {
                 let run = self.runs[at(&self.runs, pick).unwrap()].run;
@@ -244,7 +339,7 @@ impl World {
     async fn reopen(&mut self, pick: u32, last: bool) -> Outcome {
         let plan = &self.runs[at(&self.runs, pick).unwrap()];
         let run = plan.run;
-        let limit = u32::try_from(self.limits[plan.endpoint]).unwrap();
+        let limits = self.limits_of(plan.endpoint);
         let view = self.store.run_view(run).await.unwrap().unwrap();
         let now = Snapshot::read(&mut self.connection).await;
         let mut chosen: Vec<(u32, Status)> = now
@@ -262,7 +357,7 @@ impl World {
             run,
             epoch: if again { view.epoch } else { view.epoch + 1 },
             deadline: HOUR,
-            limits: crate::support::bench::limits(Some(limit)),
+            limits,
             staging_timeout: HOUR,
         };
         let answer = self.store.reopen(&reopening, &chosen, last).await.unwrap();
@@ -281,13 +376,76 @@ impl World {
     async fn activate(&mut self, pick: u32) {
         let number = at(&self.runs, pick).unwrap();
         let plan = &self.runs[number];
-        let limit = u32::try_from(self.limits[plan.endpoint]).unwrap();
+        let limits = self.limits_of(plan.endpoint);
         let total = u32::try_from(plan.total).unwrap();
-        self.store
-            .activate(plan.run, total, HOUR, &crate::support::bench::limits(Some(limit)))
-            .await
-            .unwrap();
+        self.store.activate(plan.run, total, HOUR, &limits).await.unwrap();
         self.activated[number] = true;
+    }
+
+    async fn set_limit(&mut self, pick: u32) {
+        let max_concurrency = match pick / 2 % 6 {
+            0 => Setting::Lift,
+            1 | 2 => Setting::Clear,
+            more => Setting::Set(more - 2),
+        };
+        let settings = EndpointSettings {
+            max_concurrency,
+            ..EndpointSettings::default()
+        };
+        self.store.set_endpoint(endpoint_at(pick), &settings).await.unwrap();
+    }
+
+    async fn set_fleet(&mut self, pick: u32) {
+        let most = Some(pick % 5).filter(|most| *most > 0);
+        let settings = FleetSettings {
+            max_concurrency: Some(most),
+            ..FleetSettings::default()
+        };
+        self.store.set_fleet(settings).await.unwrap();
+        self.fleet = most.map(|most| usize::try_from(most).unwrap());
+    }
+
+    /// Nothing is given out that something stands in the way of.
+    async fn check_given(&mut self, tests: &[ClaimedTest]) -> Outcome {
+        if tests.is_empty() {
+            return Ok(());
+        }
+        let now = Snapshot::read(&mut self.connection).await;
+        let now_ms = self.store.now_ms().await.unwrap();
+        let held: usize = self
+            .runs
+            .iter()
+            .map(|plan| now.map(&format!("run:{}:owners", plan.run)).len())
+            .sum();
+        if self.fleet.is_some_and(|most| held > most) {
+            return Err(format!(
+                "{held} tests are in flight, the fleet's limit is {:?}",
+                self.fleet
+            ));
+        }
+        for test in tests {
+            let plan = self.runs.iter().find(|plan| plan.run == test.run).unwrap();
+            let limits = now.map(&format!("endpoint:{}:limits", plan.endpoint));
+            if invariant::is_held(&limits, now_ms) {
+                return Err(format!("{test:?} was given out and its endpoint is held: {limits:?}"));
+            }
+            let Some(shape) = &plan.shape else { continue };
+            let index = usize::try_from(test.index).unwrap();
+            let results = now.map(&format!("run:{}:results", test.run));
+            let needs = shape.needs.get(&index).map_or(&[][..], Vec::as_slice);
+            let of = |need: &usize| results.get(&need.to_string());
+            let missing = needs.iter().any(|need| of(need).is_none());
+            let unmet = needs
+                .iter()
+                .any(|need| of(need).is_some_and(|result| !result.starts_with("Pass")));
+            let always = shape.always.contains(&index);
+            if (missing && test.unmet.is_none()) || test.unmet.is_some() != (unmet && !always) {
+                return Err(format!(
+                    "{test:?} was given out: missing {missing}, unmet {unmet}, always {always}"
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn register(&mut self, worker: usize) {
@@ -296,7 +454,7 @@ impl World {
         self.workers[worker].seat = Some(seat);
     }
 
-    fn keep(&mut self, worker: usize, answer: ClaimAnswer) -> Outcome {
+    async fn keep(&mut self, worker: usize, answer: ClaimAnswer) -> Outcome {
         let ClaimAnswer::Claimed(Claimed { tests, control, .. }) = answer else {
             // A dead worker that does not know it yet, which is the only reason here.
             return Ok(());
@@ -317,6 +475,7 @@ impl World {
                 return Err(format!("captured values are not those of the test before: {test:?}"));
             }
         }
+        self.check_given(&tests).await?;
         self.workers[worker].tests.extend(tests);
         self.workers[worker].control.extend(control);
         Ok(())
@@ -327,7 +486,7 @@ impl World {
             return Ok(());
         };
         let answer = self.store.claim(&seat, want).await.unwrap();
-        self.keep(worker, answer)
+        self.keep(worker, answer).await
     }
 
     async fn lose_answer(&mut self, worker: usize, want: Want) -> Outcome {
@@ -370,7 +529,7 @@ impl World {
                 self.done.push((seat.clone(), completion));
             }
         }
-        self.keep(worker, answer)
+        self.keep(worker, answer).await
     }
 
     async fn complete_again(&mut self, pick: u32) -> Outcome {
@@ -454,7 +613,8 @@ impl World {
         // The bell may ring: there may be work, and a ring promises nothing.
         let same = before
             .names()
-            .filter(|name| *name != "bell")
+            // Nor does it matter that a call of a closed run is known to have stopped.
+            .filter(|name| !["bell", "ready:endpoints", "wakes"].contains(name) && !name.ends_with(":lingering"))
             .all(|name| before.list(name) == after.list(name));
         if same {
             Ok(())
@@ -477,7 +637,7 @@ impl World {
             index: test.index,
             fence: test.fence,
             delay,
-            feedback: testfleet_store::Feedback::default(),
+            feedback: feedback_of(&test),
         };
         self.store.retry(&seat, &[retry]).await.unwrap();
         self.lost.push((seat, test));
@@ -592,8 +752,27 @@ impl World {
         self.store.heartbeat(&name, HOUR, Some("running"), &runs).await.unwrap();
     }
 
+    /// Time passes: what waits for it is due.
     async fn end_delays(&mut self) {
-        for name in ["delayed", "control", "mails"] {
+        for endpoint in ["shared", "free"] {
+            let limits = self.key(&format!("endpoint:{endpoint}:limits"));
+            for field in ["retry_until", "open_until", "hold_until"] {
+                let until: Option<String> = self.ask(&["HGET", &limits, field]).await;
+                if until.is_some_and(|until| until != "-1") {
+                    let () = self.ask(&["HSET", &limits, field, "1"]).await;
+                }
+            }
+            let lingering = self.key(&format!("endpoint:{endpoint}:lingering"));
+            let calls: Vec<String> = self.ask(&["ZRANGE", &lingering, "0", "-1"]).await;
+            for call in calls {
+                let () = self.ask(&["ZADD", &lingering, "1", &call]).await;
+            }
+        }
+        self.make_due(&["delayed", "control", "mails", "wakes"]).await;
+    }
+
+    async fn make_due(&mut self, names: &[&str]) {
+        for name in names {
             let key = self.key(name);
             let members: Vec<String> = self.ask(&["ZRANGE", &key, "0", "-1"]).await;
             for member in members {
@@ -681,6 +860,10 @@ impl World {
             self.die(worker).await;
         }
         self.register(WORKERS).await;
+        // What only an operator ends.
+        for endpoint in ["shared", "free"] {
+            self.store.release_endpoint(endpoint).await.unwrap();
+        }
         let runs: Vec<RunId> = self.runs.iter().map(|plan| plan.run).collect();
         for run in runs {
             self.store.resume(run).await.unwrap();
@@ -737,5 +920,53 @@ impl World {
         }
         let now = Snapshot::read(&mut self.connection).await;
         invariant::check_nothing_left(&now)
+    }
+}
+
+fn endpoint_at(pick: u32) -> &'static str {
+    if pick.is_multiple_of(2) { "shared" } else { "free" }
+}
+
+async fn arrange(store: &Store, plan: &Planned, shape: &Shape) {
+    let number = |index: usize| u32::try_from(index).unwrap();
+    let all = 0..plan.total;
+    let order: Vec<u32> = if plan.sequential {
+        all.map(number).collect()
+    } else {
+        // Not the submitted order.
+        all.rev()
+            .filter(|index| !shape.needs.contains_key(index))
+            .map(number)
+            .collect()
+    };
+    let needs: Vec<Needs> = shape
+        .needs
+        .iter()
+        .map(|(index, needs)| Needs {
+            index: number(*index),
+            dependencies: needs.iter().copied().map(number).collect(),
+            always: shape.always.contains(index),
+        })
+        .collect();
+    let mut dependents: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for needs in &needs {
+        for dependency in &needs.dependencies {
+            dependents.entry(*dependency).or_default().push(needs.index);
+        }
+    }
+    let dependents: Vec<(u32, Vec<u32>)> = dependents.into_iter().collect();
+    let grouped: Vec<(u32, &str)> = shape.grouped.iter().map(|index| (number(*index), "g")).collect();
+    let groups = [("g", number(shape.group_cap))];
+    for arrangement in [
+        Arrangement::Order {
+            before: 0,
+            indices: &order,
+        },
+        Arrangement::Needs(&needs),
+        Arrangement::Dependents(&dependents),
+        Arrangement::Groups(&groups),
+        Arrangement::Grouped(&grouped),
+    ] {
+        store.arrange(plan.run, HOUR, arrangement).await.unwrap();
     }
 }

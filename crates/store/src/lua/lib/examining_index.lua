@@ -230,7 +230,9 @@ function EXAMINE.endpoint(endpoint)
   -- Runs that wait where there is room are found by those who look for work only if somebody offers the endpoint.
   if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 1 and not redis.call('ZSCORE', key('ready:endpoints'), endpoint) then
     local room, at, word = admission(endpoint)
-    if room >= 1 or (at and not redis.call('ZSCORE', key('wakes'), endpoint)) then
+    local wakes = tonumber(redis.call('ZSCORE', key('wakes'), endpoint))
+    -- One that is due is offered by whoever claims next.
+    if (room >= 1 and not (wakes and wakes <= now + 1)) or (at and not wakes) then
       report('turn-missing', endpoint, 'runs wait, and nobody is offered it' .. (word and ' when ' .. word .. ' allows' or ''),
         function()
           offer(endpoint)

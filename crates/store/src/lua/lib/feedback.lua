@@ -138,6 +138,8 @@ local function take_feedback(run, endpoint, text, ended, cost_ms, budget)
     redis.call('HSET', run_key(run), 'cost_ms', string.format('%.3f', averaged(cost_ms, mean, told.timed)))
     set.cost_ms = string.format('%.3f', averaged(state.cost_ms, mean, told.timed))
   end
+  -- Named twice in one batch, a call was made once all the same.
+  told.calls = math.min(told.calls, math.max(ended, 1))
   if budget then spend(run, told) end
   if told.congested + told.late > 0 or told.hold_ms > 0 or state.limit then
     adapt(endpoint, state, set, told, calls_going_on(endpoint) + ended)

@@ -66,7 +66,9 @@ local function bury(run, reason, retention)
   for _, name in ipairs({ 'paused', 'deadlines', 'runs' }) do redis.call('ZREM', key(name), run) end
   leave_lines(run, nil)
   redis.call('HDEL', key('outbox'), run)
-  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown', 'summary' }) do
+  forget_groups(run)
+  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown', 'summary', 'needs', 'waits',
+    'unmet', 'dependents', 'groups', 'grouped' }) do
     redis.call('PEXPIRE', run_key(run, part), retention)
   end
   if redis.call('EXISTS', run_key(run)) == 1 then set_aside(run_key(run)) end
@@ -143,6 +145,7 @@ local function abandon(run, reason, retention)
   redis.call('HDEL', run_key(run), 'total')
   redis.call('ZREM', key('deadlines'), run)
   redis.call('UNLINK', run_key(run, 'tests'))
+  forget_shape(run)
   redis.call('PEXPIRE', run_key(run, 'config'), retention)
   redis.call('PEXPIRE', run_key(run), retention)
   release_from_quarantine(run)

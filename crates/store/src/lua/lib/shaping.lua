@@ -98,6 +98,13 @@ local function forget_groups(run)
   end
 end
 
+-- The shape of a run that never began.
+local function forget_shape(run)
+  forget_groups(run)
+  redis.call('UNLINK', run_key(run, 'again'), run_key(run, 'needs'), run_key(run, 'waits'), run_key(run, 'unmet'),
+    run_key(run, 'dependents'), run_key(run, 'groups'), run_key(run, 'grouped'))
+end
+
 -- Tests that wait for others of their run, or for room in their group.
 local function count_shaped(run, mode)
   local count = mode == 'Sequential' and 0 or redis.call('HLEN', run_key(run, 'waits'))
