@@ -30,7 +30,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 /// Runs the steps; answers what went wrong and after how many steps.
 async fn play(redis: &TestRedis, seed: u64, steps: &[Step]) -> Result<(), (usize, String)> {
-    let mut world = World::new(redis, seed).await;
+    let mut world = World::new(redis, seed, false).await;
     for (at, step) in steps.iter().enumerate() {
         world
             .take(*step)
@@ -84,7 +84,7 @@ async fn any_interleaving_keeps_the_invariants_and_ends() {
 async fn the_invariants_notice_damage() {
     let redis = TestRedis::start();
     for (damage, part) in invariant::DAMAGES {
-        let mut world = World::new(&redis, 7).await;
+        let mut world = World::new(&redis, 7, true).await;
         for step in step::claims() {
             world.take(step).await.unwrap();
         }

@@ -19,6 +19,18 @@ pub struct Planned {
     pub fail_fast: Option<u32>,
 }
 
+impl Planned {
+    /// The same without what depends on how its tests end.
+    pub fn plain(self) -> Self {
+        Self {
+            shape: None,
+            budget: None,
+            fail_fast: None,
+            ..self
+        }
+    }
+}
+
 /// Who waits for whom, and how many tests of the one group may be in flight.
 pub struct Shape {
     pub needs: BTreeMap<usize, Vec<usize>>,

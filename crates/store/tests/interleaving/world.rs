@@ -40,6 +40,7 @@ pub struct World {
     activated: Vec<bool>,
     limits: BTreeMap<&'static str, u32>,
     fleet: Option<usize>,
+    plain: bool,
     workers: Vec<Worker>,
     /// Rights that their holders lost, and by whom they were held.
     lost: Vec<(Seat, ClaimedTest)>,
@@ -60,7 +61,7 @@ fn status_of(test: &ClaimedTest) -> Status {
     Status::ALL[usize::try_from(test.fence % 4).unwrap()]
 }
 
-fn result_of(test: &ClaimedTest) -> Completion {
+fn result_of(test: &ClaimedTest, plain: bool) -> Completion {
     Completion {
         run: test.run,
         index: test.index,
@@ -73,12 +74,15 @@ fn result_of(test: &ClaimedTest) -> Completion {
             String::new()
         },
         give_up: if test.lost > 2 { "lost".into() } else { String::new() },
-        feedback: feedback_of(test),
+        feedback: feedback_of(test, plain),
     }
 }
 
 /// Mostly calls that were taken; some that were too much, or broke.
-fn feedback_of(test: &ClaimedTest) -> Feedback {
+fn feedback_of(test: &ClaimedTest, plain: bool) -> Feedback {
+    if plain {
+        return Feedback::default();
+    }
     let signal = match test.fence % 11 {
         0 => Signal::Refused,
         1 => Signal::Overloaded,
@@ -128,7 +132,8 @@ fn shape(draw: &mut Draw, total: usize) -> Option<Shape> {
 }
 
 impl World {
-    pub async fn new(redis: &TestRedis, seed: u64) -> Self {
+    /// `plain`: runs without shape, budget and feedback, which depend on fences and so on the time.
+    pub async fn new(redis: &TestRedis, seed: u64, plain: bool) -> Self {
         let mut draw = Draw::new(seed);
         let store = Store::new(&StoreOptions::new(redis.url())).unwrap();
         let mut connection = redis.connection().await;
@@ -155,6 +160,10 @@ impl World {
                 }
             })
             .collect();
+        let runs: Vec<Planned> = runs
+            .into_iter()
+            .map(|plan| if plain { plan.plain() } else { plan })
+            .collect();
         let limits = [("shared", u32::try_from(1 + draw.below(3)).unwrap()), ("free", 100)].into();
         let mut world = Self {
             store,
@@ -163,6 +172,7 @@ impl World {
             runs,
             limits,
             fleet: None,
+            plain,
             workers: (0..=WORKERS).map(|_| Worker::default()).collect(),
             lost: Vec::new(),
             done: Vec::new(),
@@ -518,7 +528,7 @@ impl World {
         };
         let count = jobs.min(self.workers[worker].tests.len());
         let tests: Vec<ClaimedTest> = self.workers[worker].tests.drain(..count).collect();
-        let results: Vec<Completion> = tests.iter().map(result_of).collect();
+        let results: Vec<Completion> = tests.iter().map(|test| result_of(test, self.plain)).collect();
         let want = Want {
             tests: want,
             control: 0,
@@ -556,7 +566,7 @@ impl World {
         let Some(test) = self.workers[worker].tests.pop() else {
             return Ok(());
         };
-        let first = result_of(&test);
+        let first = result_of(&test, self.plain);
         let other = Completion {
             result: b"other".to_vec(),
             ..first.clone()
@@ -579,7 +589,7 @@ impl World {
         let (seat, test) = self.lost[chosen].clone();
         let (settled, _) = self
             .store
-            .complete(&seat, &[result_of(&test)], Want::default())
+            .complete(&seat, &[result_of(&test, self.plain)], Want::default())
             .await
             .unwrap();
         if settled == [Settled::Lost] {
@@ -637,7 +647,7 @@ impl World {
             index: test.index,
             fence: test.fence,
             delay,
-            feedback: feedback_of(&test),
+            feedback: feedback_of(&test, self.plain),
         };
         self.store.retry(&seat, &[retry]).await.unwrap();
         self.lost.push((seat, test));
