@@ -28,6 +28,8 @@
 --@include claiming
 local worker = ARGV[1]
 local words = {}
+-- Whether it claims itself, or leaves what it frees to others.
+local claims = tonumber(ARGV[3]) > 0
 -- Arguments of a job, from its first one on.
 local FENCE, STATUS, GIVE_UP, RESULT, PER_JOB = 1, 2, 3, 4, 5
 -- Of an owner entry, what a token has to be equal to. One claim gives many jobs the same fence.
@@ -132,7 +134,8 @@ local function stops_now(run, verdict, most)
 end
 
 -- What follows for the run: the next test released, or the collection.
-local function move_on(run, endpoint, mode, total, captured, stop)
+-- Answers whether the endpoint was offered with it.
+local function move_on(run, endpoint, mode, total, captured, stop, next_index, tenant)
   local left = write_countdown(run, total)
   if mode == 'Sequential' then
     redis.call('HSET', run_key(run), 'released_at', whole(now))
@@ -143,17 +146,17 @@ local function move_on(run, endpoint, mode, total, captured, stop)
   elseif stop then
     begin_collection(run, endpoint, stop)
   else
-    local pending = redis.call('HGET', run_key(run), 'next') ~= whole(total)
-      or redis.call('LLEN', run_key(run, 'again')) > 0
-    if pending then place(run, endpoint) end
+    local pending = next_index ~= whole(total) or redis.call('LLEN', run_key(run, 'again')) > 0
+    if pending then place(run, endpoint, tenant, claims) end
   end
 end
 
 local function settle(run, captured, told, first, count)
   local indices = {}
   for i = 1, count do indices[i] = ARGV[first + (i - 1) * PER_JOB] end
-  local state, endpoint, mode, total, shaped, cost_ms, budget, most_failures, stop_reason = unpack(redis.call('HMGET',
-    run_key(run), 'state', 'endpoint', 'mode', 'total', 'shaped', 'cost_ms', 'budget', 'fail_fast', 'fail_reason'))
+  local state, endpoint, mode, total, shaped, cost_ms, budget, most_failures, stop_reason, next_index, tenant =
+    unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'mode', 'total', 'shaped', 'cost_ms', 'budget',
+      'fail_fast', 'fail_reason', 'next', 'tenant'))
   if not state then
     for _, index in ipairs(indices) do
       free(run, index, worker, nil)
@@ -169,11 +172,13 @@ local function settle(run, captured, told, first, count)
   if verdict.freed > 0 then take_feedback(run, endpoint, told, verdict.freed, cost_ms, budget) end
   if verdict.discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', verdict.discarded) end
   if verdict.accepted > 0 then store(run, verdict, shaped, mode) end
-  if verdict.freed > 0 or #verdict.late > 0 then offer(endpoint) end
   if verdict.accepted > 0 then
     local stop = most_failures and stops_now(run, verdict, most_failures) and (stop_reason or 'fail_fast')
-    move_on(run, endpoint, mode, tonumber(total), captured, stop)
+    move_on(run, endpoint, mode, tonumber(total), captured, stop, next_index, tenant or 'default')
     if budget then end_if_spent(run, endpoint) end
+  end
+  if verdict.freed > 0 or #verdict.late > 0 then
+    if claims then offer_soon(endpoint) else offer(endpoint) end
   end
   return true
 end

@@ -35,13 +35,14 @@ local function affordable(going, interval, slack, tat, mean, silent)
   return 0, at
 end
 
+local ADMISSION = { 'max_concurrency', 'rate_us', 'rate_slack', 'tat', 'tokens_us', 'tokens_slack', 'token_tat', 'token_mean',
+  'token_silent', 'limit', 'retry_until', 'hold_until', 'open_until' }
+
 -- Answers how many tests may begin now; when none may, also the ms (with fractions) at which time alone changes that, or nil,
--- and which limit it is.
-local function admission(endpoint)
+-- and which limit it is. `values`: those of ADMISSION, when they have been read already.
+local function admission(endpoint, values)
   local most, interval, slack, tat, token_interval, token_slack, token_tat, token_mean, token_silent, limit, retry_until,
-    hold_until, open_until = unpack(redis.call('HMGET', endpoint_key(endpoint), 'max_concurrency', 'rate_us', 'rate_slack',
-    'tat', 'tokens_us', 'tokens_slack', 'token_tat', 'token_mean', 'token_silent', 'limit', 'retry_until', 'hold_until',
-    'open_until'))
+    hold_until, open_until = unpack(values or redis.call('HMGET', endpoint_key(endpoint), unpack(ADMISSION)))
   if hold_until == '-1' then return 0, nil, 'hold' end
   local held, word = tonumber(hold_until) or 0, 'hold'
   if (tonumber(retry_until) or 0) > held then held, word = tonumber(retry_until), 'retry_after' end
@@ -79,8 +80,14 @@ local function admission(endpoint)
 end
 
 -- Of the fleet: how many tests may be in flight in all. Control jobs are not counted; they have leases too.
+local fleet_settings
+local function fleet_setting(which)
+  fleet_settings = fleet_settings or redis.call('HMGET', key('fleet'), 'max_concurrency', 'order')
+  return fleet_settings[which]
+end
+local function finishes_first() return fleet_setting(2) == 'finish-first' end
 local function fleet_room()
-  local most = redis.call('HGET', key('fleet'), 'max_concurrency')
+  local most = fleet_setting(1)
   if not most then return UNBOUNDED end
   return (tonumber(most) or 1) - redis.call('ZCARD', key('leases')) + redis.call('HLEN', key('control:owners'))
 end

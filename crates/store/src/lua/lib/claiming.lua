@@ -75,28 +75,41 @@ end
 -- What tests cost until somebody has measured it, in ms of endpoint time.
 local UNKNOWN_COST_MS = 1000
 
--- Whoever is served pays with virtual time: the endpoint and the tenant for the tenant's weight, the run for its own
--- (start-time fair queueing, on three levels). Answers the run's new virtual time.
-local function charge(run, endpoint, tenant, count, fields)
-  local vt, tenant_vt, tenant_clock, run_clock, cost = unpack(redis.call('HMGET', endpoint_key(endpoint), 'vt',
-    'vt:' .. tenant, 'clock', 'clock:' .. tenant, 'cost_ms'))
-  cost = count * math.max(1, tonumber(fields[15] or cost) or UNKNOWN_COST_MS)
-  local weight = math.max(0.001, tonumber(redis.call('HGET', key('tenants'), tenant)) or 1)
-  local own_weight = math.max(0.001, tonumber(fields[9]) or 1)
-  local fleet_clock = math.max(tonumber(vt) or 0, tonumber(redis.call('GET', key('clock'))) or 0)
-  local served = math.max(tonumber(tenant_vt) or 0, tonumber(tenant_clock) or 0)
-  local run_served = math.max(tonumber(fields[12]) or 0, tonumber(run_clock) or 0)
-  redis.call('SET', key('clock'), whole(math.floor(fleet_clock)))
-  vt, tenant_vt = fleet_clock + cost / weight, served + cost / weight
-  local vt_text, tenant_text = string.format('%.3f', vt), string.format('%.3f', tenant_vt)
-  redis.call('HSET', endpoint_key(endpoint), 'vt', vt_text, 'clock', whole(math.floor(served)),
-    'vt:' .. tenant, tenant_text, 'clock:' .. tenant, whole(math.floor(run_served)))
-  redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_text, tenant)
-  redis.call('ZADD', key('ready:endpoints'), 'XX', vt_text, endpoint)
-  return run_served + cost / own_weight
+-- What a claim has to know of an endpoint, read once: what its admission goes by, and its place and its tenant's in the
+-- fair order.
+local AT_VT, AT_CLOCK, AT_COST, AT_TENANT_VT, AT_RUN_CLOCK = #ADMISSION + 1, #ADMISSION + 2, #ADMISSION + 3,
+  #ADMISSION + 4, #ADMISSION + 5
+local AT_RATE, AT_TAT = 2, 4
+local function read_place(endpoint, tenant)
+  local fields = { unpack(ADMISSION) }
+  fields[AT_VT], fields[AT_CLOCK], fields[AT_COST] = 'vt', 'clock', 'cost_ms'
+  fields[AT_TENANT_VT], fields[AT_RUN_CLOCK] = 'vt:' .. tenant, 'clock:' .. tenant
+  return redis.call('HMGET', endpoint_key(endpoint), unpack(fields))
 end
 
-local function claim_from(worker, endpoint, tenant, run, count, fields, again, room, free_places)
+-- Whoever is served pays with virtual time: the endpoint and the tenant for the tenant's weight, the run for its own
+-- (start-time fair queueing, on three levels); and the endpoint's rate is used. Answers the new virtual times of the run, the
+-- tenant and the endpoint.
+local function charge(endpoint, tenant, count, fields, place)
+  local cost = count * math.max(1, tonumber(fields[15] or place[AT_COST]) or UNKNOWN_COST_MS)
+  local weight = math.max(0.001, tonumber(redis.call('HGET', key('tenants'), tenant)) or 1)
+  local own_weight = math.max(0.001, tonumber(fields[9]) or 1)
+  local served = math.max(tonumber(place[AT_VT]) or 0, tonumber(redis.call('GET', key('clock'))) or 0)
+  local tenant_served = math.max(tonumber(place[AT_TENANT_VT]) or 0, tonumber(place[AT_CLOCK]) or 0)
+  local run_served = math.max(tonumber(fields[12]) or 0, tonumber(place[AT_RUN_CLOCK]) or 0)
+  redis.call('SET', key('clock'), whole(math.floor(served)))
+  local vt, tenant_vt = string.format('%.3f', served + cost / weight), string.format('%.3f', tenant_served + cost / weight)
+  local changed = { 'vt', vt, 'clock', whole(math.floor(tenant_served)), 'vt:' .. tenant, tenant_vt,
+    'clock:' .. tenant, whole(math.floor(run_served)) }
+  if place[AT_RATE] and count > 0 then
+    changed[9], changed[10] = 'tat', string.format('%.3f',
+      math.max(tonumber(place[AT_TAT]) or 0, now_us) + count * (tonumber(place[AT_RATE]) or UNBOUNDED))
+  end
+  redis.call('HSET', endpoint_key(endpoint), unpack(changed))
+  return string.format('%.3f', run_served + cost / own_weight), tenant_vt, vt
+end
+
+local function claim_from(worker, endpoint, tenant, run, count, fields, again, room, free_places, place)
   local state, mode, next_index = fields[1], fields[2], tonumber(fields[4])
   local lease_until = whole(now + tonumber(fields[7]))
   local fence = whole(next_fence(fields[8]))
@@ -140,26 +153,28 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
     redis.call('ZADD', key('leases'), unpack(leases))
     redis.call('SADD', worker_key(worker, 'jobs'), unpack(jobs))
     redis.call('SADD', endpoint_key(endpoint, 'slots'), unpack(jobs))
-    use_rate(endpoint, claimed)
   end
-  local vt = charge(run, endpoint, tenant, claimed, fields)
+  local vt, tenant_vt, endpoint_vt = charge(endpoint, tenant, claimed, fields, place)
   local fresh = next_index + (fields[16] and 0 or #indices - repeated)
   if state == 'queued' then
     redis.call('HSET', run_key(run), 'next', whole(fresh), 'fence', fence,
-      'vt', tostring(vt), 'state', 'progress', 'started_at', whole(now))
+      'vt', vt, 'state', 'progress', 'started_at', now_text)
   else
-    redis.call('HSET', run_key(run), 'next', whole(fresh), 'fence', fence, 'vt', tostring(vt))
+    redis.call('HSET', run_key(run), 'next', whole(fresh), 'fence', fence, 'vt', vt)
   end
   -- Also after stale indices were skipped: they took neither room nor slots. What was put aside for its group waits there.
+  local tenant_waits, others_wait = true, true
   if room <= claimed or (fields[16] and redis.call('LLEN', run_key(run, 'again')) == 0) then
-    leave_line(run, endpoint, tenant)
-  elseif redis.call('HGET', key('fleet'), 'order') ~= 'finish-first' then
-    redis.call('ZADD', waiting_key(endpoint, tenant), tostring(vt), run)
+    tenant_waits, others_wait = leave_line(run, endpoint, tenant)
+  elseif not finishes_first() then
+    redis.call('ZADD', waiting_key(endpoint, tenant), vt, run)
   end
-  if free_places <= claimed then settle_place(endpoint) end
-  local captured = ''
-  if mode == 'Sequential' then captured = redis.call('HGET', run_key(run), 'captured') or '' end
-  return { run, mode, fence, captured, fields[10] or fields[11] or now_text, fields[13] or '1', members, tried, unmet },
+  if tenant_waits then redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_vt, tenant) end
+  if others_wait then
+    redis.call('ZADD', key('ready:endpoints'), 'XX', endpoint_vt, endpoint)
+    if free_places <= claimed then settle_place(endpoint) end
+  end
+  return { run, mode, fence, mode == 'Sequential' and fields[19] or '', fields[10] or fields[11] or now_text, fields[13] or '1', members, tried, unmet },
     claimed
 end
 
@@ -181,10 +196,10 @@ local function room_of(run, fields)
 end
 
 local RUN_FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'fence', 'weight', 'released_at',
-  'activated_at', 'vt', 'epoch', 'format', 'cost_ms', 'shaped', 'budget', 'tenant' }
+  'activated_at', 'vt', 'epoch', 'format', 'cost_ms', 'shaped', 'budget', 'tenant', 'captured' }
 
 -- What a run has to give is added to `groups`, or it leaves its line. Answers how many tests.
-local function claim_run(worker, endpoint, tenant, run, want, free_places, fields, groups)
+local function claim_run(worker, endpoint, tenant, run, want, free_places, fields, groups, place)
   if not is_open(fields[1]) or fields[6] ~= endpoint or (fields[18] or 'default') ~= tenant then
     leave_line(run, endpoint, tenant)
     return 0
@@ -201,7 +216,7 @@ local function claim_run(worker, endpoint, tenant, run, want, free_places, field
     return 0
   end
   local group, claimed = claim_from(worker, endpoint, tenant, run, math.min(want, free_places, room), fields, again,
-    room, free_places)
+    room, free_places, place)
   if claimed > 0 then groups[#groups + 1] = group end
   return claimed
 end
@@ -209,23 +224,25 @@ end
 -- One run of one endpoint is served. Answers how many tests were claimed, or nil when all that wait there are of another
 -- version: they keep their place for a worker that knows it, and nothing of them is touched.
 local function serve(worker, endpoint, want, groups, passed)
-  local sound, room, at = pcall(admission, endpoint)
-  if not sound then
-    if not mend_endpoint(endpoint) then error(room) end
+  local tenants = redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, 0)
+  if not tenants[1] then
+    redis.call('ZREM', key('ready:endpoints'), endpoint)
     return 0
   end
+  local place = read_place(endpoint, tenants[1])
+  local room, at = admission(endpoint, place)
   if room < 1 then
     redis.call('ZREM', key('ready:endpoints'), endpoint)
     if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
     return 0
   end
-  local tenants, found = redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, PASS_OVER_AT_MOST), false
-  for _, tenant in ipairs(tenants) do
-    local skipped = 0
+  local number = 1
+  repeat
+    local tenant, skipped = tenants[number], 0
+    if number > 1 then place = read_place(endpoint, tenant) end
     while #passed < PASS_OVER_AT_MOST * 2 do
       local run = redis.call('ZRANGE', waiting_key(endpoint, tenant), skipped, skipped)[1]
       if not run then break end
-      found = true
       local fields = redis.pcall('HMGET', run_key(run), unpack(RUN_FIELDS))
       if fields.err then
         blame(run, fields)
@@ -233,18 +250,22 @@ local function serve(worker, endpoint, want, groups, passed)
         return 0
       end
       if not (is_open(fields[1]) and (fields[14] or FORMAT) ~= FORMAT) then
-        local claimed = guarded(run, claim_run, worker, endpoint, tenant, run, want, room, fields, groups)
+        local claimed = guarded(run, claim_run, worker, endpoint, tenant, run, want, room, fields, groups, place)
         if claimed == nil then leave_line(run, endpoint, tenant) end
         return claimed or 0
       end
       passed[#passed + 1], passed[#passed + 2] = run, fields[14]
       skipped = skipped + 1
     end
-    if skipped == 0 then redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant) end
-  end
-  if found then return nil end
-  redis.call('ZREM', key('ready:endpoints'), endpoint)
-  return 0
+    if skipped == 0 then
+      redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant)
+      return 0
+    end
+    -- Only where something was passed over is there anything to see behind it.
+    if number == 1 then tenants = redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, PASS_OVER_AT_MOST) end
+    number = number + 1
+  until not tenants[number]
+  return nil
 end
 
 -- Answers groups, the runs that were passed over, and how many endpoints have nothing else.
@@ -254,7 +275,12 @@ local function claim_tests(worker, want)
     local endpoint = redis.call('ZRANGE', key('ready:endpoints'), skipped, skipped)[1]
     if not endpoint then break end
     looked = looked + 1
-    local claimed = serve(worker, endpoint, want, groups, passed)
+    local sound, claimed = pcall(serve, worker, endpoint, want, groups, passed)
+    if not sound then
+      -- What raises here is the endpoint's own: work on a run is guarded.
+      if not mend_endpoint(endpoint) then error(claimed) end
+      claimed = 0
+    end
     if claimed then want = want - claimed else skipped = skipped + 1 end
   end
   return groups, passed, skipped

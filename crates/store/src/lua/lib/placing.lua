@@ -28,33 +28,49 @@ local function tenant_of(run) return redis.call('HGET', run_key(run), 'tenant') 
 local FINISH_FIRST = -10000000000000
 
 -- New and returning runs and tenants begin at the current virtual time: nobody saves up for later.
-local function wait_in_line(run, endpoint, tenant)
+local function wait_in_line(run, endpoint, tenant, soon)
   local vt, activated = unpack(redis.call('HMGET', run_key(run), 'vt', 'activated_at'))
-  local run_clock, tenant_vt, tenant_clock =
-    unpack(redis.call('HMGET', endpoint_key(endpoint), 'clock:' .. tenant, 'vt:' .. tenant, 'clock'))
+  local run_clock, tenant_vt, tenant_clock, own =
+    unpack(redis.call('HMGET', endpoint_key(endpoint), 'clock:' .. tenant, 'vt:' .. tenant, 'clock', 'vt'))
   local at = math.max(tonumber(vt) or 0, tonumber(run_clock) or 0)
-  if redis.call('HGET', key('fleet'), 'order') == 'finish-first' then at = FINISH_FIRST + (tonumber(activated) or 0) end
+  if finishes_first() then at = FINISH_FIRST + (tonumber(activated) or 0) end
   redis.call('ZADD', waiting_key(endpoint, tenant), tostring(at), run)
   redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX',
     tostring(math.max(tonumber(tenant_vt) or 0, tonumber(tenant_clock) or 0)), tenant)
-  offer(endpoint)
+  if soon then
+    local clock = tonumber(redis.call('GET', key('clock'))) or 0
+    redis.call('ZADD', key('ready:endpoints'), 'NX', tostring(math.max(tonumber(own) or 0, clock)), endpoint)
+  else
+    offer(endpoint)
+  end
 end
 
-local function place(run, endpoint)
+-- Whoever claims next finds out whether there is room: for scripts that claim themselves, which would look twice else.
+local function offer_soon(endpoint)
+  if redis.call('ZSCORE', key('ready:endpoints'), endpoint) then return end
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 0 then return end
+  local own = tonumber(redis.call('HGET', endpoint_key(endpoint), 'vt')) or 0
+  local clock = tonumber(redis.call('GET', key('clock'))) or 0
+  redis.call('ZADD', key('ready:endpoints'), tostring(math.max(own, clock)), endpoint)
+end
+
+-- `tenant`: when it is known. `soon`: the caller claims in the same script.
+local function place(run, endpoint, tenant, soon)
   if redis.call('ZSCORE', key('paused'), run) then return end
-  local tenant = tenant_of(run)
-  if redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then return end
-  wait_in_line(run, endpoint, tenant)
+  tenant = tenant or tenant_of(run)
+  if not redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then wait_in_line(run, endpoint, tenant, soon) end
 end
 
 -- Nobody is offered an endpoint at which nobody waits.
+-- Answers whether others wait: of the same tenant, and at the endpoint.
 local function leave_line(run, endpoint, tenant)
   redis.call('ZREM', waiting_key(endpoint, tenant), run)
-  if redis.call('EXISTS', waiting_key(endpoint, tenant)) == 1 then return end
+  if redis.call('EXISTS', waiting_key(endpoint, tenant)) == 1 then return true, true end
   redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant)
-  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 1 then return end
-  redis.call('ZREM', key('ready:endpoints'), endpoint)
-  redis.call('ZREM', key('wakes'), endpoint)
+  if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 1 then return false, true end
+  -- It is in one of them at the most.
+  if redis.call('ZREM', key('ready:endpoints'), endpoint) == 0 then redis.call('ZREM', key('wakes'), endpoint) end
+  return false, false
 end
 
 -- A run that nothing may be claimed from any more.

@@ -1,11 +1,4 @@
--- What claims use up of an endpoint's rate, and of a run's budget.
-local function use_rate(endpoint, count)
-  local interval, tat = unpack(redis.call('HMGET', endpoint_key(endpoint), 'rate_us', 'tat'))
-  if not interval then return end
-  redis.call('HSET', endpoint_key(endpoint), 'tat', string.format('%.3f',
-    math.max(tonumber(tat) or 0, now_us) + count * (tonumber(interval) or UNBOUNDED)))
-end
-
+-- What claims use up of a run's budget, and what is given back of an endpoint's rate.
 -- A claim of which nothing was sent gives back what it took.
 local function return_rate(endpoint, count)
   local interval, tat = unpack(redis.call('HMGET', endpoint_key(endpoint), 'rate_us', 'tat'))
