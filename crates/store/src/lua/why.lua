@@ -1,5 +1,5 @@
 --- why: what decides whether a run's tests are given out, in one look: the facts, by name. Changes nothing.
--- Promises: none
+-- Promises: ONE-TRUTH
 -- Flags: no-writes
 -- Keys: run run:again run:results run:owners run:waits run:needs run:unmet run:groups run:grouped paused delayed
 --   leases control:owners run:group clock workers worker worker:jobs endpoint endpoint:slots endpoint:lingering
