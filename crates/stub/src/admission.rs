@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::behaviour::{Rate, StubLimits};
+use crate::limit::{Rate, StubLimits};
 
 /// Calls being answered, and what is left of the rate.
 #[derive(Debug, Default)]
@@ -25,15 +25,20 @@ impl Drop for Admitted {
 impl Admission {
     /// Takes a call, or answers which limit stands against it. A refused call uses up nothing.
     pub(crate) fn admit(&self, limits: StubLimits, now_ns: u64) -> Result<Admitted, &'static str> {
-        let before = self.admitted.fetch_add(1, Ordering::AcqRel);
+        let most = limits.max_in_flight.unwrap_or(u32::MAX);
+        let one_more = |before| (before < most).then_some(before + 1);
+        self.admitted
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more)
+            .map_err(|_| "too many calls at the same time")?;
         let admitted = Admitted(Arc::clone(&self.admitted));
-        if limits.max_in_flight.is_some_and(|most| before >= most) {
-            return Err("too many calls at the same time");
-        }
         if let Some(rate) = limits.rate {
+            let burst = limits.burst(rate);
             let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            let bucket = bucket.get_or_insert_with(|| Bucket::full(rate, now_ns));
-            if !bucket.take(rate, now_ns) {
+            let bucket = bucket.get_or_insert(Bucket {
+                tokens: burst,
+                at_ns: now_ns,
+            });
+            if !bucket.take(rate, burst, now_ns) {
                 return Err("too many calls in this time");
             }
         }
@@ -53,20 +58,13 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn full(rate: Rate, now_ns: u64) -> Self {
-        Self {
-            tokens: f64::from(rate.calls),
-            at_ns: now_ns,
-        }
-    }
-
     #[expect(
         clippy::cast_precision_loss,
         reason = "a loss of nanoseconds after 104 days changes nothing"
     )]
-    fn take(&mut self, rate: Rate, now_ns: u64) -> bool {
+    fn take(&mut self, rate: Rate, burst: f64, now_ns: u64) -> bool {
         let passed = now_ns.saturating_sub(self.at_ns) as f64 / 1e9;
-        self.tokens = (self.tokens + passed * rate.per_second()).min(f64::from(rate.calls));
+        self.tokens = (self.tokens + passed * rate.per_second()).min(burst);
         self.at_ns = self.at_ns.max(now_ns);
         if self.tokens < 1.0 {
             return false;
@@ -111,5 +109,34 @@ mod tests {
         assert_eq!([taken(SECOND / 2), taken(SECOND / 2)], [true, false]);
         let later = 60 * SECOND;
         assert_eq!([taken(later), taken(later), taken(later)], [true, true, false]);
+    }
+
+    #[test]
+    fn a_burst_of_its_own_says_how_many_come_at_once() {
+        let admission = Admission::default();
+        let limits = StubLimits {
+            rate: Some("10/s".parse().unwrap()),
+            burst: Some(1),
+            ..StubLimits::default()
+        };
+        let taken = |now_ns| admission.admit(limits, now_ns).is_ok();
+        assert_eq!([taken(0), taken(0)], [true, false]);
+        assert_eq!([taken(SECOND / 10), taken(SECOND / 10)], [true, false]);
+        assert_eq!([taken(60 * SECOND), taken(60 * SECOND)], [true, false]);
+    }
+
+    #[test]
+    fn a_lower_limit_holds_for_calls_that_come_and_ends_none_that_are_there() {
+        let admission = Admission::default();
+        let limits = |most| StubLimits {
+            max_in_flight: Some(most),
+            ..StubLimits::default()
+        };
+        let there: Vec<_> = (0..3).map(|_| admission.admit(limits(3), 0).unwrap()).collect();
+        assert!(admission.admit(limits(2), 0).is_err());
+        drop(there);
+        let again: Vec<_> = (0..2).map(|_| admission.admit(limits(2), 0).unwrap()).collect();
+        assert!(admission.admit(limits(2), 0).is_err());
+        drop(again);
     }
 }

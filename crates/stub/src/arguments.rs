@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use testfleet_stub::{
-    Behaviour, EveryNth, FailFirst, Fault, FaultKind, Knowledge, Latency, Rate, ShareOfErrors, StubLimits, StubSettings,
+    Behaviour, EveryNth, FailFirst, Fault, FaultKind, Knowledge, Latency, Rate, RetryAfterForm, ShareOfErrors,
+    StubLimits, StubSettings,
 };
 
 /// A configurable endpoint that stands in for the thing under test
@@ -60,15 +61,24 @@ pub(crate) struct Arguments {
     /// The status they get
     #[arg(long, value_name = "STATUS", default_value_t = 503, requires = "fail_first")]
     fail_first_status: u16,
-    /// Answer 429 when more calls than this are in flight
+    /// Refuse a call when this many are in flight
     #[arg(long, value_name = "N")]
     max_in_flight: Option<u32>,
-    /// Answer 429 above this rate: 5/s, 300/m or 1000/h
+    /// Refuse calls above this rate: 5/s, 300/m or 1000/h
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
+    /// Calls of the rate that may come at once after a quiet time; as many as the rate names when left out
+    #[arg(long, value_name = "N", requires = "rate")]
+    burst: Option<u32>,
+    /// The status of a refused call
+    #[arg(long, value_name = "STATUS", default_value_t = 429)]
+    refusal_status: u16,
     /// What Retry-After says, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     retry_after: u64,
+    /// How Retry-After says it: seconds, date or none
+    #[arg(long, value_name = "FORM", default_value = "seconds")]
+    retry_after_form: RetryAfterForm,
     /// Something worse: hang, hang-body, cut, cut-body, huge-body or invalid-json
     #[arg(long, value_name = "FAULT")]
     fault: Option<FaultKind>,
@@ -123,6 +133,9 @@ impl Arguments {
             limits: StubLimits {
                 max_in_flight: self.max_in_flight,
                 rate: self.rate,
+                burst: self.burst,
+                status: self.refusal_status,
+                retry_after: self.retry_after_form,
                 retry_after_s: self.retry_after,
             },
             fault: self.fault.map(|kind| Fault {
@@ -172,7 +185,10 @@ mod tests {
             "--fail-first=2",
             "--max-in-flight=4",
             "--rate=300/m",
+            "--burst=5",
+            "--refusal-status=503",
             "--retry-after=3",
+            "--retry-after-form=date",
             "--fault=huge-body",
             "--fault-share=0.5",
             "--huge-body-bytes=100",
@@ -183,7 +199,9 @@ mod tests {
             "errors": { "share": 0.1, "status": 500 },
             "every_nth": { "n": 10, "status": 502 },
             "fail_first": { "attempts": 2, "status": 503 },
-            "limits": { "max_in_flight": 4, "rate": "300/m", "retry_after_s": 3 },
+            "limits": {
+                "max_in_flight": 4, "rate": "300/m", "burst": 5, "status": 503, "retry_after": "date", "retry_after_s": 3,
+            },
             "fault": { "kind": "huge-body", "share": 0.5, "bytes": 100 },
         });
         assert_eq!(serde_json::to_value(given).unwrap(), written);

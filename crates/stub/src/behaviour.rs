@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use crate::limit::StubLimits;
+
 /// How the stub behaves. Everything is off by default. Unknown keys are errors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,7 +21,7 @@ pub struct Behaviour {
     pub every_nth: Option<EveryNth>,
     /// Errors before the first answer to a test.
     pub fail_first: Option<FailFirst>,
-    /// What it can take; more is answered by 429.
+    /// What it can take; more is refused.
     pub limits: StubLimits,
     /// Something worse than an error.
     pub fault: Option<Fault>,
@@ -72,81 +74,6 @@ pub struct FailFirst {
     pub attempts: u32,
     /// The status they get.
     pub status: u16,
-}
-
-/// What the stub can take. Calls beyond it get 429 with `Retry-After`, at once.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StubLimits {
-    /// Calls answered at the same time; `None`: any number.
-    pub max_in_flight: Option<u32>,
-    /// Calls over time; `None`: any number.
-    pub rate: Option<Rate>,
-    /// What `Retry-After` says, in seconds.
-    pub retry_after_s: u64,
-}
-
-impl Default for StubLimits {
-    fn default() -> Self {
-        Self {
-            max_in_flight: None,
-            rate: None,
-            retry_after_s: 1,
-        }
-    }
-}
-
-/// Calls over time, written `300/m`. As many as that may come in one burst.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Rate {
-    /// Calls per `unit`; at least 1.
-    pub calls: u32,
-    /// `s`, `m` or `h`.
-    pub unit: char,
-}
-
-impl Rate {
-    /// Calls a second.
-    #[must_use]
-    pub fn per_second(self) -> f64 {
-        let seconds = match self.unit {
-            'h' => 3600.0,
-            'm' => 60.0,
-            _ => 1.0,
-        };
-        f64::from(self.calls) / seconds
-    }
-}
-
-impl std::str::FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("expected a rate such as 5/s, 300/m or 1000/h, found {text:?}");
-        let (calls, unit) = text.trim().split_once('/').ok_or_else(refused)?;
-        let calls = calls.parse().ok().filter(|calls| *calls > 0).ok_or_else(refused)?;
-        match unit {
-            "s" => Ok(Self { calls, unit: 's' }),
-            "m" => Ok(Self { calls, unit: 'm' }),
-            "h" => Ok(Self { calls, unit: 'h' }),
-            _ => Err(refused()),
-        }
-    }
-}
-
-impl TryFrom<String> for Rate {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Rate> for String {
-    fn from(rate: Rate) -> Self {
-        format!("{}/{}", rate.calls, rate.unit)
-    }
 }
 
 /// Something worse than an error.
@@ -257,6 +184,7 @@ impl Behaviour {
         if let Some(first) = self.fail_first {
             check_status("fail_first.status", first.status)?;
         }
+        self.limits.check()?;
         if let Some(fault) = self.fault {
             check_share("fault.share", fault.share)?;
         }
@@ -271,7 +199,7 @@ fn check_share(key: &'static str, share: f64) -> Result<(), BehaviourError> {
     refuse(key, format!("must be from 0 to 1, found {share}"))
 }
 
-fn check_status(key: &'static str, status: u16) -> Result<(), BehaviourError> {
+pub(crate) fn check_status(key: &'static str, status: u16) -> Result<(), BehaviourError> {
     status_code(status)
         .map(drop)
         .map_err(|problem| BehaviourError { key, problem })
@@ -285,7 +213,7 @@ pub(crate) fn status_code(status: u16) -> Result<StatusCode, String> {
         .ok_or_else(|| format!("must be an HTTP status from 200 to 599, found {status}"))
 }
 
-fn refuse(key: &'static str, problem: String) -> Result<(), BehaviourError> {
+pub(crate) fn refuse(key: &'static str, problem: String) -> Result<(), BehaviourError> {
     Err(BehaviourError { key, problem })
 }
 

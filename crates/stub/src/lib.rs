@@ -3,7 +3,7 @@
 //! It answers questions from a [`Knowledge`] file over `POST /chat` and `POST /v1/chat/completions`, keeps
 //! tickets over `POST /tickets` for tests that build on each other, and echoes requests over `/echo`. Its
 //! [`Behaviour`] makes it slow, limited or broken, at the start or at run time. Every call is written down
-//! ([`Call`]), so that tests compare what testfleet says with what really arrived.
+//! ([`Call`]), so that tests compare what testfleet says with what really arrived; [`Traffic`] counts over the log.
 //!
 //! ```
 //! use testfleet_stub::{Stub, StubSettings};
@@ -27,6 +27,7 @@ mod draw;
 mod fault;
 mod first_call;
 mod knowledge;
+mod limit;
 mod observation;
 mod refusal;
 mod routes;
@@ -35,12 +36,13 @@ mod settings;
 mod state;
 mod stats;
 mod ticket;
+mod traffic;
 
-pub use behaviour::{
-    Behaviour, BehaviourError, EveryNth, FailFirst, Fault, FaultKind, Latency, Rate, ShareOfErrors, StubLimits,
-};
+pub use behaviour::{Behaviour, BehaviourError, EveryNth, FailFirst, Fault, FaultKind, Latency, ShareOfErrors};
 pub use call::{Call, Ending, Identity};
 pub use knowledge::{Entry, Knowledge, KnowledgeError};
+pub use limit::{Rate, RetryAfterForm, StubLimits};
 pub use server::{Stub, StubError, StubHandle};
 pub use settings::StubSettings;
 pub use stats::{Repeat, Stats};
+pub use traffic::Traffic;

@@ -69,16 +69,20 @@ struct Plan {
 enum AtOnce {
     /// For good.
     Refused(Refusal),
-    /// For now; the caller should wait that many seconds.
-    Limited(Refusal, u64),
+    /// For now; with what `Retry-After` says.
+    Limited(Refusal, Option<HeaderValue>),
 }
 
 impl IntoResponse for AtOnce {
     fn into_response(self) -> Response {
         match self {
             Self::Refused(refusal) => refusal.into_response(),
-            Self::Limited(refusal, seconds) => {
-                ([(header::RETRY_AFTER, HeaderValue::from(seconds))], refusal).into_response()
+            Self::Limited(refusal, retry_after) => {
+                let mut response = refusal.into_response();
+                if let Some(value) = retry_after {
+                    response.headers_mut().insert(header::RETRY_AFTER, value);
+                }
+                response
             }
         }
     }
@@ -91,8 +95,9 @@ impl Plan {
         match shared.admission.admit(behaviour.limits, shared.clock.elapsed_ns()) {
             Ok(admitted) => call.admitted = Some(admitted),
             Err(limit) => {
-                let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", limit);
-                return Err(AtOnce::Limited(refusal, behaviour.limits.retry_after_s));
+                let refusal = Refusal::new(behaviour.limits.status(), "rate_limit_error", limit);
+                let retry_after = behaviour.limits.retry_after(chrono::Utc::now());
+                return Err(AtOnce::Limited(refusal, retry_after));
             }
         }
         let wish = Wish::of(headers).map_err(AtOnce::Refused)?;

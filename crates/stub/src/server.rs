@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::behaviour::{Behaviour, BehaviourError};
 use crate::call::Call;
 use crate::call_log::{CallLog, Clock};
+use crate::limit::StubLimits;
 use crate::routes::router;
 use crate::settings::StubSettings;
 use crate::state::Shared;
@@ -228,6 +229,14 @@ impl StubHandle {
     /// When it makes no sense; the old one stays.
     pub fn set_behaviour(&self, behaviour: Behaviour) -> Result<(), BehaviourError> {
         self.shared.set_behaviour(behaviour)
+    }
+
+    /// Replaces what it can take, for calls that begin from now on, and nothing else: counters go on.
+    ///
+    /// # Errors
+    /// When it makes no sense; the old limits stay.
+    pub fn set_limits(&self, limits: StubLimits) -> Result<(), BehaviourError> {
+        self.shared.set_limits(limits)
     }
 
     /// Stops it. When this returns the port is free, all connections are closed, and every call has ended;

@@ -8,6 +8,7 @@ use crate::behaviour::{Behaviour, BehaviourError};
 use crate::call_log::{CallLog, Clock};
 use crate::first_call::FirstCalls;
 use crate::knowledge::Knowledge;
+use crate::limit::StubLimits;
 use crate::ticket::Tickets;
 
 /// What all routes share.
@@ -61,6 +62,14 @@ impl Shared {
         self.since_behaviour.store(0, Ordering::Release);
         self.behaviour_failures.clear();
         self.admission.reset();
+        Ok(())
+    }
+
+    /// Replaces the limits alone. Calls in flight, counters and what is left of the rate stay as they are.
+    pub(crate) fn set_limits(&self, limits: StubLimits) -> Result<(), BehaviourError> {
+        limits.check()?;
+        let mut current = self.behaviour.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut current).limits = limits;
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use std::io::Read;
 use client::{PATIENCE, ask, call, named, read, send};
 use serde_json::json;
 use testfleet_stub::{
-    Behaviour, Ending, EveryNth, FailFirst, Fault, FaultKind, Latency, ShareOfErrors, Stub, StubHandle, StubLimits,
-    StubSettings,
+    Behaviour, Ending, EveryNth, FailFirst, Fault, FaultKind, Latency, RetryAfterForm, ShareOfErrors, Stub, StubHandle,
+    StubLimits, StubSettings,
 };
 
 const HELLO: &str = r#"{"message":"Hello"}"#;
@@ -103,8 +103,8 @@ fn more_calls_at_once_than_allowed_get_429_with_retry_after() {
     let stub = start(Behaviour {
         limits: StubLimits {
             max_in_flight: Some(1),
-            rate: None,
             retry_after_s: 7,
+            ..StubLimits::default()
         },
         ..Behaviour::default()
     });
@@ -126,6 +126,49 @@ fn more_calls_than_the_rate_get_429() {
     });
     let statuses = [(); 3].map(|()| ask(&stub, &[]).status);
     assert_eq!(statuses, [200, 200, 429].map(Some));
+}
+
+#[test]
+fn a_refusal_has_the_status_and_the_form_that_were_asked_for() {
+    let stub = start(Behaviour {
+        limits: StubLimits {
+            max_in_flight: Some(0),
+            status: 503,
+            retry_after: RetryAfterForm::None,
+            ..StubLimits::default()
+        },
+        ..Behaviour::default()
+    });
+    let refused = ask(&stub, &[]);
+    assert_eq!((refused.status, refused.header("retry-after")), (Some(503), None));
+    let put = |body: &str| call(&stub, "PUT", "/_stub/limits", &[], body).status;
+    assert_eq!(put(r#"{"max_in_flight":0,"retry_after":"date"}"#), Some(200));
+    let refused = ask(&stub, &[]);
+    assert_eq!(refused.status, Some(429));
+    assert!(refused.header("retry-after").unwrap().ends_with(" GMT"), "{refused:?}");
+}
+
+#[test]
+fn limits_are_replaced_alone_at_run_time() {
+    let behaviour = Behaviour {
+        seed: 7,
+        every_nth: Some(EveryNth { n: 2, status: 502 }),
+        ..Behaviour::default()
+    };
+    let stub = start(behaviour.clone());
+    let put = |body: &str| call(&stub, "PUT", "/_stub/limits", &[], body).status;
+    assert_eq!(ask(&stub, &[]).status, Some(200));
+    assert_eq!(put(r#"{"max_in_flight":1}"#), Some(200));
+    assert_eq!(ask(&stub, &[]).status, Some(502), "the count of calls goes on");
+    assert_eq!(put(r#"{"burst":0}"#), Some(400));
+    assert_eq!(put(r#"{"most":1}"#), Some(400));
+    let limits = StubLimits {
+        max_in_flight: Some(1),
+        ..StubLimits::default()
+    };
+    assert_eq!(stub.behaviour(), Behaviour { limits, ..behaviour });
+    stub.set_limits(StubLimits::default()).unwrap();
+    assert_eq!(stub.behaviour().limits, StubLimits::default());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::read_json;
 use crate::behaviour::Behaviour;
+use crate::limit::StubLimits;
 use crate::refusal::Refusal;
 use crate::state::Shared;
 use crate::stats::Stats;
@@ -26,6 +27,15 @@ pub(super) async fn set_behaviour(State(shared): State<Arc<Shared>>, body: Bytes
         .set_behaviour(behaviour.clone())
         .map_err(|error| Refusal::bad_request(error.to_string(), Some(error.key)))?;
     Ok(Json(behaviour))
+}
+
+/// Replaces the limits alone, whatever else goes on; keys left out go back to their defaults.
+pub(super) async fn set_limits(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<StubLimits>, Refusal> {
+    let limits: StubLimits = read_json(&body)?;
+    shared
+        .set_limits(limits)
+        .map_err(|error| Refusal::bad_request(error.to_string(), Some(error.key)))?;
+    Ok(Json(limits))
 }
 
 /// Which calls are wanted; all by default.

@@ -12,7 +12,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -40,6 +40,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let control = Router::new()
         .route("/health", get(health))
         .route("/_stub/behaviour", get(control::behaviour).put(control::set_behaviour))
+        .route("/_stub/limits", put(control::set_limits))
         .route("/_stub/calls", get(control::calls).delete(control::clear_calls))
         .route("/_stub/stats", get(control::stats));
     under_test
