@@ -100,6 +100,7 @@ libraries!(
     "releasing",
     "releasing_control",
     "damage",
+    "damaged",
     "delaying",
     "repairing",
     "examining",

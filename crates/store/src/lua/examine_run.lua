@@ -21,6 +21,7 @@
 --@include closing
 --@include spending
 --@include damage
+--@include damaged
 --@include delaying
 --@include repairing
 --@include examining

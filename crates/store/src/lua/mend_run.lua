@@ -20,6 +20,7 @@
 --@include closing
 --@include spending
 --@include damage
+--@include damaged
 --@include delaying
 --@include repairing
 --@include examining

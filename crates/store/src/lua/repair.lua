@@ -22,6 +22,7 @@
 --@include closing
 --@include spending
 --@include damage
+--@include damaged
 --@include delaying
 --@include repairing
 return repair_run(ARGV[1], ARGV[2])

@@ -245,7 +245,7 @@ local function serve(worker, endpoint, want, groups, passed)
       if not run then break end
       local fields = redis.pcall('HMGET', run_key(run), unpack(RUN_FIELDS))
       if fields.err then
-        blame(run, fields)
+        damage().blame(run, fields)
         leave_line(run, endpoint, tenant)
         return 0
       end
@@ -278,7 +278,7 @@ local function claim_tests(worker, want)
     local sound, claimed = pcall(serve, worker, endpoint, want, groups, passed)
     if not sound then
       -- What raises here is the endpoint's own: work on a run is guarded.
-      if not mend_endpoint(endpoint) then error(claimed) end
+      if not damage().mend_endpoint(endpoint) then error(claimed) end
       claimed = 0
     end
     if claimed then want = want - claimed else skipped = skipped + 1 end
