@@ -68,8 +68,8 @@ local function leave_line(run, endpoint, tenant)
   if redis.call('EXISTS', waiting_key(endpoint, tenant)) == 1 then return true, true end
   redis.call('ZREM', endpoint_key(endpoint, 'tenants'), tenant)
   if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 1 then return false, true end
-  -- It is in one of them at the most.
-  if redis.call('ZREM', key('ready:endpoints'), endpoint) == 0 then redis.call('ZREM', key('wakes'), endpoint) end
+  redis.call('ZREM', key('ready:endpoints'), endpoint)
+  redis.call('ZREM', key('wakes'), endpoint)
   return false, false
 end
 
