@@ -1,7 +1,8 @@
 //! The steps of those who take part: workers, operators, the reaper, the sweeper, and chance.
 
+use crate::endpoint::{Cause, Hold};
 use crate::state::{Job, Kind};
-use crate::transition::Chance;
+use crate::transition::{Chance, Told};
 
 /// What becomes of a call. All but the first are faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub enum Action {
         delivery: Delivery,
     },
     /// A worker ends an attempt without a result.
-    Retry { worker: u8, delivery: Delivery },
+    Retry { worker: u8, told: Told, delivery: Delivery },
     /// A worker gives a job back.
     HandBack { worker: u8, job: Job, delivery: Delivery },
     /// A worker that lost an answer says what it holds.
@@ -86,6 +87,16 @@ pub enum Action {
     Reopen { run: u8, index: u8, last: bool },
     /// A run that somebody began to reopen is opened with what was chosen.
     OpenReopened { run: u8 },
+    /// Somebody sets a limit, or clears it.
+    SetEndpoint { endpoint: u8, set: bool },
+    /// Somebody holds an endpoint.
+    HoldEndpoint { endpoint: u8, hold: Hold },
+    /// Somebody ends whatever holds it.
+    ReleaseEndpoint { endpoint: u8 },
+    /// What an endpoint, or its entry in `wakes`, waits for has come.
+    Come { endpoint: u8, cause: Cause },
+    /// A call of an endpoint, by its place, lingers no more: its worker has renewed since, or is cut off.
+    Expire { endpoint: u8, place: u8 },
 }
 
 impl Action {
@@ -113,7 +124,10 @@ impl Action {
             | Self::Thaw { .. }
             | Self::Reap { .. }
             | Self::Resume { .. }
-            | Self::OpenReopened { .. } => true,
+            | Self::OpenReopened { .. }
+            | Self::ReleaseEndpoint { .. }
+            | Self::Come { .. }
+            | Self::Expire { .. } => true,
             Self::LetGo { .. }
             | Self::Crash { .. }
             | Self::Freeze { .. }
@@ -123,7 +137,9 @@ impl Action {
             | Self::Deadline { .. }
             | Self::Requeue { .. }
             | Self::Pause { .. }
-            | Self::Reopen { .. } => false,
+            | Self::Reopen { .. }
+            | Self::SetEndpoint { .. }
+            | Self::HoldEndpoint { .. } => false,
         }
     }
 }

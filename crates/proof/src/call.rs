@@ -1,8 +1,9 @@
 //! Calls of workers as they are sent: each is executed once, at any time, or never.
 
+use crate::endpoint::{ENDPOINTS, Endpoint};
 use crate::set::Set;
-use crate::state::{Job, Results, Token};
-use crate::transition::{Chance, Grant, Known, Reconciled, Server, Settlement, Word};
+use crate::state::{Job, RUNS, Results, Run, Token, WORKERS};
+use crate::transition::{Chance, Grant, Known, Reconciled, Server, Settlement, Told, Word};
 use crate::witness::Breach;
 
 /// A call with its arguments.
@@ -19,6 +20,7 @@ pub(crate) enum Call {
         run: u8,
         index: u8,
         fence: u8,
+        told: Told,
     },
     HandBack {
         run: u8,
@@ -62,7 +64,7 @@ impl Call {
     fn subject(&self) -> Option<(u8, Job, u8)> {
         match *self {
             Self::Complete { result, .. } => result.map(|of| (of.run, Job::Test(of.index), of.fence)),
-            Self::Retry { run, index, fence } => Some((run, Job::Test(index), fence)),
+            Self::Retry { run, index, fence, .. } => Some((run, Job::Test(index), fence)),
             Self::HandBack { run, job, fence } => Some((run, job, fence)),
             Self::Fill { run, fence, .. } | Self::Collect { run, fence, .. } => Some((run, Job::Collect, fence)),
             Self::Settle { run, fence, .. } => Some((run, Job::Notify, fence)),
@@ -72,12 +74,12 @@ impl Call {
 
     /// The server executes it. The witness looks whether somebody without the right changes something.
     pub(crate) fn execute(&self, server: &mut Server<'_>, worker: u8, chance: Chance) -> Answer {
-        let before = (server.store.runs, server.store.jobs);
+        let before = seen(server);
         let rightful = self
             .subject()
             .is_none_or(|(run, job, fence)| *server.witness.right(run, job) == Some(Token { worker, fence }));
-        let word = self.write(server, worker);
-        if !rightful && before != (server.store.runs, server.store.jobs) {
+        let word = self.write(server, worker, chance);
+        if !rightful && before != seen(server) {
             server.witness.note(Breach::ZombieChanged);
         }
         match *self {
@@ -89,11 +91,18 @@ impl Call {
         }
     }
 
-    fn write(&self, server: &mut Server<'_>, worker: u8) -> Word {
+    fn write(&self, server: &mut Server<'_>, worker: u8, chance: Chance) -> Word {
         let token = |fence| Token { worker, fence };
         match *self {
-            Self::Complete { result, .. } => result.map_or(Word::Done, |of| server.complete(worker, of)),
-            Self::Retry { run, index, fence } => server.retry(run, index, token(fence)),
+            Self::Complete { result, tests, .. } => {
+                result.map_or(Word::Done, |of| server.complete(worker, of, tests, chance))
+            }
+            Self::Retry {
+                run,
+                index,
+                fence,
+                told,
+            } => server.retry(run, index, token(fence), told),
             Self::HandBack { run, job, fence } => server.hand_back(run, job, token(fence)),
             Self::Fill { run, fence, missing } => server.fill(run, token(fence), missing),
             Self::Collect { run, fence, summary } => server.collect(run, token(fence), summary),
@@ -101,4 +110,10 @@ impl Call {
             Self::Reconcile { .. } => Word::Done,
         }
     }
+}
+
+/// What nobody without a right may change.
+fn seen(server: &Server<'_>) -> ([Run; RUNS], [[Set; RUNS]; WORKERS], [Endpoint; ENDPOINTS]) {
+    let store = &server.store;
+    (store.runs, store.jobs, store.endpoints.map(|endpoint| endpoint.state()))
 }

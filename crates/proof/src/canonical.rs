@@ -38,6 +38,9 @@ impl State {
     }
 
     fn each_token(&mut self, change: &mut impl FnMut(&mut Token)) {
+        for endpoint in &mut self.store.endpoints {
+            endpoint.each_token(change);
+        }
         for run in &mut self.store.runs {
             let owners = run
                 .owners

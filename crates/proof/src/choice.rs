@@ -1,10 +1,11 @@
 //! What can be done in a state: by each worker as far as its code goes, by the world around it, and by operators.
 
 use crate::action::{Action, Delivery};
+use crate::endpoint::{Breaker, Cause, Hold, Wake};
 use crate::fleet::Fleet;
 use crate::mutation::Mutation;
 use crate::state::{Job, Kind, Phase, RUNS, State};
-use crate::transition::Chance;
+use crate::transition::{Chance, Told};
 use crate::worker::{ControlStep, Process, TestStep, Worker};
 
 /// What a worker, and the world around it, can do in a state.
@@ -59,8 +60,19 @@ impl Choices<'_> {
         } else {
             &[false]
         };
-        let chances = (0..firsts).flat_map(|first| dues.iter().map(move |due| Chance { due: *due, first }));
-        chances.collect()
+        let adapts = self.state.store.endpoints.iter().any(|of| of.limit.is_some());
+        let grows: &[bool] = if adapts { &[false, true] } else { &[false] };
+        let mut chances = Vec::new();
+        for first in 0..firsts {
+            for due in dues {
+                chances.extend(grows.iter().map(|grows| Chance {
+                    due: *due,
+                    first,
+                    grows: *grows,
+                }));
+            }
+        }
+        chances
     }
 
     fn of_process(&mut self) {
@@ -168,7 +180,7 @@ impl Choices<'_> {
             None => self.complete(None),
             Some(held) => match held.step {
                 TestStep::Done(kind) => self.complete(Some(kind)),
-                TestStep::Closed => self.call(|delivery| Action::Retry { worker, delivery }),
+                TestStep::Closed => self.retry(Told::Plain),
                 TestStep::LetGo => {
                     let job = Job::Test(held.index);
                     self.call(|delivery| Action::HandBack { worker, job, delivery });
@@ -179,7 +191,7 @@ impl Choices<'_> {
                         self.complete(Some(Kind::Fail));
                     }
                     if scenario.failing && held.attempt < scenario.attempts {
-                        self.call(|delivery| Action::Retry { worker, delivery });
+                        scenario.tells.iter().for_each(|told| self.retry(*told));
                     }
                     if scenario.handing_back {
                         let job = Job::Test(held.index);
@@ -191,6 +203,11 @@ impl Choices<'_> {
                 }
             },
         }
+    }
+
+    fn retry(&mut self, told: Told) {
+        let worker = self.worker;
+        self.call(|delivery| Action::Retry { worker, told, delivery });
     }
 
     fn complete(&mut self, kind: Option<Kind>) {
@@ -209,10 +226,11 @@ impl Choices<'_> {
         let worker = self.worker;
         let me = self.me();
         let registered = self.state.store.seats[usize::from(worker)].is_some();
-        let calls = me
-            .test
-            .filter(|held| matches!(held.step, TestStep::Running | TestStep::RunningFrozen));
-        let is_closed = calls.is_some_and(|held| !self.state.store.runs[usize::from(held.run)].is_open());
+        let calls = me.call();
+        let is_closed = calls.is_some_and(|held| {
+            let run = &self.state.store.runs[usize::from(held.run)];
+            !run.is_open() || run.epoch != held.epoch
+        });
         if me.seat != 0 && (!registered || is_closed) {
             self.actions.push(Action::Heartbeat { worker });
         }
@@ -285,6 +303,45 @@ impl Fleet {
                 }
             }
             Phase::Absent | Phase::Collecting | Phase::Ended => {}
+        }
+    }
+
+    /// What operators and time can do about an endpoint.
+    pub(crate) fn operate_endpoint(&self, state: &State, endpoint: u8, actions: &mut Vec<Action>) {
+        let of = &state.store.endpoints[usize::from(endpoint)];
+        let scenario = &self.scenario;
+        if scenario.set.is_some() {
+            let set = !of.set;
+            actions.push(Action::SetEndpoint { endpoint, set });
+        }
+        if scenario.hold {
+            for hold in [Hold::Timed, Hold::UntilReleased] {
+                actions.push(Action::HoldEndpoint { endpoint, hold });
+            }
+            if of.hold != Hold::None || of.retry_after || of.breaker != Breaker::Closed {
+                actions.push(Action::ReleaseEndpoint { endpoint });
+            }
+        }
+        for cause in [Cause::Hold, Cause::RetryAfter, Cause::Breaker, Cause::Rate] {
+            if of.awaits(cause, scenario.rate) || of.wake == Some(Wake::At(cause)) {
+                actions.push(Action::Come { endpoint, cause });
+            }
+        }
+        if of.wake == Some(Wake::At(Cause::Lingering)) && of.lingering().next().is_none() {
+            let cause = Cause::Lingering;
+            actions.push(Action::Come { endpoint, cause });
+        }
+        if self.has(Mutation::LingeringForever) {
+            return;
+        }
+        for (call, place) in of.lingering().zip(0..) {
+            let worker = &state.workers[usize::from(call.token.worker)];
+            let goes_on = worker.call().is_some_and(|held| held.fence == call.token.fence);
+            // An answer is waited for shorter than a lease lasts.
+            let in_time = worker.is_up() && (worker.answer.is_some() || goes_on && state.faults == 0);
+            if !in_time {
+                actions.push(Action::Expire { endpoint, place });
+            }
         }
     }
 }

@@ -42,12 +42,16 @@ impl Model for Fleet {
             ..State::default()
         };
         for run in &mut state.store.runs[..usize::from(self.scenario.runs)] {
-            *run = Run::activated(self.scenario.tests);
+            *run = Run::activated(&self.scenario);
+        }
+        for endpoint in &mut state.store.endpoints[..usize::from(self.scenario.endpoints)] {
+            endpoint.credit = self.scenario.rate.unwrap_or(0);
         }
         for worker in &mut state.workers[..usize::from(self.scenario.workers)] {
             worker.process = Process::Up;
         }
         let mut step = Step { fleet: self, state };
+        (0..self.scenario.runs).for_each(|run| step.server().activate(run));
         (0..self.scenario.workers).for_each(|worker| step.act(Action::Register { worker }));
         vec![step.state.canonical()]
     }
@@ -64,6 +68,9 @@ impl Model for Fleet {
         }
         for run in 0..self.scenario.runs {
             self.operate(state, run, actions);
+        }
+        for endpoint in 0..self.scenario.endpoints {
+            self.operate_endpoint(state, endpoint, actions);
         }
     }
 

@@ -41,13 +41,45 @@ pub enum Mutation {
     ReconcileAnyEpoch,
     /// `place` does not look whether the run is paused.
     PlaceIgnoresPause,
-    /// A run that leaves `ready` unserved does not pass the room of the endpoint on.
-    RoomNotPassedOn,
+    /// Whatever frees a slot does not offer the endpoint.
+    FreeForgetsOffer,
+    /// A limit that is raised does not offer the endpoint.
+    RaiseForgetsOffer,
+    /// A hold that is released does not offer the endpoint.
+    ReleaseForgetsOffer,
+    /// An entry of `wakes` is taken out and the endpoint is not offered.
+    WakeForgetsOffer,
+    /// A collection that frees slots does not offer the endpoint.
+    FillForgetsOffer,
+    /// A worker that says that a call stopped does not offer the endpoint.
+    StopForgetsOffer,
+    /// What a budget of tokens keeps back is not offered when calls have lingered long enough.
+    TokensForgetLingering,
+    /// The last run that leaves an endpoint takes it out of `ready:endpoints`, and out of `wakes` only if it was not there.
+    LineLeavesWake,
+    /// `reap` leaves the slot of what it takes.
+    ReapKeepsSlot,
+    /// Calls that linger take no room.
+    LingeringUncounted,
+    /// Calls that linger do so until their worker says that they stopped, whether it can or not.
+    LingeringForever,
+    /// A result that is told once more releases those that depend on it once more.
+    DependencyCountedTwice,
+    /// A result that stops its run does not free its slot.
+    StopKeepsSlot,
+    /// `claim` does not look whether the endpoint is held.
+    HoldIgnored,
+    /// The room that a test leaves in its group is not passed on.
+    GroupForgetsNext,
+    /// The request of a lost worker is not one of the budget.
+    LossUnspent,
+    /// A run whose budget is used up is not ended.
+    SpentNeverEnds,
 }
 
 /// Some mutations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutations(u32);
+pub struct Mutations(u64);
 
 impl Mutations {
     /// None.
@@ -56,12 +88,12 @@ impl Mutations {
     /// These.
     #[must_use]
     pub fn of(mutations: &[Mutation]) -> Self {
-        Self(mutations.iter().fold(0, |all, one| all | 1 << (*one as u32)))
+        Self(mutations.iter().fold(0, |all, one| all | 1 << (*one as u64)))
     }
 
     /// Whether this is one of them.
     #[must_use]
     pub fn has(self, mutation: Mutation) -> bool {
-        self.0 & (1 << (mutation as u32)) != 0
+        self.0 & (1 << (mutation as u64)) != 0
     }
 }

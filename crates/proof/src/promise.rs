@@ -2,10 +2,13 @@
 
 use stateright::Property;
 
+use crate::endpoint::{ENDPOINTS, TENANTS, Wake};
 use crate::fleet::Fleet;
+use crate::mutation::Mutations;
+use crate::scenario::Scenario;
 use crate::set::Set;
 use crate::state::{Job, Phase, RUNS, Run, State, WORKERS};
-use crate::transition::{free_slots, room_of};
+use crate::transition::{admission, room_of};
 use crate::witness::Breach;
 
 /// The countdown is the total minus the results, and never negative.
@@ -35,8 +38,19 @@ pub const NOTIFY_ONCE_PLUS: &str = "NOTIFY-ONCE-PLUS";
 pub const SEQUENTIAL_ORDER: &str = "SEQUENTIAL-ORDER";
 /// No two calls of a Sequential run at once, calls of processes that were frozen meanwhile excepted.
 pub const NO_OVERLAP: &str = "NO-OVERLAP";
-/// Slots are owners, and neither is more than its limit.
+/// Slots are owners, in the endpoint and in a group; and with each claim the calls that go on, those of cut-off workers
+/// excepted, are no more than the limits of that moment.
 pub const LIMITS_HOLD: &str = "LIMITS-HOLD";
+/// Nothing is given out while an endpoint is held.
+pub const HOLD_HOLDS: &str = "LIMITS-HOLD: a hold holds";
+/// A run calls no more than its budget allows.
+pub const BUDGET_HOLDS: &str = "LIMITS-HOLD: a budget holds";
+/// An endpoint at which runs wait is offered while it has room, or will be when time gives it some.
+pub const ENDPOINT_IS_OFFERED: &str = "PROGRESS-AFTER-HEAL: an endpoint with room is offered";
+/// An endpoint at which nobody waits is neither offered nor waited for.
+pub const NOBODY_IS_OFFERED: &str = "NO-LEAK: nobody is offered an endpoint at which nobody waits";
+/// A test starts when all that it depends on have their result.
+pub const DEPENDENCY_ORDER: &str = "SEQUENTIAL-ORDER: a test starts after those it depends on";
 /// No attempt is given out when all are spent, lost workers counted.
 pub const ATTEMPTS_BOUNDED: &str = "ATTEMPTS-BOUNDED";
 /// Some run gets to its end: the model is not empty.
@@ -79,7 +93,25 @@ impl Fleet {
             }),
             always(ATTEMPTS_BOUNDED, |_, state| !state.witness.saw(Breach::TooManyAttempts)),
             always(LIMITS_HOLD, limits_hold),
+            always(HOLD_HOLDS, |_, state| !state.witness.saw(Breach::HoldBroken)),
+            always(ENDPOINT_IS_OFFERED, |fleet, state| {
+                (0..ENDPOINTS).all(|endpoint| is_offered(fleet, state, endpoint))
+            }),
+            always(NOBODY_IS_OFFERED, |_, state| {
+                (0..ENDPOINTS).all(|endpoint| somebody_waits(state, endpoint))
+            }),
         ]);
+        if self.scenario.is_shaped() {
+            promises.push(always(DEPENDENCY_ORDER, |_, state| {
+                !state.witness.saw(Breach::TooEarly)
+            }));
+        }
+        if self.scenario.budget.is_some() {
+            promises.push(always(BUDGET_HOLDS, |fleet, state| {
+                let budget = fleet.scenario.budget.unwrap_or(u8::MAX);
+                state.witness.runs.iter().all(|seen| seen.calls <= budget)
+            }));
+        }
         if self.scenario.sequential {
             promises.push(always(SEQUENTIAL_ORDER, |_, state| {
                 !state.witness.saw(Breach::OutOfOrder)
@@ -121,7 +153,14 @@ fn tests_are_there(run: &Run) -> bool {
             let places = again
                 + usize::from(index >= run.next)
                 + usize::from(run.delayed.contains(index))
-                + usize::from(run.owners[usize::from(index)].is_some());
+                + usize::from(run.owners[usize::from(index)].is_some())
+                + usize::from(run.waits[usize::from(index)] > 0 && run.phase == Phase::Open)
+                + run
+                    .group_waiting
+                    .items()
+                    .iter()
+                    .filter(|waiting| **waiting == index)
+                    .count();
             places == 1 && run.payloads.contains(index)
         }),
     }
@@ -147,17 +186,59 @@ fn rights_are_whole(state: &State, at: usize) -> bool {
 
 fn is_placed(fleet: &Fleet, state: &State, at: usize) -> bool {
     let run = &state.store.runs[at];
+    let scenario = &fleet.scenario;
+    let (endpoint, tenant) = (scenario.endpoint_of(at as u8), scenario.tenant_of(at as u8));
+    let mut places = 0;
+    for (of, name) in state.store.endpoints.iter().zip(0..) {
+        for (runs, owner) in of.waiting.iter().zip(0..) {
+            if runs.contains(at as u8) {
+                if (name, owner) != (endpoint, tenant) {
+                    return false;
+                }
+                places += 1;
+            }
+        }
+    }
     if !run.is_open() {
-        return !run.ready && !run.parked && !run.paused;
+        return places == 0 && !run.paused;
     }
-    if run.ready && run.parked || run.paused && (run.ready || run.parked) {
-        return false;
+    if run.paused {
+        return places == 0;
     }
-    let room = room_of(run, fleet.scenario.cap, fleet.scenario.sequential);
-    let lost_its_turn = run.parked
-        && free_slots(&state.store.runs, fleet.scenario.endpoint).is_none_or(|free| free > 0)
-        && !state.store.runs.iter().any(|run| run.ready);
-    (run.ready || run.parked || run.paused || room < 1) && !lost_its_turn
+    let sound = Scenario {
+        mutations: Mutations::NONE,
+        ..*scenario
+    };
+    places == 1 || room_of(run, &sound) < 1
+}
+
+/// By the rules as they are, whichever are left out.
+fn is_offered(fleet: &Fleet, state: &State, endpoint: usize) -> bool {
+    let of = &state.store.endpoints[endpoint];
+    if of.waiting.iter().all(|runs| runs.is_empty()) || of.ready {
+        return true;
+    }
+    let sound = Scenario {
+        mutations: Mutations::NONE,
+        ..fleet.scenario
+    };
+    let room = admission(&state.store, &sound, endpoint as u8);
+    // One that is full may have been left in `wakes`: it is woken for nothing, and taken out.
+    let is_full = room.count == 0 && room.at.is_none();
+    is_full
+        || match of.wake {
+            Some(Wake::Due) => true,
+            Some(Wake::At(cause)) => room.count == 0 && of.awaits(cause, sound.rate),
+            None => false,
+        }
+}
+
+fn somebody_waits(state: &State, endpoint: usize) -> bool {
+    let of = &state.store.endpoints[endpoint];
+    let tenants: Set = (0..TENANTS as u8)
+        .filter(|tenant| !of.waiting[usize::from(*tenant)].is_empty())
+        .collect();
+    tenants == of.tenants && (!tenants.is_empty() || !of.ready && of.wake.is_none())
 }
 
 fn ended_once(state: &State, at: usize) -> bool {
@@ -183,14 +264,15 @@ fn summary_is_complete(state: &State, at: usize) -> bool {
 }
 
 fn limits_hold(fleet: &Fleet, state: &State) -> bool {
-    let slots: u8 = state.store.runs.iter().map(|run| run.slots.len()).sum();
-    let within = fleet.scenario.endpoint.is_none_or(|limit| slots <= limit);
-    within
-        && state
-            .store
-            .runs
-            .iter()
-            .all(|run| run.slots == run.owned() && run.owned().len() <= fleet.scenario.cap)
+    let scenario = &fleet.scenario;
+    !state.witness.saw(Breach::OverLimit)
+        && state.store.endpoints.iter().all(|of| of.limit != Some(0))
+        && state.store.runs.iter().all(|run| {
+            let in_group = scenario
+                .group
+                .is_none_or(|most| run.group_slots == run.owned() && run.group_slots.len() <= most);
+            run.slots == run.owned() && run.owned().len() <= scenario.cap && in_group
+        })
 }
 
 fn nothing_is_left(state: &State, at: usize) -> bool {

@@ -3,11 +3,13 @@
 //! Fields are named after the keys of ARCHITECTURE.md. Times are left out: whatever waits for a time may find that it has
 //! come, or not.
 
+use crate::endpoint::{ENDPOINTS, Endpoint};
+use crate::scenario::Scenario;
 use crate::set::{Line, Set, TESTS};
 use crate::witness::Witness;
 use crate::worker::Worker;
 
-/// How many runs the model can have. All of them use the same endpoint.
+/// How many runs the model can have.
 pub const RUNS: usize = 2;
 /// How many workers the model can have.
 pub const WORKERS: usize = 2;
@@ -30,6 +32,8 @@ pub struct State {
 pub struct Store {
     /// The runs.
     pub runs: [Run; RUNS],
+    /// The endpoints.
+    pub endpoints: [Endpoint; ENDPOINTS],
     /// `workers` with `worker`: the epoch of each that is registered.
     pub seats: [Option<u8>; WORKERS],
     /// `worker:jobs`: the jobs of each run that a worker is recorded to hold, by [`Job::bit`].
@@ -172,12 +176,18 @@ pub struct Run {
     pub countdown: i8,
     /// `summary`: what the collection said.
     pub summary: Option<Results>,
-    /// Whether it is in `ready`.
-    pub ready: bool,
-    /// Whether it is in the endpoint's `parked`.
-    pub parked: bool,
     /// Whether it is in `paused`.
     pub paused: bool,
+    /// `waits`: of a test, how many of those it depends on have no result yet.
+    pub waits: [u8; TESTS],
+    /// `unmet`: tests of which one that they depend on did not pass.
+    pub unmet: Set,
+    /// `group:slots`.
+    pub group_slots: Set,
+    /// `group:waiting`.
+    pub group_waiting: Line,
+    /// `spent_requests`.
+    pub requests: u8,
     /// The job `collect:<run>`.
     pub collect: Lane,
     /// The job `notify:<run>`.
@@ -189,18 +199,28 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that has just been activated.
-    #[must_use]
-    pub fn activated(total: u8) -> Self {
-        Self {
+    /// A run that is being activated; it has to be placed.
+    pub(crate) fn activated(scenario: &Scenario) -> Self {
+        let total = scenario.tests;
+        let mut run = Self {
             phase: Phase::Open,
             epoch: 1,
             total,
             payloads: Set::below(total),
             countdown: i8::try_from(total).unwrap_or(i8::MAX),
-            ready: true,
             ..Self::default()
+        };
+        if scenario.is_shaped() {
+            run.next = total;
+            for index in 0..total {
+                let needed = scenario.needs[usize::from(index)].len() as u8;
+                run.waits[usize::from(index)] = needed;
+                if needed == 0 {
+                    run.again.push_back(index);
+                }
+            }
         }
+        run
     }
 
     /// `queued` or `progress`.
@@ -271,15 +291,8 @@ impl std::hash::Hash for Run {
             self.kept,
         )
             .hash(hasher);
-        (
-            self.results,
-            self.countdown,
-            self.summary,
-            self.ready,
-            self.parked,
-            self.paused,
-        )
-            .hash(hasher);
+        (self.results, self.countdown, self.summary, self.paused, self.requests).hash(hasher);
+        (self.waits, self.unmet, self.group_slots, self.group_waiting).hash(hasher);
         (self.collect, self.notify, self.outbox, self.last).hash(hasher);
     }
 }

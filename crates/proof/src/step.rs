@@ -5,9 +5,11 @@ mod pump;
 
 use crate::action::{Action, Delivery};
 use crate::call::{Answer, Call};
+use crate::endpoint::{Breaker, Cause, Hold};
 use crate::fleet::Fleet;
-use crate::state::{Job, Phase, State};
-use crate::transition::{Chance, Server};
+use crate::mutation::Mutation;
+use crate::state::{Job, Phase, State, Token};
+use crate::transition::{Chance, Going, Server};
 use crate::worker::{Process, TestStep, Worker};
 
 /// A step being taken.
@@ -18,10 +20,20 @@ pub(crate) struct Step<'a> {
 
 impl Step<'_> {
     pub(crate) fn server(&mut self) -> Server<'_> {
+        let calls = std::array::from_fn(|worker| {
+            let call = self.state.workers[worker].call().filter(|held| !held.cut_off)?;
+            let (run, index) = (call.run, call.index);
+            let token = Token {
+                worker: worker as u8,
+                fence: call.fence,
+            };
+            Some(Going { run, index, token })
+        });
         Server {
             store: &mut self.state.store,
             witness: &mut self.state.witness,
             scenario: &self.fleet.scenario,
+            calls,
         }
     }
 
@@ -45,7 +57,7 @@ impl Step<'_> {
                 chance,
                 delivery,
             } => self.complete(worker, kind, chance, delivery),
-            Action::Retry { worker, delivery } => self.retry(worker, delivery),
+            Action::Retry { worker, told, delivery } => self.retry(worker, told, delivery),
             Action::HandBack { worker, job, delivery } => self.hand_back(worker, job, delivery),
             Action::Reconcile { worker, delivery } => self.reconcile(worker, delivery),
             Action::Receive { worker } => self.receive(worker),
@@ -96,6 +108,8 @@ impl Step<'_> {
                     self.pay();
                 }
                 self.lapse(worker);
+                self.worker(worker).cut_off();
+                self.end_lingering(worker);
                 self.server().reap(worker);
             }
             Action::Overdue { run, job } => self.overdue(run, job),
@@ -109,6 +123,61 @@ impl Step<'_> {
                 let of = &self.state.store.runs[usize::from(run)];
                 let epoch = of.epoch + u8::from(of.phase == Phase::Ended);
                 self.server().reopen(run, epoch, index, last);
+            }
+            Action::SetEndpoint { endpoint, set } => self.server().set_endpoint(endpoint, set),
+            Action::HoldEndpoint { endpoint, hold } => self.server().hold_endpoint(endpoint, hold),
+            Action::ReleaseEndpoint { endpoint } => self.server().release_endpoint(endpoint),
+            Action::Come { endpoint, cause } => self.come(endpoint, cause),
+            Action::Expire { endpoint, place } => self.expire(endpoint, place),
+        }
+    }
+
+    /// Its time has come, and that of the entry in `wakes` that was made of it.
+    fn come(&mut self, endpoint: u8, cause: Cause) {
+        let burst = self.fleet.scenario.rate;
+        let of = &mut self.state.store.endpoints[usize::from(endpoint)];
+        if of.awaits(cause, burst) {
+            match cause {
+                Cause::Hold => of.hold = Hold::None,
+                Cause::RetryAfter => of.retry_after = false,
+                Cause::Breaker => of.breaker = Breaker::HalfOpen,
+                Cause::Rate => of.credit += 1,
+                Cause::Lingering => {}
+            }
+        }
+        of.come(cause);
+    }
+
+    /// A call lingers no more. A live worker has been told that its run is closed by then, unless it is cut off.
+    fn expire(&mut self, endpoint: u8, place: u8) {
+        let of = &self.state.store.endpoints[usize::from(endpoint)];
+        let Some(call) = of.lingering().nth(usize::from(place)) else {
+            return;
+        };
+        let worker = call.token.worker;
+        let me = *self.worker(worker);
+        if me.call().is_some_and(|held| held.fence == call.token.fence) {
+            if me.is_up() {
+                self.pay();
+            }
+            self.worker(worker).cut_off();
+        }
+        if !me.is_up() {
+            self.lapse(worker);
+        }
+        let of = &mut self.state.store.endpoints[usize::from(endpoint)];
+        of.forget(|other| other == call);
+        of.come(Cause::Lingering);
+    }
+
+    /// The lease of a worker has ended, and so has the time that its calls could linger.
+    fn end_lingering(&mut self, worker: u8) {
+        if self.fleet.has(Mutation::LingeringForever) {
+            return;
+        }
+        for of in &mut self.state.store.endpoints {
+            if of.forget(|call| call.token.worker == worker) {
+                of.come(Cause::Lingering);
             }
         }
     }
@@ -126,6 +195,9 @@ impl Step<'_> {
                 self.pay();
             }
             self.lapse(holder);
+            if self.worker(holder).knows(run, job) && job != Job::Collect && job != Job::Notify {
+                self.worker(holder).cut_off();
+            }
         }
         self.server().overdue(run, job);
     }

@@ -19,6 +19,12 @@ pub enum Breach {
     Overwritten,
     /// An attempt was given out although all were spent.
     TooManyAttempts,
+    /// A test was given out beyond a limit of the endpoint or of the fleet, or before the rate allowed it.
+    OverLimit,
+    /// A test was given out while its endpoint was held.
+    HoldBroken,
+    /// A test began before those it depends on had their results.
+    TooEarly,
 }
 
 /// What is known about one run.
@@ -40,6 +46,8 @@ pub struct Seen {
     pub excuses: u8,
     /// Tests that this epoch was opened for, if it is not the first.
     pub chosen: Set,
+    /// Calls that this epoch began, where there is a budget.
+    pub calls: u8,
 }
 
 /// All of it.
@@ -47,19 +55,19 @@ pub struct Seen {
 pub struct Witness {
     /// By run.
     pub runs: [Seen; RUNS],
-    breaches: Set,
+    breaches: u16,
 }
 
 impl Witness {
     /// Notes a breach.
     pub fn note(&mut self, breach: Breach) {
-        self.breaches.insert(breach as u8);
+        self.breaches |= 1 << (breach as u16);
     }
 
     /// Whether it happened.
     #[must_use]
     pub fn saw(&self, breach: Breach) -> bool {
-        self.breaches.contains(breach as u8)
+        self.breaches & (1 << (breach as u16)) != 0
     }
 
     /// Whose right to a job is valid.

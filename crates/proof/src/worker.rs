@@ -44,6 +44,10 @@ pub struct HeldTest {
     pub(crate) attempt: u8,
     pub(crate) epoch: u8,
     pub(crate) step: TestStep,
+    /// Whether a call was made.
+    pub(crate) sent: bool,
+    /// Its call goes on although its worker is cut off, or past its hard deadline: the exception of LIMITS-HOLD.
+    pub(crate) cut_off: bool,
 }
 
 /// How far a control job has come here.
@@ -111,6 +115,21 @@ impl Worker {
             .map(|held| held.run)
     }
 
+    /// The test whose endpoint it is calling.
+    #[must_use]
+    pub(crate) fn call(&self) -> Option<HeldTest> {
+        self.test
+            .filter(|held| matches!(held.step, TestStep::Running | TestStep::RunningFrozen))
+    }
+
+    /// The right to this test ends although it goes on.
+    pub(crate) fn cut_off(&mut self) {
+        let calls = self.call().is_some();
+        if let Some(held) = &mut self.test {
+            held.cut_off = calls;
+        }
+    }
+
     /// What it tells `reconcile`.
     pub(crate) fn known(&self) -> Known {
         let control = self.control.filter(|held| held.step != ControlStep::Announcing);
@@ -176,14 +195,15 @@ impl Worker {
             fence,
             attempt,
             epoch,
+            unmet,
         } = given
         else {
             return;
         };
-        let step = if attempt > attempts {
-            TestStep::Done(Kind::Fail)
-        } else {
-            TestStep::Running
+        let step = match attempt > attempts {
+            _ if unmet => TestStep::Done(Kind::Filled),
+            true => TestStep::Done(Kind::Fail),
+            false => TestStep::Running,
         };
         self.test = Some(HeldTest {
             run,
@@ -192,6 +212,8 @@ impl Worker {
             attempt,
             epoch,
             step,
+            sent: step == TestStep::Running,
+            cut_off: false,
         });
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, missing_docs)]
 
-use testfleet_proof::Scenario;
+use testfleet_proof::{Scenario, Told};
 
 const CALM: Scenario = Scenario::calm("");
 const SEQUENTIAL: Scenario = Scenario {
@@ -165,5 +165,124 @@ fn two_runs_share_an_endpoint_through_faults() {
         faults: 1,
         attempts: 1,
         ..two
+    });
+}
+
+#[test]
+#[ignore = "takes minutes; `make model` runs it"]
+fn calls_of_cancelled_runs_take_room_through_faults() {
+    let cut = Scenario {
+        tests: 1,
+        attempts: 1,
+        endpoint: Some(1),
+        cancel: true,
+        ..CALM
+    };
+    holds(Scenario {
+        name: "2 runs, cancel, 1 fault",
+        runs: 2,
+        faults: 1,
+        ..cut
+    });
+    holds(Scenario {
+        name: "2 runs of 2 tenants, cancel, limit 1 or 2, 1 fault",
+        runs: 2,
+        tenants: 2,
+        faults: 1,
+        set: Some(Some(2)),
+        ..cut
+    });
+    holds(Scenario {
+        name: "reopen after cancel, 1 place, 2 faults",
+        faults: 2,
+        epochs: 2,
+        ..cut
+    });
+}
+
+#[test]
+#[ignore = "takes minutes; `make model` runs it"]
+fn held_and_limited_endpoints_survive_faults() {
+    let two = Scenario {
+        runs: 2,
+        tests: 1,
+        ..CALM
+    };
+    holds(Scenario {
+        name: "hold, Retry-After, breaker, 2 runs of 2 tenants, no fault",
+        tenants: 2,
+        hold: true,
+        breaker: true,
+        failing: true,
+        tells: &[Told::Congested, Told::Held, Told::Failed],
+        ..two
+    });
+    holds(Scenario {
+        name: "hold, Retry-After, 2 tests, 1 fault",
+        tests: 2,
+        runs: 1,
+        hold: true,
+        failing: true,
+        faults: 1,
+        tells: &[Told::Held],
+        ..two
+    });
+    holds(Scenario {
+        name: "rate 1, 2 runs, 1 place, 1 fault",
+        rate: Some(1),
+        endpoint: Some(1),
+        faults: 1,
+        ..two
+    });
+    holds(Scenario {
+        name: "breaker, 2 runs, cancel, 1 attempt more, 1 fault",
+        breaker: true,
+        failing: true,
+        faults: 1,
+        tells: &[Told::Failed],
+        ..two
+    });
+}
+
+#[test]
+#[ignore = "takes minutes; `make model` runs it"]
+fn shaped_and_limited_runs_survive_faults() {
+    holds(Scenario {
+        name: "a test after 2 others, group 1, erring, failing, 1 fault",
+        tests: 3,
+        needs: [&[], &[], &[0, 1]],
+        group: Some(1),
+        erring: true,
+        failing: true,
+        faults: 1,
+        ..CALM
+    });
+    holds(Scenario {
+        name: "a chain of 2, cancel, reopened, 1 fault",
+        attempts: 1,
+        needs: [&[], &[0], &[]],
+        erring: true,
+        cancel: true,
+        epochs: 2,
+        faults: 1,
+        ..CALM
+    });
+    holds(Scenario {
+        name: "budget 2 of 2 tests, failing, handing back, 2 faults",
+        budget: Some(2),
+        failing: true,
+        handing_back: true,
+        faults: 2,
+        ..CALM
+    });
+    holds(Scenario {
+        name: "fail fast, 2 runs, 2 tests each, 2 places, 1 fault",
+        runs: 2,
+        attempts: 1,
+        erring: true,
+        fail_fast: Some(1),
+        endpoint: Some(2),
+        faults: 1,
+        ..CALM
     });
 }

@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use testfleet_proof::promise::{
-    ATTEMPTS_BOUNDED, COLLECT_COMPLETE, COLLECTION_IS_QUEUED, COUNTDOWN_EXACT, LIMITS_HOLD, NO_LOST_TEST, NO_OVERLAP,
-    NO_PHANTOM, RUN_IS_PLACED, SEQUENTIAL_ORDER, ZOMBIE_HARMLESS,
+    ATTEMPTS_BOUNDED, BUDGET_HOLDS, COLLECT_COMPLETE, COLLECTION_IS_QUEUED, COUNTDOWN_EXACT, DEPENDENCY_ORDER,
+    ENDPOINT_IS_OFFERED, HOLD_HOLDS, LIMITS_HOLD, NO_LOST_TEST, NO_OVERLAP, NO_PHANTOM, NOBODY_IS_OFFERED,
+    RUN_IS_PLACED, SEQUENTIAL_ORDER, ZOMBIE_HARMLESS,
 };
-use testfleet_proof::{Mutation, Scenario};
+use testfleet_proof::{Mutation, Scenario, Told};
 
 const CALM: Scenario = Scenario::calm("");
 const SEQUENTIAL: Scenario = Scenario {
@@ -16,6 +17,13 @@ const SEQUENTIAL: Scenario = Scenario {
     ..CALM
 };
 const ONE: Scenario = Scenario { tests: 1, ..CALM };
+/// Two runs of one test each, with one place at their endpoint.
+const TWO: Scenario = Scenario {
+    runs: 2,
+    endpoint: Some(1),
+    attempts: 1,
+    ..ONE
+};
 
 fn breaks(scenario: Scenario, mutations: &[Mutation], promise: &'static str) {
     let sound = scenario.find(promise);
@@ -232,14 +240,149 @@ fn a_paused_run_must_not_be_placed() {
 }
 
 #[test]
-fn a_run_that_leaves_the_queue_has_to_pass_its_room_on() {
+fn whoever_frees_a_slot_has_to_offer_the_endpoint() {
     let scenario = Scenario {
-        runs: 2,
-        endpoint: Some(1),
         handing_back: true,
+        ..TWO
+    };
+    strands(scenario, &[Mutation::FreeForgetsOffer]);
+    breaks(scenario, &[Mutation::FreeForgetsOffer], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn a_limit_that_is_raised_has_to_offer_the_endpoint() {
+    let scenario = Scenario {
+        set: Some(Some(2)),
+        ..TWO
+    };
+    breaks(scenario, &[Mutation::RaiseForgetsOffer], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn a_hold_that_is_released_has_to_offer_the_endpoint() {
+    let scenario = Scenario { hold: true, ..ONE };
+    breaks(scenario, &[Mutation::ReleaseForgetsOffer], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn an_endpoint_whose_time_has_come_has_to_be_offered() {
+    let held = Scenario {
+        failing: true,
+        tells: &[Told::Held],
+        ..ONE
+    };
+    strands(held, &[Mutation::WakeForgetsOffer]);
+    breaks(held, &[Mutation::WakeForgetsOffer], ENDPOINT_IS_OFFERED);
+    let rated = Scenario { rate: Some(1), ..CALM };
+    strands(rated, &[Mutation::WakeForgetsOffer]);
+}
+
+/// The worker that is being collected from has crashed: nobody else would offer the room that it leaves.
+#[test]
+fn a_collection_that_frees_slots_has_to_offer_the_endpoint() {
+    let scenario = Scenario { cancel: true, ..TWO };
+    breaks(scenario, &[Mutation::FillForgetsOffer], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn a_call_that_stopped_has_to_offer_its_endpoint() {
+    let scenario = Scenario { cancel: true, ..TWO };
+    breaks(scenario, &[Mutation::StopForgetsOffer], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn an_endpoint_at_which_nobody_waits_must_not_be_waited_for() {
+    let scenario = Scenario { cancel: true, ..TWO };
+    breaks(scenario, &[Mutation::LineLeavesWake], NOBODY_IS_OFFERED);
+}
+
+#[test]
+fn what_is_taken_from_a_lost_worker_has_to_leave_its_slot() {
+    let scenario = Scenario { faults: 1, ..TWO };
+    breaks(scenario, &[Mutation::ReapKeepsSlot], LIMITS_HOLD);
+    strands(scenario, &[Mutation::ReapKeepsSlot]);
+}
+
+#[test]
+fn calls_of_a_cancelled_run_have_to_take_room_until_they_stop() {
+    let scenario = Scenario { cancel: true, ..TWO };
+    breaks(scenario, &[Mutation::LingeringUncounted], LIMITS_HOLD);
+}
+
+/// Nobody would say that the call of a crashed worker stopped.
+#[test]
+fn calls_must_not_linger_for_ever() {
+    let scenario = Scenario {
+        runs: 1,
+        faults: 1,
         cancel: true,
+        epochs: 2,
+        ..TWO
+    };
+    strands(scenario, &[Mutation::LingeringForever]);
+}
+
+#[test]
+fn a_budget_of_tokens_has_to_wait_for_calls_that_linger() {
+    let scenario = Scenario {
+        endpoint: None,
+        tokens: true,
+        cancel: true,
+        ..TWO
+    };
+    breaks(scenario, &[Mutation::TokensForgetLingering], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn a_result_that_is_told_twice_has_to_release_its_dependents_once() {
+    let scenario = Scenario {
+        tests: 3,
+        attempts: 1,
+        needs: [&[], &[], &[0, 1]],
+        faults: 1,
         ..CALM
     };
-    strands(scenario, &[Mutation::RoomNotPassedOn]);
-    breaks(scenario, &[Mutation::RoomNotPassedOn], RUN_IS_PLACED);
+    breaks(scenario, &[Mutation::DependencyCountedTwice], DEPENDENCY_ORDER);
+}
+
+#[test]
+fn a_result_that_stops_its_run_has_to_free_its_slot() {
+    let scenario = Scenario {
+        tests: 2,
+        erring: true,
+        fail_fast: Some(1),
+        ..TWO
+    };
+    breaks(scenario, &[Mutation::StopKeepsSlot], LIMITS_HOLD);
+    strands(scenario, &[Mutation::StopKeepsSlot]);
+}
+
+#[test]
+fn a_claim_has_to_look_whether_its_endpoint_is_held() {
+    breaks(Scenario { hold: true, ..ONE }, &[Mutation::HoldIgnored], HOLD_HOLDS);
+}
+
+#[test]
+fn a_test_has_to_pass_the_room_in_its_group_on() {
+    let scenario = Scenario { group: Some(1), ..CALM };
+    strands(scenario, &[Mutation::GroupForgetsNext]);
+}
+
+#[test]
+fn the_request_of_a_lost_worker_has_to_be_one_of_the_budget() {
+    let scenario = Scenario {
+        faults: 1,
+        budget: Some(1),
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::LossUnspent], BUDGET_HOLDS);
+}
+
+#[test]
+fn a_run_whose_budget_is_used_up_has_to_end() {
+    let scenario = Scenario {
+        budget: Some(1),
+        ..CALM
+    };
+    strands(scenario, &[Mutation::SpentNeverEnds]);
 }

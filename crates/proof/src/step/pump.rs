@@ -5,7 +5,7 @@ use crate::action::Delivery;
 use crate::call::{Answer, Call};
 use crate::mutation::Mutation;
 use crate::state::{Job, Kind, Outcome, Phase, Token};
-use crate::transition::{Chance, Grant, Reconciled, Settlement, Word};
+use crate::transition::{Chance, Grant, Reconciled, Settlement, Told, Word};
 use crate::witness::Breach;
 use crate::worker::{ControlStep, HeldControl, TestStep};
 
@@ -26,6 +26,7 @@ impl Step<'_> {
                 kind,
                 epoch: held.epoch,
             },
+            unsent: !held.sent,
         });
         let call = Call::Complete {
             epoch: me.seat,
@@ -33,6 +34,10 @@ impl Step<'_> {
             tests: me.test.is_none() || settled.is_some(),
             control: me.control.is_none(),
         };
+        if let Some(kind) = kind {
+            // The call of the endpoint is over before its result is sent.
+            self.worker(worker).test_at(TestStep::Done(kind));
+        }
         match self.send(worker, call, chance, delivery) {
             Some(Answer::Claimed(word, grant)) => {
                 if settled.is_some() {
@@ -42,9 +47,6 @@ impl Step<'_> {
                 self.announce_later(worker, word, settled);
             }
             _ => {
-                if let Some(kind) = kind {
-                    self.worker(worker).test_at(TestStep::Done(kind));
-                }
                 if self.worker(worker).answer.is_none() {
                     self.doubt(worker);
                 }
@@ -70,6 +72,12 @@ impl Step<'_> {
         let Some(held) = self.worker(worker).test.filter(|held| held.step == TestStep::Running) else {
             return;
         };
+        if let Some(budget) = self.fleet.scenario.budget {
+            let seen = &mut self.state.witness.runs[usize::from(held.run)];
+            if self.state.store.runs[usize::from(held.run)].epoch == held.epoch {
+                seen.calls = (seen.calls + 1).min(budget + 1);
+            }
+        }
         let run = &self.state.store.runs[usize::from(held.run)];
         let token = Token {
             worker,
@@ -107,17 +115,18 @@ impl Step<'_> {
         self.take(worker, grant);
     }
 
-    pub(super) fn retry(&mut self, worker: u8, delivery: Delivery) {
+    pub(super) fn retry(&mut self, worker: u8, told: Told, delivery: Delivery) {
         let Some(held) = self.worker(worker).test else { return };
         let call = Call::Retry {
             run: held.run,
             index: held.index,
             fence: held.fence,
+            told,
         };
         // Repeated until it is answered; the attempt is over in any case.
-        match self.send(worker, call, Chance::default(), delivery) {
-            Some(_) => self.worker(worker).test = None,
-            None => self.worker(worker).test_at(TestStep::Closed),
+        self.worker(worker).test_at(TestStep::Closed);
+        if self.send(worker, call, Chance::default(), delivery).is_some() {
+            self.worker(worker).test = None;
         }
     }
 
@@ -131,12 +140,14 @@ impl Step<'_> {
         else {
             return;
         };
+        if let Job::Test(_) = job {
+            self.worker(worker).test_at(TestStep::LetGo);
+        }
         let answer = self.send(worker, Call::HandBack { run, job, fence }, Chance::default(), delivery);
         let me = self.worker(worker);
         match (job, answer) {
             (Job::Test(_), Some(_)) => me.test = None,
-            (Job::Test(_), None) => me.test_at(TestStep::LetGo),
-            (_, Some(_)) => me.control = None,
+            (Job::Collect | Job::Notify, Some(_)) => me.control = None,
             (_, None) => {}
         }
     }
@@ -161,12 +172,10 @@ impl Step<'_> {
     }
 
     pub(super) fn heartbeat(&mut self, worker: u8) {
-        let run = self.worker(worker).test.map(|held| held.run);
+        let run = self.worker(worker).test.map(|held| (held.run, held.epoch));
         let (registered, closed) = self.server().heartbeat(worker, run);
         let me = self.worker(worker);
-        let calls = me
-            .test
-            .is_some_and(|held| matches!(held.step, TestStep::Running | TestStep::RunningFrozen));
+        let calls = me.call().is_some();
         if !registered {
             if me.test.is_some_and(|held| !matches!(held.step, TestStep::Done(_))) {
                 me.test = None;

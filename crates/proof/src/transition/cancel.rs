@@ -9,10 +9,10 @@ impl Server<'_> {
         if !matches!(self.run(run).phase, Phase::Open | Phase::Reopening) {
             return;
         }
-        let ready = self.run(run).ready;
+        let places = self.store.endpoints;
         self.begin_collection(run, true);
         if self.has(Mutation::CancelLeavesReady) {
-            self.run(run).ready = ready;
+            self.store.endpoints = places;
         }
     }
 }

@@ -8,7 +8,7 @@ impl Server<'_> {
         let of = self.run(run);
         of.phase = Phase::Collecting;
         of.stopped = stopped;
-        self.displace(run);
+        self.leave_line(run);
         let of = self.run(run);
         of.paused = false;
         of.collect.queued = true;

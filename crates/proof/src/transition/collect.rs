@@ -15,7 +15,7 @@ impl Server<'_> {
             return Word::Refused;
         }
         self.free(run, Job::Collect, token.worker);
-        self.displace(run);
+        self.leave_line(run);
         let mail = self.scenario.mail;
         let of = self.run(run);
         of.phase = Phase::Ended;
@@ -25,6 +25,10 @@ impl Server<'_> {
         of.again = Line::default();
         of.tries = [0; TESTS];
         of.owners = [None; TESTS];
+        of.waits = [0; TESTS];
+        of.unmet = Set::default();
+        of.group_slots = Set::default();
+        of.group_waiting = Line::default();
         if mail {
             of.outbox = true;
             of.notify.queued = true;

@@ -1,6 +1,6 @@
 //! `complete.lua`, for one result; its claim is [`claim`](Server::claim).
 
-use super::{Server, Word};
+use super::{Chance, Server, Told, Word};
 use crate::mutation::Mutation;
 use crate::state::{Job, Kind, Outcome, Phase, Token};
 use crate::witness::Breach;
@@ -12,10 +12,13 @@ pub(crate) struct Settlement {
     pub(crate) index: u8,
     pub(crate) fence: u8,
     pub(crate) outcome: Outcome,
+    /// Whether no call was made.
+    pub(crate) unsent: bool,
 }
 
 impl Server<'_> {
-    pub(crate) fn complete(&mut self, worker: u8, of: Settlement) -> Word {
+    /// `claims`: whether it claims in the same script.
+    pub(crate) fn complete(&mut self, worker: u8, of: Settlement, claims: bool, chance: Chance) -> Word {
         let (run, index, at) = (of.run, of.index, usize::from(of.index));
         let token = Token {
             worker,
@@ -24,7 +27,13 @@ impl Server<'_> {
         let stored = self.run(run).results[at];
         if !self.holds(run, Job::Test(index), token) {
             if stored != Some(of.outcome) {
+                // A call of a closed run that went on: its worker says that it stopped.
+                self.forget_lingering(run, index, token);
+                self.offer_ended(run, claims);
                 return Word::Refused;
+            }
+            if self.has(Mutation::DependencyCountedTwice) {
+                self.release_dependents(run, index, of.outcome.kind == Kind::Pass);
             }
             if self.has(Mutation::CountdownPerCompletion) {
                 self.run(run).countdown -= 1;
@@ -35,6 +44,8 @@ impl Server<'_> {
             self.free(run, Job::Test(index), owner.token.worker);
             self.run(run).tries[at] = 0;
         }
+        let told = if of.unsent { Told::Unsent } else { Told::Answered };
+        self.take_feedback(run, told, 1, chance);
         let word = match stored {
             Some(stored) if stored == of.outcome => Word::Already,
             Some(_) => Word::Refused,
@@ -43,12 +54,34 @@ impl Server<'_> {
         };
         if word == Word::Done {
             self.store_result(run, index, of.outcome);
+            self.release_dependents(run, index, of.outcome.kind == Kind::Pass);
+            self.run(run).unmet.remove(index);
+            self.move_on(run, of.outcome.kind, claims);
+            self.end_if_spent(run);
+            if self.run(run).stopped && self.has(Mutation::StopKeepsSlot) {
+                self.run(run).slots.insert(index);
+            }
+        } else {
+            self.forget_lingering(run, index, token);
         }
-        self.unpark(1);
-        if word == Word::Done {
-            self.move_on(run);
-        }
+        self.offer_ended(run, claims);
         word
+    }
+
+    fn offer_ended(&mut self, run: u8, claims: bool) {
+        let endpoint = self.scenario.endpoint_of(run);
+        if claims {
+            self.offer_soon(endpoint);
+        } else {
+            self.offer_freed(endpoint);
+        }
+    }
+
+    /// As many tests failed as the run may have.
+    fn stops_now(&self, run: u8, kind: Kind) -> bool {
+        let results = self.store.runs[usize::from(run)].results.iter().flatten();
+        let failed = results.filter(|result| result.kind == Kind::Fail).count();
+        kind == Kind::Fail && self.scenario.fail_fast.is_some_and(|most| failed >= usize::from(most))
     }
 
     pub(super) fn store_result(&mut self, run: u8, index: u8, outcome: Outcome) {
@@ -64,20 +97,22 @@ impl Server<'_> {
         of.payloads.remove(index);
     }
 
-    fn move_on(&mut self, run: u8) {
+    fn move_on(&mut self, run: u8, kind: Kind, claims: bool) {
         let left = if self.has(Mutation::CountdownPerCompletion) {
             self.run(run).countdown -= 1;
             self.run(run).countdown
         } else {
             self.write_countdown(run)
         };
-        if left > 0 {
+        if left > 0 && self.stops_now(run, kind) {
+            self.begin_collection(run, true);
+        } else if left > 0 {
             let of = self.run(run);
             if of.next != of.total || !of.again.is_empty() {
-                self.place(run);
+                self.place_now(run, claims);
             }
         } else if self.has(Mutation::CollectionByCaller) {
-            self.displace(run);
+            self.leave_line(run);
             self.run(run).phase = Phase::Collecting;
         } else {
             self.begin_collection(run, false);

@@ -1,6 +1,7 @@
 //! `fill.lua`.
 
 use super::{Server, Word};
+use crate::mutation::Mutation;
 use crate::set::Set;
 use crate::state::{Job, Kind, Outcome, Phase, Token};
 
@@ -20,6 +21,7 @@ impl Server<'_> {
                 continue;
             }
             if let Some(owner) = self.run(run).owners[at] {
+                self.linger(run, index, owner);
                 self.free(run, Job::Test(index), owner.token.worker);
                 freed += 1;
             }
@@ -27,7 +29,9 @@ impl Server<'_> {
             self.run(run).tries[at] = 0;
             self.run(run).delayed.remove(index);
         }
-        self.unpark(freed);
+        if freed > 0 && !self.has(Mutation::FillForgetsOffer) {
+            self.offer(self.scenario.endpoint_of(run));
+        }
         self.write_countdown(run);
         Word::Done
     }

@@ -1,6 +1,7 @@
 //! `lib/holding.lua`: owner entry, lease, slot and membership are made and freed together.
 
 use super::Server;
+use crate::endpoint::Lingering;
 use crate::mutation::Mutation;
 use crate::state::{Job, Owner, Token};
 
@@ -40,12 +41,35 @@ impl Server<'_> {
             Job::Test(index) => {
                 of.owners[usize::from(index)] = None;
                 of.slots.remove(index);
+                self.leave_group(run, index);
             }
             _ => of.lane(job).owner = None,
         }
-        of.leases.remove(job.bit());
+        self.run(run).leases.remove(job.bit());
         self.store.jobs[usize::from(worker)][usize::from(run)].remove(job.bit());
         *self.witness.right(run, job) = None;
+    }
+
+    /// The call of a test whose run was closed goes on until its worker is told.
+    pub(super) fn linger(&mut self, run: u8, index: u8, owner: Owner) {
+        if self.store.seats[usize::from(owner.token.worker)].is_some() {
+            let token = owner.token;
+            let endpoint = self.scenario.endpoint_of(run);
+            self.endpoint(endpoint).linger(Lingering { run, index, token });
+        }
+    }
+
+    /// Its worker says that it stopped.
+    pub(super) fn stop_lingering(&mut self, run: u8, index: u8, token: Token) {
+        if self.forget_lingering(run, index, token) && !self.has(Mutation::StopForgetsOffer) {
+            self.offer(self.scenario.endpoint_of(run));
+        }
+    }
+
+    pub(super) fn forget_lingering(&mut self, run: u8, index: u8, token: Token) -> bool {
+        let call = Lingering { run, index, token };
+        let endpoint = self.scenario.endpoint_of(run);
+        self.endpoint(endpoint).forget(|other| other == call)
     }
 
     /// `lib/counting.lua`.

@@ -7,7 +7,7 @@ impl Server<'_> {
         let of = self.run(run);
         if of.is_open() && !of.paused {
             of.paused = true;
-            self.displace(run);
+            self.leave_line(run);
         }
     }
 }

@@ -42,9 +42,13 @@ impl Server<'_> {
         }
         match job {
             Job::Test(index) => {
+                self.lose_request(run);
                 let counted = u8::from(!self.has(Mutation::LossUncounted));
                 self.release_test(run, index, owner, owner.attempt - 1 + counted, false);
                 self.spend(run, index);
+                if self.has(Mutation::ReapKeepsSlot) {
+                    self.run(run).slots.insert(index);
+                }
             }
             _ => self.release_control(run, job, owner.token.worker),
         }
@@ -53,10 +57,12 @@ impl Server<'_> {
 
     fn adopt(&mut self, run: u8, index: u8) {
         if self.run(run).slots.remove(index) {
-            self.unpark(1);
+            self.offer(self.scenario.endpoint_of(run));
         }
+        self.leave_group(run, index);
         let of = self.run(run);
         let waits = of.delayed.contains(index) || of.again.items().contains(&index);
+        let waits = waits || of.waits[usize::from(index)] > 0;
         if !of.is_open() || index >= of.next || of.results[usize::from(index)].is_some() || waits {
             return;
         }

@@ -7,7 +7,7 @@ impl Server<'_> {
     /// Frees a test and lets it be claimed again: now, or `later`.
     pub(super) fn release_test(&mut self, run: u8, index: u8, owner: Owner, attempts: u8, later: bool) -> Word {
         self.free(run, Job::Test(index), owner.token.worker);
-        self.unpark(1);
+        self.offer_freed(self.scenario.endpoint_of(run));
         let of = self.run(run);
         if attempts > 0 && matches!(of.phase, Phase::Open | Phase::Collecting) {
             of.tries[usize::from(index)] = attempts;
@@ -24,6 +24,7 @@ impl Server<'_> {
             of.again.push_front(index);
             self.place(run);
         }
+        self.end_if_spent(run);
         Word::Done
     }
 

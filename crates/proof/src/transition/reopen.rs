@@ -54,19 +54,25 @@ impl Server<'_> {
         of.stopped = false;
         of.outbox = false;
         of.notify.queued = false;
+        of.requests = 0;
         if let Some(owner) = of.notify.owner {
             self.free(run, Job::Notify, owner.token.worker);
         }
-        self.unpark(u8::MAX);
+        // The limits that runs bring are set again.
+        self.offer(self.scenario.endpoint_of(run));
         let seen = &mut self.witness.runs[usize::from(run)];
         seen.spent = [0; TESTS];
         seen.ended = 0;
         seen.mails = 0;
         seen.excuses = 0;
         seen.chosen = Set::default();
+        seen.calls = 0;
     }
 
     pub(super) fn open_run(&mut self, run: u8) {
+        if self.scenario.is_shaped() {
+            self.arrange_again(run);
+        }
         self.run(run).phase = Phase::Open;
         self.place(run);
     }
