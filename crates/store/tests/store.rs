@@ -24,6 +24,7 @@ mod format;
 mod hand_back;
 mod heartbeat;
 mod interleaving;
+mod lingering;
 mod pause;
 mod reap;
 mod reconcile;

@@ -9,6 +9,13 @@ local function calls_going_on(endpoint)
     + redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf')
 end
 
+-- When the first of the calls that linger has done so for long enough, in ms: that may give room by time alone.
+local function first_lingering(endpoint)
+  local first = redis.call('ZRANGE', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1,
+    'WITHSCORES')
+  return tonumber(first[2])
+end
+
 -- Generic cell rate algorithm (ITU-T I.371): `tat` is the theoretical arrival time of the next call, in µs. It conforms when
 -- that is at most `slack` ahead of now. Answers how many calls conform, and at which ms one will.
 local function conforming(tat, interval, slack)
@@ -60,16 +67,16 @@ local function admission(endpoint, values)
     end
     -- Half open: one call decides.
     if open_until and 1 - going < room then room, word = 1 - going, 'breaker' end
-    if room < 1 then
-      local lingering = redis.call('ZRANGE', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf', 'BYSCORE',
-        'LIMIT', 0, 1, 'WITHSCORES')
-      return 0, tonumber(lingering[2]), word
-    end
+    if room < 1 then return 0, first_lingering(endpoint), word end
     if token_interval then
       local count, when = affordable(going, tonumber(token_interval) or UNBOUNDED, tonumber(token_slack) or 0, token_tat,
         tonumber(token_mean), token_silent)
       if count < room then room, at, word = count, when, 'tokens' end
-      if room < 1 then return 0, at, word end
+      if room < 1 then
+        -- Calls in flight count, so the end of one may come first.
+        local ends = first_lingering(endpoint)
+        return 0, ends and math.min(ends, at or ends) or at, word
+      end
     end
   end
   if interval then
