@@ -30,6 +30,8 @@ local worker = ARGV[1]
 local words = {}
 -- Whether it claims itself, or leaves what it frees to others.
 local claims = tonumber(ARGV[3]) > 0
+-- The first run that has something to claim and is not in line: it goes there, or is served at once.
+local comer
 -- Arguments of a job, from its first one on.
 local FENCE, STATUS, GIVE_UP, RESULT, PER_JOB = 1, 2, 3, 4, 5
 -- Of an owner entry, what a token has to be equal to. One claim gives many jobs the same fence.
@@ -134,7 +136,6 @@ local function stops_now(run, verdict, most)
 end
 
 -- What follows for the run: the next test released, or the collection.
--- Answers whether the endpoint was offered with it.
 local function move_on(run, endpoint, mode, total, captured, stop, next_index, tenant)
   local left = write_countdown(run, total)
   if mode == 'Sequential' then
@@ -147,7 +148,12 @@ local function move_on(run, endpoint, mode, total, captured, stop, next_index, t
     begin_collection(run, endpoint, stop)
   else
     local pending = next_index ~= whole(total) or redis.call('LLEN', run_key(run, 'again')) > 0
-    if pending then place(run, endpoint, tenant, claims) end
+    if not pending then return end
+    if comer or not claims then
+      place(run, endpoint, tenant, claims)
+    elseif not redis.call('ZSCORE', key('paused'), run) and not redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then
+      comer = { run, endpoint, tenant }
+    end
   end
 end
 
@@ -175,7 +181,10 @@ local function settle(run, captured, told, first, count)
   if verdict.accepted > 0 then
     local stop = most_failures and stops_now(run, verdict, most_failures) and (stop_reason or 'fail_fast')
     move_on(run, endpoint, mode, tonumber(total), captured, stop, next_index, tenant or 'default')
-    if budget then end_if_spent(run, endpoint) end
+    if budget then
+      end_if_spent(run, endpoint)
+      if comer and comer[1] == run and not is_open(redis.call('HGET', run_key(run), 'state')) then comer = nil end
+    end
   end
   if verdict.freed > 0 or #verdict.late > 0 then
     if claims then offer_soon(endpoint) else offer(endpoint) end
@@ -194,7 +203,7 @@ for _ = 1, tonumber(ARGV[5]) do
   end
   at = at + count * PER_JOB
 end
-local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
+local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), comer)
 -- A worker that wants nothing more leaves what it released to others.
 if tonumber(ARGV[3]) < 1 and redis.call('EXISTS', key('ready:endpoints')) == 1 then ring() end
 return { words, claimed }

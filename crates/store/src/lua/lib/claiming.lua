@@ -109,7 +109,7 @@ local function charge(endpoint, tenant, count, fields, place)
   return string.format('%.3f', run_served + cost / own_weight), tenant_vt, vt
 end
 
-local function claim_from(worker, endpoint, tenant, run, count, fields, again, room, free_places, place)
+local function claim_from(worker, endpoint, tenant, run, count, fields, again, room, free_places, place, in_line)
   local state, mode, next_index = fields[1], fields[2], tonumber(fields[4])
   local lease_until = whole(now + tonumber(fields[7]))
   local fence = whole(next_fence(fields[8]))
@@ -164,12 +164,16 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
   end
   -- Also after stale indices were skipped: they took neither room nor slots. What was put aside for its group waits there.
   local tenant_waits, others_wait = true, true
-  if room <= claimed or (fields[16] and redis.call('LLEN', run_key(run, 'again')) == 0) then
+  local is_done = room <= claimed or (fields[16] and redis.call('LLEN', run_key(run, 'again')) == 0)
+  if not in_line then
+    others_wait = false
+    if not is_done then wait_in_line(run, endpoint, tenant) end
+  elseif is_done then
     tenant_waits, others_wait = leave_line(run, endpoint, tenant)
   elseif not finishes_first() then
     redis.call('ZADD', waiting_key(endpoint, tenant), vt, run)
   end
-  if tenant_waits then redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_vt, tenant) end
+  if in_line and tenant_waits then redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_vt, tenant) end
   if others_wait then
     redis.call('ZADD', key('ready:endpoints'), 'XX', endpoint_vt, endpoint)
     if free_places <= claimed then settle_place(endpoint) end
@@ -199,9 +203,9 @@ local RUN_FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease
   'activated_at', 'vt', 'epoch', 'format', 'cost_ms', 'shaped', 'budget', 'tenant', 'captured' }
 
 -- What a run has to give is added to `groups`, or it leaves its line. Answers how many tests.
-local function claim_run(worker, endpoint, tenant, run, want, free_places, fields, groups, place)
+local function claim_run(worker, endpoint, tenant, run, want, free_places, fields, groups, place, in_line)
   if not is_open(fields[1]) or fields[6] ~= endpoint or (fields[18] or 'default') ~= tenant then
-    leave_line(run, endpoint, tenant)
+    if in_line then leave_line(run, endpoint, tenant) end
     return 0
   end
   -- Lua would go on with numbers that are none of ours; what is raised here is blamed on the run.
@@ -211,12 +215,12 @@ local function claim_run(worker, endpoint, tenant, run, want, free_places, field
   local room, again = room_of(run, fields)
   if room < 1 then
     -- Nothing to claim until something of this run ends.
-    leave_line(run, endpoint, tenant)
+    if in_line then leave_line(run, endpoint, tenant) end
     if fields[17] then end_if_spent(run, endpoint) end
     return 0
   end
   local group, claimed = claim_from(worker, endpoint, tenant, run, math.min(want, free_places, room), fields, again,
-    room, free_places, place)
+    room, free_places, place, in_line)
   if claimed > 0 then groups[#groups + 1] = group end
   return claimed
 end
@@ -250,7 +254,7 @@ local function serve(worker, endpoint, want, groups, passed)
         return 0
       end
       if not (is_open(fields[1]) and (fields[14] or FORMAT) ~= FORMAT) then
-        local claimed = guarded(run, claim_run, worker, endpoint, tenant, run, want, room, fields, groups, place)
+        local claimed = guarded(run, claim_run, worker, endpoint, tenant, run, want, room, fields, groups, place, true)
         if claimed == nil then leave_line(run, endpoint, tenant) end
         return claimed or 0
       end
@@ -268,9 +272,31 @@ local function serve(worker, endpoint, want, groups, passed)
   return nil
 end
 
--- Answers groups, the runs that were passed over, and how many endpoints have nothing else.
-local function claim_tests(worker, want)
+-- A run that was about to wait in line, where nobody else waits for anything: it is served at once. That is every step of a
+-- Sequential run on a quiet fleet. Answers how many tests were claimed.
+local function serve_directly(worker, run, endpoint, tenant, want, groups)
+  local place = read_place(endpoint, tenant)
+  local room = admission(endpoint, place)
+  local fields = redis.call('HMGET', run_key(run), unpack(RUN_FIELDS))
+  if room < 1 or (fields[14] or FORMAT) ~= FORMAT then
+    wait_in_line(run, endpoint, tenant)
+    return 0
+  end
+  return claim_run(worker, endpoint, tenant, run, want, room, fields, groups, place, false)
+end
+
+-- `comer`: a run that is about to wait in line, its endpoint and tenant. Answers groups, the runs that were passed over, and how
+-- many endpoints have nothing else.
+local function claim_tests(worker, want, comer)
   local groups, passed, looked, skipped = {}, {}, 0, 0
+  if comer then
+    local run, endpoint, tenant = unpack(comer)
+    if want > 0 and redis.call('EXISTS', key('ready:endpoints')) == 0 then
+      want = want - (guarded(run, serve_directly, worker, run, endpoint, tenant, want, groups) or 0)
+    else
+      guarded(run, wait_in_line, run, endpoint, tenant, want > 0)
+    end
+  end
   while want > 0 and looked < LOOK_AT_MOST do
     local endpoint = redis.call('ZRANGE', key('ready:endpoints'), skipped, skipped)[1]
     if not endpoint then break end
@@ -330,14 +356,17 @@ end
 -- { run, mode, fence, captured, released_ms, epoch, {index, payload, …}, {attempt, lost, released_ms or '', begun_ms, …},
 -- {index, index of a dependency that did not pass, …} }: the fourth list is about the first members, those that have been
 -- tried before.
-local function claim(worker, epoch, want_tests, want_control)
+local function claim(worker, epoch, want_tests, want_control, comer)
   local word = may_claim(worker, epoch)
-  if word ~= 'ok' then return { word, now, -1, {}, {} } end
+  if word ~= 'ok' then
+    if comer then guarded(comer[1], wait_in_line, unpack(comer)) ring() end
+    return { word, now, -1, {}, {} }
+  end
   promote_due()
   wake_due()
   local control = claim_control(worker, want_control)
   local fleet = fleet_room()
-  local groups, passed, skipped = claim_tests(worker, math.min(want_tests, fleet))
+  local groups, passed, skipped = claim_tests(worker, math.min(want_tests, fleet), comer)
   local wait = -1
   if #groups == 0 and #control == 0 then wait = set_alarm(worker, next_due(want_tests, want_control)) end
   -- Whoever leaves work behind passes the token on; not one that had no room for it or does not know it, or it would
