@@ -9,7 +9,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume
+.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume limits
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -67,6 +67,10 @@ soak: redis build-tests ## Processes, runs and a random fault every 1.5 s for SE
 
 volume: redis build build-tests ## 100,000 tests without a fault: each is called once (TESTS=…)
 	env TESTS="$(TESTS)" $(CARGO) test --workspace --test soak --locked -- --ignored volume --nocapture
+
+# One after the other: they compare times.
+limits: redis build build-tests ## Limits and fairness with four workers: figures beside what is wanted (8 minutes); LIMITS=rate for some
+	$(CARGO) test --workspace --test admission --locked -- --ignored --nocapture --test-threads=1 $(LIMITS)
 
 compose: ## The image, the fleet in containers, and what befalls containers (10 to 15 minutes)
 	tests/compose.sh --start-engine

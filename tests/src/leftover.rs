@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The last part of keys that are gone when nothing runs and nothing waits. Redis removes empty collections itself.
-const LIVE: [&str; 15] = [
-    "ready",
+/// The last part of keys that are gone when nothing runs and nothing waits. Redis removes empty collections itself. An
+/// endpoint has `tenants` that wait, the shard has weights of the same name.
+const LIVE: [&str; 18] = [
+    "ready:endpoints",
+    "wakes",
+    "tenants",
+    "waiting",
     "paused",
     "leases",
     "delayed",
@@ -17,7 +21,7 @@ const LIVE: [&str; 15] = [
     "outbox",
     "deadlines",
     "slots",
-    "parked",
+    "lingering",
     "jobs",
     "owners",
     "again",
@@ -32,7 +36,7 @@ pub fn leftovers(dump: &BTreeMap<String, Value>) -> Vec<String> {
             continue;
         };
         // `dead:jobs` are the payloads of what was given up; they stay until their retention is over.
-        let live = rest != "dead:jobs"
+        let live = !["dead:jobs", "tenants"].contains(&rest)
             && LIVE
                 .iter()
                 .any(|part| rest == *part || rest.ends_with(&format!(":{part}")));
