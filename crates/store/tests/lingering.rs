@@ -7,7 +7,7 @@ use testfleet_model::configuration::{Limits, Rate};
 use testfleet_store::{Activated, Seat};
 
 use crate::support::bench::limits;
-use crate::support::{Bench, Spec, completion, id};
+use crate::support::{Bench, Spec, completion, endpoint_of, id};
 
 /// A run of one test whose call goes on after its collection has filled it.
 async fn cut_short(bench: &Bench, seat: &Seat) -> testfleet_store::ClaimedTest {
@@ -64,4 +64,16 @@ async fn a_budget_of_tokens_waits_for_calls_that_linger() {
     let lingering = bench.look().await["endpoint:api:lingering"].clone();
     assert_ne!(lingering, json!(null));
     assert_ne!(wakes(&bench).await, json!(null), "only time gives it room: {lingering}");
+}
+
+/// NO-LEAK
+#[tokio::test]
+async fn calls_of_workers_that_are_gone_are_forgotten() {
+    let bench = Bench::start().await;
+    let lingering = endpoint_of("api", "lingering");
+    let () = bench.ask(&["ZADD", &lingering, "1", "gone/0|1"]).await;
+    let seat = bench.seat("w1").await;
+    let test = cut_short(&bench, &seat).await;
+    let left: Vec<String> = bench.ask(&["ZRANGE", &lingering, "0", "-1"]).await;
+    assert_eq!(left, [format!("{}/0|{}", test.run, test.fence)]);
 }

@@ -28,7 +28,10 @@ end
 local function linger(run, index, owner, endpoint)
   local until_ms = redis.call('ZSCORE', key('workers'), owner.worker)
   if until_ms and tonumber(until_ms) > now then
-    redis.call('ZADD', endpoint_key(endpoint, 'lingering'), until_ms, job_id(run, index) .. '|' .. owner.fence)
+    local lingering = endpoint_key(endpoint, 'lingering')
+    -- Those of workers that never said so are over, too.
+    redis.call('ZREMRANGEBYSCORE', lingering, '-inf', whole(now))
+    redis.call('ZADD', lingering, until_ms, job_id(run, index) .. '|' .. owner.fence)
   end
 end
 -- Its worker says that it stopped.
