@@ -13,14 +13,40 @@ local function promote(run, index)
     place(run, endpoint)
   end
 end
--- Retries whose time has come go back to their runs.
+-- When time alone makes something claimable, of the kinds that were looked at; ms since 1970, with fractions.
+local soonest
+local function expect(at)
+  if at and (not soonest or at < soonest) then soonest = at end
+end
+-- When the first entry is due; nil when there is none, or when it is due already.
+local function not_yet(name)
+  local head = redis.call('ZRANGE', key(name), 0, 0, 'WITHSCORES')
+  local at = tonumber(head[2])
+  if at and at * 1000 <= now_us then return nil, true end
+  return at, false
+end
+
+-- Retries whose time has come go back to their runs, and endpoints whose time has come are offered.
 local function promote_due()
-  local due = redis.call('ZRANGE', key('delayed'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, PROMOTE_AT_MOST)
-  for _, job in ipairs(due) do
-    local run, index = split_job(job)
-    if run then guarded(run, promote, run, index) end
+  local at, is_due = not_yet('delayed')
+  if is_due then
+    local due = redis.call('ZRANGE', key('delayed'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, PROMOTE_AT_MOST)
+    for _, job in ipairs(due) do
+      local run, index = split_job(job)
+      if run then guarded(run, promote, run, index) end
+    end
+    if #due > 0 then redis.call('ZREM', key('delayed'), unpack(due)) end
+    at = not_yet('delayed')
   end
-  if #due > 0 then redis.call('ZREM', key('delayed'), unpack(due)) end
+  expect(at)
+end
+local function wake_those_due()
+  local at, is_due = not_yet('wakes')
+  if is_due then
+    wake_due()
+    at = not_yet('wakes')
+  end
+  expect(at)
 end
 
 -- A count that is none begins anew.
@@ -32,17 +58,20 @@ local function count_attempt(job)
 end
 
 -- Collections first. One place is theirs alone: mails that hang must not fill all of them.
+local function take_due(lane_name, count)
+  if count < 1 then return {} end
+  local at, is_due = not_yet(lane_name)
+  expect(at)
+  if not is_due then return {} end
+  local due = redis.call('ZRANGE', key(lane_name), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, count)
+  if #due > 0 then redis.call('ZREM', key(lane_name), unpack(due)) end
+  return due
+end
 local function claim_control(worker, want)
   local answer = {}
   if want < 1 then return answer end
-  local due = redis.call('ZRANGE', key('control'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, want)
-  if #due > 0 then redis.call('ZREM', key('control'), unpack(due)) end
-  local left = want - math.max(#due, 1)
-  if left > 0 then
-    local mails = redis.call('ZRANGE', key('mails'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, left)
-    if #mails > 0 then redis.call('ZREM', key('mails'), unpack(mails)) end
-    for _, job in ipairs(mails) do due[#due + 1] = job end
-  end
+  local due = take_due('control', want)
+  for _, job in ipairs(take_due('mails', want - math.max(#due, 1))) do due[#due + 1] = job end
   if #due == 0 then return answer end
   local fence = whole(next_fence(redis.call('GET', key('fence'))))
   redis.call('SET', key('fence'), fence)
@@ -176,7 +205,7 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
   if in_line and tenant_waits then redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_vt, tenant) end
   if others_wait then
     redis.call('ZADD', key('ready:endpoints'), 'XX', endpoint_vt, endpoint)
-    if free_places <= claimed then settle_place(endpoint) end
+    if free_places <= claimed then expect(settle_place(endpoint)) end
   end
   return { run, mode, fence, mode == 'Sequential' and fields[19] or '', fields[10] or fields[11] or now_text, fields[13] or '1', members, tried, unmet },
     claimed
@@ -237,7 +266,8 @@ local function serve(worker, endpoint, want, groups, passed)
   local room, at = admission(endpoint, place)
   if room < 1 then
     redis.call('ZREM', key('ready:endpoints'), endpoint)
-    if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
+    wake_at(endpoint, at)
+    expect(at)
     return 0
   end
   local number = 1
@@ -312,36 +342,22 @@ local function claim_tests(worker, want, comer)
   return groups, passed, skipped
 end
 
--- Microseconds until something of the wanted kind becomes claimable by itself; -1 when nothing is scheduled. What
--- is due and not wanted must not count: its worker would ask again at once, and again.
-local function next_due(want_tests, want_control)
-  local soonest
-  local function look(name)
-    local head = redis.call('ZRANGE', key(name), 0, 0, 'WITHSCORES')
-    if #head == 2 then
-      local wait = math.max(0, math.ceil(tonumber(head[2]) * 1000 - now_us))
-      if not soonest or wait < soonest then soonest = wait end
-    end
-  end
-  if want_tests > 0 then
-    look('delayed')
-    look('wakes')
-  end
-  if want_control > 0 then look('control') end
-  if want_control > 1 then look('mails') end
-  return soonest or -1
-end
-
 -- One worker looks again when something becomes claimable by time, not all that are idle; the look for the whole fleet
--- (`tick`) finds it when that worker is gone by then.
+-- (`tick`) finds it when that worker is gone by then. Answers after how many µs this one has to look, or -1. One that has no
+-- more room leaves it to another.
 local ALARM_SLACK_US = 1000
-local function set_alarm(worker, wait)
-  if wait < 0 then return wait end
-  local holder, at = unpack(redis.call('HMGET', key('alarm'), 'worker', 'at'))
-  at = tonumber(at)
-  if holder ~= worker and at and at > now_us and at <= now_us + wait + ALARM_SLACK_US then return -1 end
-  redis.call('HSET', key('alarm'), 'worker', worker, 'at', whole(now_us + wait))
-  return wait
+local function set_alarm(worker, has_room)
+  if not soonest then return -1 end
+  local at = math.ceil(soonest * 1000)
+  local holder, set_for = unpack(redis.call('HMGET', key('alarm'), 'worker', 'at'))
+  set_for = tonumber(set_for)
+  if holder ~= worker and set_for and set_for > now_us and set_for <= at + ALARM_SLACK_US then return -1 end
+  if not has_room then
+    ring()
+    return -1
+  end
+  if holder ~= worker or set_for ~= at then redis.call('HSET', key('alarm'), 'worker', worker, 'at', whole(at)) end
+  return math.max(0, at - now_us)
 end
 
 -- A worker that is not registered, or that has since begun a new epoch, gets nothing: the claim may come from
@@ -362,13 +378,18 @@ local function claim(worker, epoch, want_tests, want_control, comer)
     if comer then guarded(comer[1], wait_in_line, unpack(comer)) ring() end
     return { word, now, -1, {}, {} }
   end
-  promote_due()
-  wake_due()
+  if want_tests > 0 then
+    promote_due()
+    wake_those_due()
+  end
   local control = claim_control(worker, want_control)
   local fleet = fleet_room()
   local groups, passed, skipped = claim_tests(worker, math.min(want_tests, fleet), comer)
+  local claimed = 0
+  for _, group in ipairs(groups) do claimed = claimed + #group[7] / 2 end
   local wait = -1
-  if #groups == 0 and #control == 0 then wait = set_alarm(worker, next_due(want_tests, want_control)) end
+  if want_tests > 0 then wait = set_alarm(worker, claimed < want_tests)
+  elseif want_control > 0 and #control < want_control * 3 then wait = set_alarm(worker, true) end
   -- Whoever leaves work behind passes the token on; not one that had no room for it or does not know it, or it would
   -- wake itself; nor while the fleet is full, which whoever frees a place finds out.
   if want_tests > 0 and fleet > want_tests and redis.call('ZCARD', key('ready:endpoints')) > skipped then ring()

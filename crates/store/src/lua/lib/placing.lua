@@ -4,6 +4,10 @@
 -- offers it again, in the same step, so there is no wake-up that could be lost.
 local function is_open(state) return state == 'queued' or state == 'progress' end
 
+local function wake_at(endpoint, at)
+  if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
+end
+
 -- To be called by whatever may have made room: a slot freed, a limit raised, a hold ended.
 local function offer(endpoint)
   if redis.call('ZSCORE', key('ready:endpoints'), endpoint) then return end
@@ -15,7 +19,7 @@ local function offer(endpoint)
     redis.call('ZADD', key('ready:endpoints'), tostring(math.max(own, clock)), endpoint)
     redis.call('ZREM', key('wakes'), endpoint)
   elseif at then
-    redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint)
+    wake_at(endpoint, at)
   else
     redis.call('ZREM', key('wakes'), endpoint)
   end

@@ -13,11 +13,13 @@ local function lose_request(run)
 end
 
 -- After a claim that took all there was: the endpoint leaves `ready:endpoints` until there is room again.
+-- Answers when that is, if time alone brings it.
 local function settle_place(endpoint)
   local room, at = admission(endpoint)
-  if room >= 1 then return end
+  if room >= 1 then return nil end
   redis.call('ZREM', key('ready:endpoints'), endpoint)
-  if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
+  wake_at(endpoint, at)
+  return at
 end
 
 -- How many more requests a run's budget allows; those in flight are counted by their holders, so that none is counted twice.
