@@ -12,6 +12,7 @@ mod cancel;
 mod claim;
 mod clock;
 mod collect;
+mod comer;
 mod complete;
 mod configuration;
 mod create;

@@ -196,7 +196,7 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
   local is_done = room <= claimed or (fields[16] and redis.call('LLEN', run_key(run, 'again')) == 0)
   if not in_line then
     others_wait = false
-    if not is_done then wait_in_line(run, endpoint, tenant) end
+    if not is_done then expect(wait_in_line(run, endpoint, tenant)) end
   elseif is_done then
     tenant_waits, others_wait = leave_line(run, endpoint, tenant)
   elseif not finishes_first() then
@@ -309,7 +309,7 @@ local function serve_directly(worker, run, endpoint, tenant, want, groups)
   local room = admission(endpoint, place)
   local fields = redis.call('HMGET', run_key(run), unpack(RUN_FIELDS))
   if room < 1 or (fields[14] or FORMAT) ~= FORMAT then
-    wait_in_line(run, endpoint, tenant)
+    expect(wait_in_line(run, endpoint, tenant))
     return 0
   end
   return claim_run(worker, endpoint, tenant, run, want, room, fields, groups, place, false)

@@ -8,7 +8,8 @@ local function wake_at(endpoint, at)
   if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
 end
 
--- To be called by whatever may have made room: a slot freed, a limit raised, a hold ended.
+-- To be called by whatever may have made room: a slot freed, a limit raised, a hold ended. Answers when time alone gives it
+-- some, if that is waited for now.
 local function offer(endpoint)
   if redis.call('ZSCORE', key('ready:endpoints'), endpoint) then return end
   if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 0 then return end
@@ -20,6 +21,7 @@ local function offer(endpoint)
     redis.call('ZREM', key('wakes'), endpoint)
   elseif at then
     wake_at(endpoint, at)
+    return at
   else
     redis.call('ZREM', key('wakes'), endpoint)
   end
@@ -45,7 +47,7 @@ local function wait_in_line(run, endpoint, tenant, soon)
     local clock = tonumber(redis.call('GET', key('clock'))) or 0
     redis.call('ZADD', key('ready:endpoints'), 'NX', tostring(math.max(tonumber(own) or 0, clock)), endpoint)
   else
-    offer(endpoint)
+    return offer(endpoint)
   end
 end
 
