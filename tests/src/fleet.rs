@@ -305,7 +305,7 @@ impl Fleet {
             let endpoints = store.endpoint_views().await.ok()?;
             let waiting = queue.ready_count + queue.in_flight_count + queue.delayed_count + queue.control_count;
             let slots: u64 = endpoints.iter().map(|endpoint| u64::from(endpoint.in_flight)).sum();
-            (waiting == 0 && queue.parked.is_empty() && slots == 0).then_some(())
+            (waiting == 0 && queue.parked_count == 0 && slots == 0).then_some(())
         })
         .await;
     }

@@ -11,10 +11,12 @@ use crate::command::dead::DeadCommand;
 use crate::command::demo::DemoArguments;
 use crate::command::doctor::DoctorArguments;
 use crate::command::endpoint::EndpointCommand;
+use crate::command::fleet::FleetCommand;
 use crate::command::mode::ModeCommand;
 use crate::command::queue::QueueCommand;
 use crate::command::run::RunCommand;
 use crate::command::submit::SubmitArguments;
+use crate::command::tenant::TenantCommand;
 use crate::command::wait::WaitArguments;
 use crate::command::worker::WorkerCommand;
 use crate::session::GlobalArguments;
@@ -58,9 +60,15 @@ pub enum Command {
     /// See the workers
     #[command(subcommand, disable_help_subcommand = true)]
     Worker(WorkerCommand),
-    /// See the endpoints and their limits
+    /// See the endpoints and their limits; set, hold and release them
     #[command(subcommand, disable_help_subcommand = true)]
     Endpoint(EndpointCommand),
+    /// See and set what holds over all endpoints
+    #[command(subcommand, disable_help_subcommand = true)]
+    Fleet(FleetCommand),
+    /// See who shares endpoints, and set by which weight
+    #[command(subcommand, disable_help_subcommand = true)]
+    Tenant(TenantCommand),
     /// Check that everything in Redis is as it has to be, while the fleet works; mend what is not
     Doctor(DoctorArguments),
     /// See it all work in a few seconds, against an endpoint that comes along

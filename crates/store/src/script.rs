@@ -155,6 +155,7 @@ scripts! {
     SET_FLEET = "set_fleet",
     SET_TENANT = "set_tenant",
     WHY = "why",
+    LOOK_ENDPOINT = "look_endpoint",
     REVIVE = "revive",
     DROP_DEAD = "drop_dead",
     PUT_CONFIG = "put_config",

@@ -6,6 +6,8 @@ pub mod dead;
 pub mod demo;
 pub mod doctor;
 pub mod endpoint;
+pub mod fleet;
+pub mod limit;
 pub mod mode;
 pub mod queue;
 pub mod run;
@@ -16,6 +18,8 @@ pub mod run_results;
 pub mod run_retry;
 pub mod run_show;
 pub mod submit;
+pub mod suggestion;
+pub mod tenant;
 pub mod time;
 pub mod wait;
 pub mod worker;
@@ -57,6 +61,8 @@ async fn dispatch(command: Command, session: &Session) -> Result<ExitCode, Failu
         Command::Dead(command) => dead::execute(command, session).await,
         Command::Worker(command) => worker::execute(command, session).await,
         Command::Endpoint(command) => endpoint::execute(command, session).await,
+        Command::Fleet(command) => fleet::execute(command, session).await,
+        Command::Tenant(command) => tenant::execute(command, session).await,
         Command::Doctor(arguments) => doctor::execute(arguments, session).await,
         Command::Demo(arguments) => demo::execute(arguments, session).await,
         Command::Bench(arguments) => bench::execute(arguments, session).await,

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use testfleet_model::ExitCode;
 use testfleet_store::view::{DeadJob, HeldJob, PausedRun, QueueView, TimedJob, WaitingRun};
 
+use crate::command::endpoint::room;
 use crate::command::time::{between, moment};
 use crate::exit::Failure;
 use crate::output::{Column, table};
@@ -14,7 +15,7 @@ use crate::session::Session;
 /// `queue …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum QueueCommand {
-    /// What is ready, held, parked, paused, delayed and dead; the counts first
+    /// What waits, is held, paused, delayed and dead; the counts first
     #[command(
         after_help = "Examples:\n  testfleet queue show\n  testfleet queue show --limit 100 --json --redis redis://localhost:6379"
     )]
@@ -46,20 +47,19 @@ pub async fn execute(command: QueueCommand, session: &Session) -> Result<ExitCod
     Ok(ExitCode::Passed)
 }
 
-const WAITING: &[Column<WaitingRun>] = &[
-    Column::text("run", |row| row.test_run_id.clone()),
-    Column::number("tests waiting", |row| row.pending.to_string()),
-    Column::text("endpoint", |row| row.endpoint.clone()),
-];
 /// A row and the time it is shown at.
 type At<'a, R> = (&'a R, i64);
 
 fn text(view: &QueueView, now: i64) -> String {
     let mut text = String::new();
     let counts = [
-        ("ready", view.ready_count, "runs that workers can claim from"),
+        ("ready", view.ready_count, "runs that workers can claim from now"),
         ("in flight", view.in_flight_count, "jobs that workers hold"),
-        ("parked", view.parked_count, "runs whose endpoint has no room"),
+        (
+            "parked",
+            view.parked_count,
+            "runs that wait since their endpoint has no room",
+        ),
         ("paused", view.paused_count, "runs that somebody made wait"),
         ("delayed", view.delayed_count, "tests that wait for another attempt"),
         ("control", view.control_count, "collections and notifications that wait"),
@@ -78,14 +78,13 @@ fn text(view: &QueueView, now: i64) -> String {
             let _ = write!(text, "\n{title}{cut}\n{rows}");
         }
     };
-    list("Ready", view.ready.len(), view.ready_count, table(&view.ready, WAITING));
-    list("In flight", view.in_flight.len(), view.in_flight_count, held(view, now));
     list(
-        "Parked",
-        view.parked.len(),
-        view.parked_count,
-        table(&view.parked, WAITING),
+        "Waiting",
+        view.waiting.len(),
+        view.ready_count + view.parked_count,
+        waiting(&view.waiting, now),
     );
+    list("In flight", view.in_flight.len(), view.in_flight_count, held(view, now));
     list(
         "Paused",
         view.paused.len(),
@@ -118,6 +117,21 @@ const DEAD: &[Column<DeadJob>] = &[
     Column::text("since (UTC)", |row| moment(Some(row.died_at_ms))),
     Column::text("reason", |row| row.reason.clone()),
 ];
+
+fn waiting(runs: &[WaitingRun], now: i64) -> String {
+    let rows: Vec<At<'_, WaitingRun>> = runs.iter().map(|run| (run, now)).collect();
+    table(
+        &rows,
+        &[
+            Column::text("run", |(row, _)| row.test_run_id.clone()),
+            Column::number("tests waiting", |(row, _)| row.pending.to_string()),
+            Column::text("endpoint", |(row, _)| row.endpoint.clone()),
+            Column::text("tenant", |(row, _)| row.tenant.clone()),
+            Column::number("place", |(row, _)| row.place.to_string()),
+            Column::text("its endpoint is", |(row, now)| room(&row.room, *now)),
+        ],
+    )
+}
 
 fn held(view: &QueueView, now: i64) -> String {
     let rows: Vec<At<'_, HeldJob>> = view.in_flight.iter().map(|job| (job, now)).collect();

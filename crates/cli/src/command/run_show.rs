@@ -57,6 +57,8 @@ fn text(shown: &Shown) -> String {
     }
     line("mode", &run.execution_mode);
     line("endpoint", &run.endpoint);
+    line("tenant", if run.tenant == "default" { "" } else { &run.tenant });
+    line("priority", if run.priority == "normal" { "" } else { &run.priority });
     line(
         "configuration",
         run.test_configuration_id.as_deref().unwrap_or_default(),

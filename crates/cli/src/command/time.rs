@@ -24,6 +24,19 @@ pub fn between(from_ms: i64, to_ms: i64) -> String {
     humantime::format_duration(Duration::from_millis(rounded)).to_string()
 }
 
+/// How long until a moment, rounded up so that it is not over before it is said to be: `20ms`, `12s`, `1h 5m`.
+#[must_use]
+pub fn remaining(now_ms: i64, until_ms: i64) -> String {
+    let ms = u64::try_from(until_ms.saturating_sub(now_ms)).unwrap_or(0);
+    let unit = match ms {
+        0..100 => 1,
+        100..10_000 => 100,
+        10_000..3_600_000 => 1_000,
+        _ => 60_000,
+    };
+    humantime::format_duration(Duration::from_millis(ms.div_ceil(unit) * unit)).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +53,19 @@ mod tests {
         assert_eq!(between(1_000, 2_234), "1s 200ms");
         assert_eq!(between(0, 72_999), "1m 12s");
         assert_eq!(between(5, 0), "0s");
+    }
+
+    #[test]
+    fn what_remains_is_rounded_up() {
+        for (ms, expected) in [
+            (0, "0s"),
+            (17, "17ms"),
+            (1_201, "1s 300ms"),
+            (11_001, "12s"),
+            (3_600_001, "1h 1m"),
+        ] {
+            assert_eq!(remaining(1_000, 1_000 + ms), expected);
+        }
+        assert_eq!(remaining(5, 0), "0s");
     }
 }
