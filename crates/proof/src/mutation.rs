@@ -57,6 +57,8 @@ pub enum Mutation {
     TokensForgetLingering,
     /// The last run that leaves an endpoint takes it out of `ready:endpoints`, and out of `wakes` only if it was not there.
     LineLeavesWake,
+    /// A claim that is refused does not put the run that a result of the same script released in line.
+    ComerForgotten,
     /// `reap` leaves the slot of what it takes.
     ReapKeepsSlot,
     /// Calls that linger take no room.

@@ -33,6 +33,7 @@ impl Step<'_> {
             store: &mut self.state.store,
             witness: &mut self.state.witness,
             scenario: &self.fleet.scenario,
+            comer: None,
             calls,
         }
     }

@@ -86,6 +86,7 @@ pub const NOT_MODELLED: &[(&str, &str)] = &[
         "set_tenant",
         "weights order what is ready, and any order is possible here",
     ),
+    ("look_endpoint", "writes nothing"),
     ("why", "writes nothing"),
     ("look_endpoint", "writes nothing"),
     (
@@ -135,6 +136,8 @@ pub(crate) struct Server<'a> {
     pub(crate) store: &'a mut Store,
     pub(crate) witness: &'a mut Witness,
     pub(crate) scenario: &'a Scenario,
+    /// A run that has something to claim after a result, in a script that claims itself: it is served at once, or goes in line.
+    pub(crate) comer: Option<u8>,
     /// For the witness: calls that go on, those of workers that are cut off excepted.
     pub(crate) calls: [Option<Going>; WORKERS],
 }

@@ -235,7 +235,7 @@ fn held_and_limited_endpoints_survive_faults() {
         ..two
     });
     holds(Scenario {
-        name: "breaker, 2 runs, cancel, 1 attempt more, 1 fault",
+        name: "breaker, 2 runs, failing, 1 fault",
         breaker: true,
         failing: true,
         faults: 1,

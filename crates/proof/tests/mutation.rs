@@ -296,6 +296,17 @@ fn an_endpoint_at_which_nobody_waits_must_not_be_waited_for() {
     breaks(scenario, &[Mutation::LineLeavesWake], NOBODY_IS_OFFERED);
 }
 
+/// Its result came late, after it had begun a new epoch.
+#[test]
+fn a_run_whose_next_test_is_not_claimed_has_to_go_in_line() {
+    let scenario = Scenario {
+        faults: 1,
+        ..SEQUENTIAL
+    };
+    breaks(scenario, &[Mutation::ComerForgotten], RUN_IS_PLACED);
+    strands(scenario, &[Mutation::ComerForgotten]);
+}
+
 #[test]
 fn what_is_taken_from_a_lost_worker_has_to_leave_its_slot() {
     let scenario = Scenario { faults: 1, ..TWO };

@@ -54,15 +54,23 @@ pub(crate) enum Grant {
 
 impl Server<'_> {
     pub(crate) fn claim(&mut self, worker: u8, epoch: u8, tests: bool, control: bool, chance: Chance) -> Grant {
-        match self.store.seats[usize::from(worker)] {
-            None => return Grant::Unregistered,
-            Some(seat) if seat != epoch && !self.has(Mutation::NoEpoch) => return Grant::Stale,
-            Some(_) => {}
+        let refused = match self.store.seats[usize::from(worker)] {
+            None => Some(Grant::Unregistered),
+            Some(seat) if seat != epoch && !self.has(Mutation::NoEpoch) => Some(Grant::Stale),
+            Some(_) => None,
+        };
+        if let Some(refused) = refused {
+            if let Some(run) = self.comer.take().filter(|_| !self.has(Mutation::ComerForgotten)) {
+                self.wait_in_line(run, false);
+            }
+            return refused;
         }
-        if chance.due {
-            self.promote_due();
+        if tests {
+            if chance.due {
+                self.promote_due();
+            }
+            self.wake_due();
         }
-        self.wake_due();
         Grant::Jobs {
             control: if control {
                 self.claim_control(worker, chance)
@@ -119,12 +127,20 @@ impl Server<'_> {
     }
 
     fn claim_test(&mut self, worker: u8, chance: Chance) -> Option<Given> {
+        let in_flight: u8 = self.store.runs.iter().map(|run| run.owned().len()).sum();
+        let is_full = self.scenario.fleet.is_some_and(|most| in_flight >= most);
+        if let Some(run) = self.comer.take() {
+            if is_full || self.store.endpoints.iter().any(|of| of.ready) {
+                self.wait_in_line(run, !is_full);
+            } else if let Some(given) = self.serve_directly(worker, run) {
+                return Some(given);
+            }
+        }
+        if is_full {
+            return None;
+        }
         // As often as the script looks at most; a model of this size never needs so many.
         for _ in 0..64 {
-            let in_flight: u8 = self.store.runs.iter().map(|run| run.owned().len()).sum();
-            if self.scenario.fleet.is_some_and(|most| in_flight >= most) {
-                return None;
-            }
             let endpoint = chance
                 .order()
                 .map(|run| self.scenario.endpoint_of(run))
@@ -170,10 +186,30 @@ impl Server<'_> {
             self.end_if_spent(run);
             return None;
         }
-        self.claim_from(worker, endpoint, run, own, room.count)
+        self.claim_from(worker, run, own, room.count, true)
     }
 
-    fn claim_from(&mut self, worker: u8, endpoint: u8, run: u8, room: i8, free_places: u8) -> Option<Given> {
+    /// A run that is about to wait in line, where nobody else waits for anything.
+    fn serve_directly(&mut self, worker: u8, run: u8) -> Option<Given> {
+        let room = admission(self.store, self.scenario, self.scenario.endpoint_of(run));
+        if room.count == 0 {
+            self.wait_in_line(run, false);
+            return None;
+        }
+        let of = &self.store.runs[usize::from(run)];
+        let own = room_of(of, self.scenario);
+        if !of.is_open() {
+            return None;
+        }
+        if own < 1 {
+            self.end_if_spent(run);
+            return None;
+        }
+        self.claim_from(worker, run, own, room.count, false)
+    }
+
+    fn claim_from(&mut self, worker: u8, run: u8, room: i8, free_places: u8, in_line: bool) -> Option<Given> {
+        let endpoint = self.scenario.endpoint_of(run);
         let fence = self.draw();
         let of = self.run(run);
         let epoch = of.epoch;
@@ -206,9 +242,13 @@ impl Server<'_> {
         let shaped = self.scenario.is_shaped();
         let nothing_left = shaped && self.run(run).again.is_empty();
         let leaves = room <= i8::from(claimed) || nothing_left;
-        let others_wait = !leaves || self.leave_line(run);
-        if others_wait && free_places <= taken {
-            self.settle_place(endpoint);
+        if in_line {
+            let others_wait = !leaves || self.leave_line(run);
+            if others_wait && free_places <= taken {
+                self.settle_place(endpoint);
+            }
+        } else if !leaves {
+            self.wait_in_line(run, false);
         }
         claimed.then_some(Given {
             run,

@@ -58,6 +58,9 @@ impl Server<'_> {
             self.run(run).unmet.remove(index);
             self.move_on(run, of.outcome.kind, claims);
             self.end_if_spent(run);
+            if !self.run(run).is_open() {
+                self.comer = None;
+            }
             if self.run(run).stopped && self.has(Mutation::StopKeepsSlot) {
                 self.run(run).slots.insert(index);
             }
@@ -109,7 +112,11 @@ impl Server<'_> {
         } else if left > 0 {
             let of = self.run(run);
             if of.next != of.total || !of.again.is_empty() {
-                self.place_now(run, claims);
+                if !claims {
+                    self.place(run);
+                } else if self.is_to_wait(run) {
+                    self.comer = Some(run);
+                }
             }
         } else if self.has(Mutation::CollectionByCaller) {
             self.leave_line(run);

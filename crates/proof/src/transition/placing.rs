@@ -45,19 +45,23 @@ impl Server<'_> {
     }
 
     pub(super) fn place(&mut self, run: u8) {
-        self.place_now(run, false);
+        if self.is_to_wait(run) {
+            self.wait_in_line(run, false);
+        }
+    }
+
+    /// Whether it is not in line, and nobody wants it out of there.
+    pub(super) fn is_to_wait(&mut self, run: u8) -> bool {
+        let paused = self.run(run).paused && !self.has(Mutation::PlaceIgnoresPause);
+        let tenant = self.scenario.tenant_of(run);
+        let of = self.endpoint(self.scenario.endpoint_of(run));
+        !paused && !of.waiting[usize::from(tenant)].contains(run)
     }
 
     /// `soon`: the script claims itself.
-    pub(super) fn place_now(&mut self, run: u8, soon: bool) {
-        if self.run(run).paused && !self.has(Mutation::PlaceIgnoresPause) {
-            return;
-        }
+    pub(super) fn wait_in_line(&mut self, run: u8, soon: bool) {
         let (endpoint, tenant) = (self.scenario.endpoint_of(run), self.scenario.tenant_of(run));
         let of = self.endpoint(endpoint);
-        if of.waiting[usize::from(tenant)].contains(run) {
-            return;
-        }
         of.waiting[usize::from(tenant)].insert(run);
         of.tenants.insert(tenant);
         if soon {
