@@ -16,6 +16,7 @@ mod choice;
 pub mod endpoint;
 mod fleet;
 mod mutation;
+mod operation;
 pub mod progress;
 pub mod promise;
 mod scenario;
