@@ -77,9 +77,9 @@ fn one_test_and_its_collection_survive_three_faults() {
 #[test]
 fn a_cancel_at_any_time_ends_the_run_once() {
     holds(Scenario {
-        name: "cancel, failing, 1 fault",
+        name: "cancel, 1 attempt, 1 fault",
         faults: 1,
-        failing: true,
+        attempts: 1,
         cancel: true,
         ..CALM
     });
