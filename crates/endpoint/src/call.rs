@@ -81,6 +81,9 @@ pub struct InvokeError {
     pub request: Option<RequestRecord>,
     /// Whether another attempt is worth it. The attempts that are left are for the caller to count.
     pub retry: RetryAdvice,
+    /// How long the endpoint wants everybody to wait: the `Retry-After` of a 429 or 503, at most `retry_after.cap`, when it is
+    /// to be honoured; whether or not this call is tried again.
+    pub hold: Option<Duration>,
 }
 
 /// Whether a failed call is worth another attempt.

@@ -26,6 +26,12 @@ pub(crate) fn advice(retry: &Retry, error: &ErrorDetail, wait: Option<Duration>)
     }
 }
 
+/// What a `Retry-After` means for all calls of the endpoint. Other statuses than 429 and 503 speak of one resource.
+pub(crate) fn hold(retry: &Retry, error: &ErrorDetail, wait: Option<Duration>) -> Option<Duration> {
+    let wait = wait.filter(|wait| retry.retry_after.honour && !wait.is_zero())?;
+    matches!(error.http_status, Some(429 | 503)).then(|| wait.min(retry.retry_after.cap))
+}
+
 /// What the `Retry-After` of a response asks for: seconds, or the time until an HTTP date. A date is compared with
 /// the response's own `Date`, so that a wrong clock here does no harm; without one, with `now`.
 pub(crate) fn requested(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {

@@ -247,6 +247,7 @@ impl Target {
         detail.body = detail.body.and_then(|body| excerpt(&self.redactor.text(&body)));
         InvokeError {
             retry: retry::advice(&self.retry, &detail, failure.wait),
+            hold: retry::hold(&self.retry, &detail, failure.wait),
             detail,
             request,
         }

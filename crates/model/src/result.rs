@@ -204,6 +204,8 @@ pub enum ErrorClass {
     Payload,
     /// The attempt took longer than the test may.
     TestTimeout,
+    /// A test it depends on did not pass, so it was not called.
+    Dependency,
     /// Worker processes that held the test were lost, as often as allowed.
     WorkerLost,
     /// The executor itself failed; a defect of ours.
@@ -234,6 +236,7 @@ impl ErrorClass {
             Self::WorkerLost => "worker_lost",
             Self::Internal => "internal",
             Self::Missing => "missing",
+            Self::Dependency => "dependency",
         }
     }
 }

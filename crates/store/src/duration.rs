@@ -12,6 +12,13 @@ const LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Ids in one command.
 const CHUNK: usize = 500;
 
+/// The name under which the durations of a configuration's tests are kept: the id of the stored configuration, else the
+/// configuration's own name.
+#[must_use]
+pub fn durations_name<'a>(configuration_id: Option<&'a str>, name: &'a str) -> &'a str {
+    configuration_id.unwrap_or(name)
+}
+
 impl Store {
     /// Remembers how long tests took, by id, for whoever has the same `name`: that of the stored configuration, or of the
     /// configuration itself. What was recorded of them before is overwritten.

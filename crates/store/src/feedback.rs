@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How an attempt ended, as far as the load of the endpoint is concerned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Signal {
     /// Nothing was sent. What the claim took of the endpoint's rate is given back.
     #[default]
@@ -19,10 +21,12 @@ pub enum Signal {
     TimedOut,
     /// No answer for another reason, or one of a gateway (502, 504).
     Failed,
+    /// It was sent, and we stopped waiting for the answer: nothing is known.
+    CutOff,
 }
 
 /// What one attempt told.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Feedback {
     /// How it ended.
     pub signal: Signal,
@@ -53,6 +57,7 @@ pub(crate) struct Told {
     busy_ms: f64,
     timed: u64,
     tokens: u64,
+    metered: u64,
     silent: u64,
     cost: f64,
     unsent: u64,
@@ -90,7 +95,8 @@ impl Told {
             self.timed += 1;
         }
         self.tokens += tokens.unwrap_or(0);
-        self.silent += u64::from(tokens.is_none());
+        self.metered += u64::from(tokens.is_some());
+        self.silent += u64::from(tokens.is_none() && signal == Signal::Accepted);
         self.cost += cost.unwrap_or(0.0).max(0.0);
     }
 
@@ -102,7 +108,7 @@ impl Told {
         let mut text = String::with_capacity(64);
         let _infallible = write!(
             text,
-            "{} {} {} {} {} {} {} {} {:.3} {} {} {} {} {}",
+            "{} {} {} {} {} {} {} {} {:.3} {} {} {} {} {} {}",
             self.calls,
             self.accepted,
             self.answered,
@@ -114,6 +120,7 @@ impl Told {
             self.busy_ms,
             self.timed,
             self.tokens,
+            self.metered,
             self.silent,
             self.cost,
             self.unsent
@@ -147,8 +154,9 @@ mod tests {
         told.add(&of(Signal::Overloaded, 5));
         told.add(&of(Signal::TimedOut, 6));
         told.add(&of(Signal::Failed, 8));
+        told.add(&of(Signal::CutOff, 9));
         told.add(&of(Signal::Unsent, 8));
-        assert_eq!(told.text(), "5 1 2 2 7 1 3 2000 40.000 2 30 4 0.5 1");
+        assert_eq!(told.text(), "6 1 2 2 7 1 3 2000 40.000 2 30 1 0 0.5 1");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub use bell::Bell;
 pub use configuration::{Put, StoredConfiguration};
 pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
 pub use dead::{DROP_LIMIT, DeadRecord, Revived};
+pub use duration::durations_name;
 pub use error::{StoreError, StoreErrorKind};
 pub use examination::{Examination, Mended, Repaired};
 pub use feedback::{Feedback, Signal};

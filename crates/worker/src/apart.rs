@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use testfleet_model::{RunId, Status};
-use testfleet_store::{ClaimedTest, Store};
+use testfleet_store::{ClaimedTest, Feedback, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -172,6 +172,7 @@ struct Given {
     lost: u32,
     released_ms: i64,
     begun_ms: Option<i64>,
+    unmet: Option<u32>,
     payload: Vec<u8>,
     captured: String,
     claimed_ms: i64,
@@ -191,6 +192,7 @@ impl Given {
             lost: test.lost,
             released_ms: test.released_ms,
             begun_ms: test.begun_ms,
+            unmet: test.unmet,
             payload: test.payload.clone(),
             captured: test.captured.to_string(),
             claimed_ms: claimed_at.read_ms(),
@@ -211,7 +213,7 @@ impl From<Given> for ClaimedTest {
             lost: given.lost,
             released_ms: given.released_ms,
             begun_ms: given.begun_ms,
-            unmet: None,
+            unmet: given.unmet,
             payload: given.payload,
             captured: given.captured.into(),
         }
@@ -226,9 +228,11 @@ enum Said {
         result: String,
         captured: String,
         give_up: String,
+        feedback: Feedback,
     },
     Retry {
         ms: u64,
+        feedback: Feedback,
     },
     NotNow {
         ms: u64,
@@ -244,14 +248,19 @@ impl From<Outcome> for Said {
                 result,
                 captured,
                 give_up,
+                feedback,
             } => Self::Done {
                 status,
                 // Results are JSON documents, so nothing is lost here.
                 result: String::from_utf8_lossy(&result).into_owned(),
                 captured,
                 give_up,
+                feedback,
             },
-            Outcome::Retry { delay } => Self::Retry { ms: ms(delay) },
+            Outcome::Retry { delay, feedback } => Self::Retry {
+                ms: ms(delay),
+                feedback,
+            },
             Outcome::NotNow { delay } => Self::NotNow { ms: ms(delay) },
         }
     }
@@ -265,14 +274,17 @@ impl From<Said> for Outcome {
                 result,
                 captured,
                 give_up,
+                feedback,
             } => Self::Done {
                 status,
                 result: result.into_bytes(),
                 captured,
                 give_up,
+                feedback,
             },
-            Said::Retry { ms } => Self::Retry {
+            Said::Retry { ms, feedback } => Self::Retry {
                 delay: Duration::from_millis(ms),
+                feedback,
             },
             Said::NotNow { ms } => Self::NotNow {
                 delay: Duration::from_millis(ms),
@@ -296,7 +308,7 @@ mod tests {
             lost,
             released_ms: 5,
             begun_ms: Some(4),
-            unmet: None,
+            unmet: Some(1),
             payload: b"\xff{}".to_vec(),
             captured: "{\"a\":1}".into(),
         }
@@ -323,6 +335,11 @@ mod tests {
             result: "{\"ü\":1}".as_bytes().to_vec(),
             captured: "{}".to_owned(),
             give_up: "because".to_owned(),
+            feedback: Feedback {
+                tokens: Some(7),
+                hold: Some(Duration::from_millis(5)),
+                ..Feedback::default()
+            },
         };
         let told = format!("{done:?}");
         let said = serde_json::to_string(&Said::from(done)).unwrap();

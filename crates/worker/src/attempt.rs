@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use testfleet_model::{RunId, Status};
-use testfleet_store::ClaimedTest;
+use testfleet_store::{ClaimedTest, Feedback};
 
 use crate::clock::ServerClock;
 use crate::tenure::Tenure;
@@ -33,11 +33,15 @@ pub enum Outcome {
         captured: String,
         /// Keep the test among the dead, with this reason; empty for an ordinary result.
         give_up: String,
+        /// What the attempt told about the endpoint.
+        feedback: Feedback,
     },
     /// Another attempt after this time.
     Retry {
         /// How long to wait.
         delay: Duration,
+        /// What the attempt told about the endpoint.
+        feedback: Feedback,
     },
     /// Nothing was tried; somebody may try after this time, and no attempt is spent.
     NotNow {

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
 use crate::repairing;
+use crate::timing;
 
 /// Results read at once, at most.
 const PAGE: u32 = 500;
@@ -140,7 +141,12 @@ impl Collection<'_> {
             .await?
             .map_or(0, |view| view.discarded_results);
         let summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
-        self.commit(&summary, &names, completed_at, view.epoch).await
+        let outcome = self.commit(&summary, &names, completed_at, view.epoch).await?;
+        if matches!(outcome, CollectOutcome::Committed(_)) {
+            let id = view.test_configuration_id.as_deref();
+            timing::record(self.store, self.run, view.total, id, names.configuration.as_ref()).await;
+        }
+        Ok(outcome)
     }
 
     async fn names(&self) -> Result<Names, CollectError> {

@@ -14,7 +14,7 @@ use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, TestResult};
-use testfleet_store::{ClaimedTest, Store};
+use testfleet_store::{ClaimedTest, Signal, Store};
 use tracing::{debug, error, warn};
 
 use crate::apart::{self, Apart, Lost};
@@ -22,6 +22,7 @@ use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
 use crate::capping;
 use crate::clock::ServerClock;
+use crate::load::{Load, feedback, signal_of};
 use crate::options::WorkerOptions;
 use crate::plan::{NoPlan, Plan, Plans};
 use crate::tenure::Tenure;
@@ -89,7 +90,16 @@ impl TestExecutor {
         };
         if test.skip {
             let skipped = TestResult::without_execution(test.id.clone(), job.index, Status::Skipped, None);
-            return self.done(skipped, job, &test, claimed_at, "");
+            return self.done(skipped, job, &test, claimed_at, "", Load::default());
+        }
+        if let Some(dependency) = job.unmet {
+            let skipped = TestResult::without_execution(
+                test.id.clone(),
+                job.index,
+                Status::Skipped,
+                Some(not_met(dependency, &test)),
+            );
+            return self.done(skipped, job, &test, claimed_at, "", Load::default());
         }
         if !tenure.holds() {
             warn!(run.id = %job.run, test.id = %test.id, "the lease ran out before the test was begun; it is left to others");
@@ -130,7 +140,8 @@ impl TestExecutor {
             Some(Ok(outcome)) => outcome,
             Some(Err(_)) => {
                 let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
-                self.refuse(job, &test, claimed_at, error, "")
+                let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
+                self.done(result, job, &test, claimed_at, "", Load::of(Signal::TimedOut))
             }
         }
     }
@@ -163,11 +174,15 @@ impl TestExecutor {
         };
         error!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, reason = lost, "an attempt in a process of its own was lost");
         if job.attempt < allowed {
-            return Outcome::Retry { delay: Duration::ZERO };
+            return Outcome::Retry {
+                delay: Duration::ZERO,
+                feedback: feedback(Load::of(Signal::CutOff), claimed_at),
+            };
         }
         let message = format!("{lost}; {} workers were lost with this test before", job.lost);
         let detail = ErrorDetail::new(ErrorClass::WorkerLost, message.clone());
-        self.refuse(job, test, claimed_at, detail, &message)
+        let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(detail));
+        self.done(result, job, test, claimed_at, &message, Load::of(Signal::CutOff))
     }
 
     async fn call_and_evaluate(
@@ -192,21 +207,18 @@ impl TestExecutor {
         let mut share = self.memory.share();
         match plan.target.invoke_within(&call, &mut share).await {
             Ok(invocation) => {
+                let load = Load::of_answer(&invocation);
                 let captured = merged(&captured, &invocation);
                 if captured.len() > self.max_result {
-                    return self.refuse(
-                        job,
-                        test,
-                        claimed_at,
-                        captured_too_much(captured.len(), self.max_result),
-                        "",
-                    );
+                    let error = captured_too_much(captured.len(), self.max_result);
+                    let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
+                    return self.done(result, job, test, claimed_at, "", load);
                 }
                 let assessment = evaluate(test, plan, &invocation);
                 let mut result = result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));
-                self.finish(result, job, test, claimed_at, "", captured)
+                self.finish(result, job, test, claimed_at, "", captured, load)
             }
             Err(failure) => self.failed(job, test, plan, claimed_at, failure),
         }
@@ -222,6 +234,10 @@ impl TestExecutor {
         failure: InvokeError,
     ) -> Outcome {
         let retry = &plan.configuration.endpoint.retry;
+        let load = Load {
+            hold: failure.hold,
+            ..Load::of(signal_of(&failure.detail))
+        };
         let delay = match failure.retry {
             RetryAdvice::No => None,
             RetryAdvice::Backoff => Some(backoff(retry.backoff.initial, retry.backoff.max, job.attempt, jitter())),
@@ -236,11 +252,14 @@ impl TestExecutor {
                 run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, error = %failure.detail.message,
                 retry_in_ms = delay.as_millis(), "an attempt failed; the test is tried again"
             );
-            return Outcome::Retry { delay };
+            return Outcome::Retry {
+                delay,
+                feedback: feedback(load, claimed_at),
+            };
         }
         let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(failure.detail));
         result.request = failure.request;
-        self.done(result, job, test, claimed_at, "")
+        self.done(result, job, test, claimed_at, "", load)
     }
 
     /// Trying again would read the same.
@@ -267,7 +286,7 @@ impl TestExecutor {
         give_up: &str,
     ) -> Outcome {
         let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
-        self.done(result, job, test, claimed_at, give_up)
+        self.done(result, job, test, claimed_at, give_up, Load::default())
     }
 
     /// An error instead of this attempt, which is not counted.
@@ -281,7 +300,7 @@ impl TestExecutor {
     ) -> Outcome {
         let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
         result.attempts = job.attempt.saturating_sub(1);
-        self.finish(result, job, test, claimed_at, give_up, String::new())
+        self.finish(result, job, test, claimed_at, give_up, String::new(), Load::default())
     }
 
     fn done(
@@ -291,15 +310,17 @@ impl TestExecutor {
         test: &TestCase,
         claimed_at: ServerClock,
         give_up: &str,
+        load: Load,
     ) -> Outcome {
         if result.status != Status::Skipped {
             result.attempts = job.attempt;
             result.started_at = Some(claimed_at.after(Duration::ZERO));
         }
-        self.finish(result, job, test, claimed_at, give_up, String::new())
+        self.finish(result, job, test, claimed_at, give_up, String::new(), load)
     }
 
     /// Times and places; attempts and start are the caller's.
+    #[expect(clippy::too_many_arguments, reason = "what an outcome is made of, once")]
     fn finish(
         &self,
         mut result: TestResult,
@@ -308,6 +329,7 @@ impl TestExecutor {
         claimed_at: ServerClock,
         give_up: &str,
         captured: String,
+        load: Load,
     ) -> Outcome {
         let took = claimed_at.elapsed();
         let status = result.status;
@@ -322,6 +344,7 @@ impl TestExecutor {
             result,
             captured,
             give_up: give_up.to_owned(),
+            feedback: feedback(load, claimed_at),
         }
     }
 }
@@ -341,6 +364,18 @@ impl Execute for TestExecutor {
     fn forget(&self, run: RunId) {
         self.plans.forget(run);
     }
+}
+
+/// Why a test was not called: one that it depends on did not pass.
+fn not_met(dependency: u32, test: &TestCase) -> ErrorDetail {
+    let named = match &test.depends_on[..] {
+        [only] => format!("test {only}"),
+        _ => format!("test number {dependency}"),
+    };
+    ErrorDetail::new(
+        ErrorClass::Dependency,
+        format!("{named}, which it depends on, did not pass"),
+    )
 }
 
 fn too_long(limit: Duration, attempts: u32) -> String {

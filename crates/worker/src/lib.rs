@@ -27,6 +27,7 @@ mod health;
 mod heartbeat;
 mod holding;
 mod letter;
+mod load;
 mod lookout;
 mod noop;
 mod options;
@@ -40,6 +41,7 @@ mod repairing;
 mod supervision;
 mod sweeper;
 mod tenure;
+mod timing;
 mod watchdog;
 mod worker;
 

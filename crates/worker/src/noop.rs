@@ -2,6 +2,8 @@
 
 use testfleet_model::{Status, TestResult};
 
+use testfleet_store::{Feedback, Signal};
+
 use crate::attempt::{Execute, Job, Outcome};
 
 /// Passes every test at once.
@@ -21,6 +23,12 @@ impl Execute for NoOpExecutor {
                 result,
                 captured: String::new(),
                 give_up: String::new(),
+                feedback: Feedback {
+                    signal: Signal::Accepted,
+                    claimed_ms: job.claimed_at.read_ms(),
+                    busy: job.claimed_at.elapsed(),
+                    ..Feedback::default()
+                },
             },
             Err(_) => Outcome::NotNow {
                 delay: std::time::Duration::from_secs(1),

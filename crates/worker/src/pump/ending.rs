@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::{RunId, Status, TestResult};
-use testfleet_store::{BATCH_LIMIT, Completion, Feedback, JobRef, Retry};
+use testfleet_store::{BATCH_LIMIT, Completion, Feedback, JobRef, Retry, Signal};
 use tokio::task::{Id, JoinError};
 use tracing::{error, warn};
 
@@ -61,6 +61,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                         result,
                         captured,
                         give_up,
+                        feedback,
                     },
                 )),
                 _,
@@ -73,15 +74,15 @@ impl<E: Execute, C: Control> Pump<E, C> {
                     result,
                     captured,
                     give_up,
-                    feedback: Feedback::default(),
+                    feedback,
                 });
             }
-            (Ok((_, Outcome::Retry { delay })), _) => finished.retries.push(Retry {
+            (Ok((_, Outcome::Retry { delay, feedback })), _) => finished.retries.push(Retry {
                 run,
                 index,
                 fence,
                 delay,
-                feedback: Feedback::default(),
+                feedback,
             }),
             (Ok((_, Outcome::NotNow { delay })), _) => finished.returns.push((held.reference(), delay)),
             (Err(error), _) if error.is_panic() => {
@@ -94,7 +95,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 index,
                 fence,
                 delay: Duration::ZERO,
-                feedback: Feedback::default(),
+                feedback: cut_off(),
             }),
             (Err(_), _) => finished.returns.push((held.reference(), Duration::ZERO)),
         }
@@ -129,6 +130,14 @@ impl<E: Execute, C: Control> Pump<E, C> {
     }
 }
 
+/// Of an attempt that ended in the middle: whether it had called is not known, and it counts as a call.
+fn cut_off() -> Feedback {
+    Feedback {
+        signal: Signal::CutOff,
+        ..Feedback::default()
+    }
+}
+
 fn panicked(run: RunId, index: u32, fence: u64) -> Completion {
     let error = ErrorDetail::new(
         ErrorClass::Internal,
@@ -143,6 +152,6 @@ fn panicked(run: RunId, index: u32, fence: u64) -> Completion {
         result: serde_json::to_vec(&result).unwrap_or_default(),
         captured: String::new(),
         give_up: "the executor panicked".to_owned(),
-        feedback: Feedback::default(),
+        feedback: cut_off(),
     }
 }

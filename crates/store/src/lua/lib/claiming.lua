@@ -353,6 +353,7 @@ local function set_alarm(worker, has_room)
   set_for = tonumber(set_for)
   if holder ~= worker and set_for and set_for > now_us and set_for <= at + ALARM_SLACK_US then return -1 end
   if not has_room then
+    if holder == worker then redis.call('DEL', key('alarm')) end
     ring()
     return -1
   end

@@ -4,7 +4,7 @@
 -- The limit adapts by additive increase and multiplicative decrease (Chiu and Jain, 1989), with what CUBIC (RFC 9438) adds:
 -- below the load at which the endpoint last refused calls it grows fast, and then stays there for a while.
 local FEEDBACK = { 'calls', 'accepted', 'answered', 'congested', 'begun_ms', 'late', 'failed', 'hold_ms', 'busy_ms', 'timed',
-  'tokens', 'silent', 'cost', 'unsent' }
+  'tokens', 'metered', 'silent', 'cost', 'unsent' }
 local ENDPOINT_STATE = { 'cost_ms', 'adaptive', 'limit', 'ceiling', 'met', 'decreased_ms', 'rejected', 'probe_ms', 'probe_wait',
   'breaker', 'broken', 'open_until', 'opened', 'tokens_us', 'token_tat', 'token_mean', 'token_silent', 'rate_us', 'tat',
   'retry_until', 'max_concurrency' }
@@ -114,7 +114,7 @@ local function make_adapting_tools()
   local function use_tokens(state, set, told)
     local interval = tonumber(state.tokens_us)
     if told.silent > 0 and not state.token_silent then set.token_silent = '1' end
-    local counted = told.calls - told.silent
+    local counted = told.metered
     if told.tokens > 0 and counted > 0 then
       set.token_mean = averaged(state.token_mean, told.tokens / counted, counted)
       if interval then
