@@ -48,6 +48,7 @@ const SHARED: &[&str] = &[
     "tenants",
     "fleet",
     "alarm",
+    "lingering",
     "paused",
     "delayed",
     "leases",

@@ -35,6 +35,7 @@ mod shape;
 mod submission;
 mod usage;
 pub mod view;
+mod why;
 mod work;
 
 pub use admission::{EndpointSettings, FleetOrder, FleetSettings, HoldUntil, Setting};
@@ -54,6 +55,7 @@ pub use reopening::{REOPEN_LIMIT, Reopened, Reopening};
 pub use shape::{ARRANGE_LIMIT, Arranged, Arrangement, Needs};
 pub use submission::{Activated, Budget, Created, Idempotency, NewRun, RUN_FORMAT, RunPolicy, Staged};
 pub use usage::ServerUsage;
+pub use why::{Reason, Why};
 pub use work::{
     ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, ForeignRun, Heartbeat, JobRef,
     Reconciled, Released, Retry, Seat, Settled, Want, WorkerInfo,

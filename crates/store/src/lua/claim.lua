@@ -2,7 +2,7 @@
 -- Promises: NO-LOST-TEST, NO-PHANTOM, ZOMBIE-HARMLESS, SEQUENTIAL-ORDER, LIMITS-HOLD, FAIR
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners wakes tenants run:unmet run:groups run:grouped run:group
+--   bell control control:attempts control:owners lingering wakes tenants run:unmet run:groups run:grouped run:group
 --   ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines alarm
 --   paused clock mails delayed endpoint endpoint:slots fence leases quarantine quarantine:reasons worker worker:jobs
 --   workers

@@ -3,10 +3,10 @@
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, ZOMBIE-HARMLESS, COUNTDOWN-EXACT, COLLECT-ONCE, SEQUENTIAL-ORDER
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners wakes tenants run:waits run:unmet run:groups run:grouped run:group
---   run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history alarm
---   paused deadlines dead:jobs dead clock mails delayed endpoint endpoint:slots fence leases quarantine
---   quarantine:reasons worker worker:jobs workers
+--   bell control control:attempts control:owners lingering wakes tenants run:waits run:unmet run:groups run:grouped
+--   run:group run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering
+--   endpoint:history alarm paused deadlines dead:jobs dead clock mails delayed endpoint endpoint:slots fence leases
+--   quarantine quarantine:reasons worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted;
 --   5 number of groups; then per group: run, captured values or '', what its attempts told of the endpoint or
 --   '' (see `feedback`), number of jobs (at most 256), and per job: index, fence, status, reason to give up or '', result
@@ -97,7 +97,10 @@ end
 
 local function free_all(run, endpoint, verdict, shaped)
   -- Calls of a closed run that went on: their worker says that they stopped.
-  if #verdict.late > 0 then redis.call('ZREM', endpoint_key(endpoint, 'lingering'), unpack(verdict.late)) end
+  if #verdict.late > 0 then
+    redis.call('ZREM', endpoint_key(endpoint, 'lingering'), unpack(verdict.late))
+    redis.call('ZREM', key('lingering'), unpack(verdict.late))
+  end
   if verdict.freed == 0 then return end
   redis.call('HDEL', run_key(run, 'owners'), unpack(verdict.held))
   redis.call('ZREM', key('leases'), unpack(verdict.jobs))

@@ -2,7 +2,7 @@
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, COUNTDOWN-EXACT, COLLECT-ONCE
 -- Flags: allow-oom
 -- Keys: run run:tests run:kept run:tries run:owners run:results run:countdown clock endpoint:slots leases worker:jobs
---   delayed control:owners workers wakes run:grouped run:group run:again ready:endpoints endpoint:tenants
+--   delayed control:owners lingering workers wakes run:grouped run:group run:again ready:endpoints endpoint:tenants
 --   endpoint:lingering endpoint bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; then per test (at most 500): index, status, result
 -- Answers: filled (tests without a result left) | lost | closed (state) | unknown

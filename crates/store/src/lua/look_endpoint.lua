@@ -31,7 +31,7 @@ local function look(endpoint)
   if tonumber(interval) then tell('rate_left', whole((conforming(tat, tonumber(interval), tonumber(slack) or 0)))) end
   if tonumber(token_interval) then
     local from = math.max(tonumber(token_tat) or 0, now_us)
-    tell('tokens_left', whole(math.floor((now_us + (tonumber(token_slack) or 0) - from) / tonumber(token_interval))))
+    tell('tokens_left', whole((now_us + (tonumber(token_slack) or 0) - from) / tonumber(token_interval)))
   end
   local waiting = 0
   for _, tenant in ipairs(redis.call('ZRANGE', endpoint_key(endpoint, 'tenants'), 0, TENANTS_AT_MOST - 1)) do

@@ -1,10 +1,10 @@
 --- mend_index: looks at entries of an index again, as `examine_index` does, and mends what it finds in the same step.
 -- Promises: NO-LOST-TEST, LIMITS-HOLD, NOTIFY-ONCE-PLUS, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:owners run:results aside bell clock config configs control control:attempts control:owners run:tries
---   run:tests run:summary run:kept run:countdown run:config run:again wakes ready:endpoints fleet endpoint:waiting
---   endpoint:tenants endpoint:lingering endpoint:history paused mails dead dead:jobs endpoint endpoint:slots
---   endpoints leases outbox quarantine quarantine:reasons submission worker worker:jobs workers
+-- Keys: run run:owners run:results aside bell clock config configs control control:attempts control:owners lingering
+--   run:tries run:tests run:summary run:kept run:countdown run:config run:again wakes ready:endpoints fleet
+--   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused mails dead dead:jobs endpoint
+--   endpoint:slots endpoints leases outbox quarantine quarantine:reasons submission worker worker:jobs workers
 -- ARGV: 1 the index; 2 whose it is, or ''; 3 where to begin, '0' at first; 4 how many
 -- Answers: as `examine_index`; what can be mended has been
 --@include keys

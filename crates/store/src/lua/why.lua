@@ -2,8 +2,9 @@
 -- Promises: ONE-TRUTH
 -- Flags: no-writes
 -- Keys: run run:again run:results run:owners run:waits run:needs run:unmet run:groups run:grouped paused delayed
---   leases control:owners run:group clock workers worker worker:jobs endpoint endpoint:slots endpoint:lingering
---   endpoint:tenants endpoint:waiting fleet ready:endpoints wakes deadlines quarantine quarantine:reasons
+--   leases control:owners lingering run:group clock workers worker worker:jobs endpoint endpoint:slots
+--   endpoint:lingering endpoint:tenants endpoint:waiting fleet ready:endpoints wakes deadlines quarantine
+--   quarantine:reasons
 -- ARGV: 1 run id; 2 index of a test, or ''
 -- Answers: facts (name, value pairs) | unknown
 --@include keys
@@ -34,6 +35,7 @@ tell('paused_at', redis.call('ZSCORE', key('paused'), run))
 tell('quarantined', redis.call('ZSCORE', key('quarantine'), run) and (redis.call('HGET', key('quarantine:reasons'), run) or ''))
 tell('deadline', redis.call('ZSCORE', key('deadlines'), run))
 tell('again', redis.call('LLEN', run_key(run, 'again')))
+tell('again_head', redis.call('LINDEX', run_key(run, 'again'), 0))
 tell('done', redis.call('HLEN', run_key(run, 'results')))
 tell('held', redis.call('HLEN', run_key(run, 'owners')))
 tell('waiting_for_others', redis.call('HLEN', run_key(run, 'waits')))
@@ -45,7 +47,7 @@ if endpoint then
   tell('going_on', calls_going_on(endpoint))
   tell('lingering', redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf'))
   tell_fields(endpoint_key(endpoint), { 'max_concurrency', 'limit', 'rate', 'tokens', 'hold_until', 'hold_reason', 'retry_until',
-    'open_until' })
+    'open_until', 'decreased_ms' })
   tell('place', redis.call('ZRANK', waiting_key(endpoint, tenant), run))
   tell('tenant_place', redis.call('ZRANK', endpoint_key(endpoint, 'tenants'), tenant))
   tell('endpoint_place', redis.call('ZRANK', key('ready:endpoints'), endpoint))

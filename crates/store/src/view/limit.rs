@@ -176,7 +176,7 @@ pub(crate) fn breaker(facts: &Facts, now: i64) -> BreakerView {
 }
 
 /// `count/per_ms/burst`
-fn read_rate(text: &str) -> Option<Rate> {
+pub(crate) fn read_rate(text: &str) -> Option<Rate> {
     let mut parts = text.split('/').map(|part| part.parse::<u64>().ok());
     Some(Rate {
         count: parts.next()??,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 mod endpoint;
 mod fleet;
-mod limit;
+pub(crate) mod limit;
 mod queue;
 mod reading;
 mod run;
@@ -17,6 +17,7 @@ pub use queue::{DeadJob, HeldJob, PausedRun, QueueView, TimedJob, WaitingRun};
 pub use run::RunView;
 pub use worker::WorkerView;
 
+pub(crate) use endpoint::facts;
 pub(crate) use reading::part;
 pub(crate) use run::run_view;
 

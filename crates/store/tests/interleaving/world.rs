@@ -427,6 +427,11 @@ impl World {
             .iter()
             .map(|plan| now.map(&format!("run:{}:owners", plan.run)).len())
             .sum();
+        let lingering = now.map("lingering");
+        let lasting = lingering
+            .values()
+            .filter(|until| until.parse::<f64>().unwrap() > now_ms as f64);
+        let held = held + lasting.count();
         if self.fleet.is_some_and(|most| held > most) {
             return Err(format!(
                 "{held} tests are in flight, the fleet's limit is {:?}",
@@ -778,7 +783,8 @@ impl World {
                 let () = self.ask(&["ZADD", &lingering, "1", &call]).await;
             }
         }
-        self.make_due(&["delayed", "control", "mails", "wakes"]).await;
+        self.make_due(&["delayed", "control", "mails", "wakes", "lingering"])
+            .await;
     }
 
     async fn make_due(&mut self, names: &[&str]) {

@@ -86,7 +86,8 @@ local function admission(endpoint, values)
   return room, at, word
 end
 
--- Of the fleet: how many tests may be in flight in all. Control jobs are not counted; they have leases too.
+-- Of the fleet: how many tests may begin; when none may, also the ms at which time alone changes that, or nil. Control jobs are
+-- not counted; they have leases too.
 local fleet_settings
 local function fleet_setting(which)
   fleet_settings = fleet_settings or redis.call('HMGET', key('fleet'), 'max_concurrency', 'order')
@@ -96,5 +97,9 @@ local function finishes_first() return fleet_setting(2) == 'finish-first' end
 local function fleet_room()
   local most = fleet_setting(1)
   if not most then return UNBOUNDED end
-  return (tonumber(most) or 1) - redis.call('ZCARD', key('leases')) + redis.call('HLEN', key('control:owners'))
+  local room = (tonumber(most) or 1) - redis.call('ZCARD', key('leases')) + redis.call('HLEN', key('control:owners'))
+    - redis.call('ZCOUNT', key('lingering'), '(' .. whole(now), '+inf')
+  if room >= 1 then return room end
+  local lingering = redis.call('ZRANGE', key('lingering'), '(' .. whole(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+  return room, tonumber(lingering[2])
 end

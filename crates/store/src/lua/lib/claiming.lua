@@ -376,7 +376,9 @@ end
 local function claim(worker, epoch, want_tests, want_control, comer)
   local word = may_claim(worker, epoch)
   if word ~= 'ok' then
-    if comer then guarded(comer[1], wait_in_line, unpack(comer)) ring() end
+    -- What a `complete` has freed is for others.
+    if comer then guarded(comer[1], wait_in_line, unpack(comer)) end
+    if redis.call('EXISTS', key('ready:endpoints')) == 1 then ring() end
     return { word, now, -1, {}, {} }
   end
   if want_tests > 0 then
@@ -384,7 +386,8 @@ local function claim(worker, epoch, want_tests, want_control, comer)
     wake_those_due()
   end
   local control = claim_control(worker, want_control)
-  local fleet = fleet_room()
+  local fleet, fleet_at = fleet_room()
+  expect(fleet_at)
   local groups, passed, skipped = claim_tests(worker, math.min(want_tests, fleet), comer)
   local claimed = 0
   for _, group in ipairs(groups) do claimed = claimed + #group[7] / 2 end

@@ -62,12 +62,15 @@ end
 
 function EXAMINE.lingering(entry, endpoint)
   local job = string.match(entry, '^(.*)|%d+$')
-  if not job or not split_job(job) then
-    report('slot-orphan', entry, 'it takes a place of ' .. endpoint .. ' and is no call', function()
+  if job and split_job(job) then return end
+  report('slot-orphan', entry, 'it takes a place of ' .. (endpoint == '' and 'the fleet' or endpoint) .. ' and is no call', function()
+    if endpoint == '' then
+      redis.call('ZREM', key('lingering'), entry)
+    else
       redis.call('ZREM', endpoint_key(endpoint, 'lingering'), entry)
       offer(endpoint)
-    end)
-  end
+    end
+  end)
 end
 
 function EXAMINE.slots(job, endpoint)
@@ -275,7 +278,7 @@ function EXAMINE.submission(id)
   end
 end
 
-local SHARED_TYPES = { ['ready:endpoints'] = 'zset', wakes = 'zset', tenants = 'hash', fleet = 'hash', alarm = 'hash', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
+local SHARED_TYPES = { ['ready:endpoints'] = 'zset', wakes = 'zset', tenants = 'hash', fleet = 'hash', alarm = 'hash', lingering = 'zset', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
   control = 'zset', mails = 'zset', ['control:owners'] = 'hash', ['control:attempts'] = 'hash', outbox = 'hash',
   dead = 'zset', ['dead:jobs'] = 'hash', deadlines = 'zset', runs = 'zset', endpoints = 'zset', quarantine = 'zset',
   ['quarantine:reasons'] = 'hash', configs = 'zset', clock = 'string', fence = 'string', bell = 'list', reaper = 'hash',
@@ -309,7 +312,7 @@ local function examine_index(index, owner, cursor, count)
   end
   if type_of(name) ~= kind then
     -- Those of an endpoint are looked at with it: they belong together.
-    if index ~= 'waiting' and index ~= 'lingering' and index ~= 'slots' and (index ~= 'tenants' or owner == '') then is_readable(name, kind, owner == '' and index or index .. ' of ' .. owner) end
+    if index ~= 'waiting' and index ~= 'slots' and (owner == '' or (index ~= 'tenants' and index ~= 'lingering')) then is_readable(name, kind, owner == '' and index or index .. ' of ' .. owner) end
     return '0', {}
   end
   if kind == 'string' or kind == 'list' or index == 'reaper' or index == 'sweeper' or index == 'fleet'

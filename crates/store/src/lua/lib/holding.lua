@@ -28,16 +28,20 @@ end
 local function linger(run, index, owner, endpoint)
   local until_ms = redis.call('ZSCORE', key('workers'), owner.worker)
   if until_ms and tonumber(until_ms) > now then
-    local lingering = endpoint_key(endpoint, 'lingering')
-    -- Those of workers that never said so are over, too.
-    redis.call('ZREMRANGEBYSCORE', lingering, '-inf', whole(now))
-    redis.call('ZADD', lingering, until_ms, job_id(run, index) .. '|' .. owner.fence)
+    local entry = job_id(run, index) .. '|' .. owner.fence
+    -- Of the endpoint, and of the fleet. Those of workers that never said so are over, too.
+    redis.call('ZREMRANGEBYSCORE', endpoint_key(endpoint, 'lingering'), '-inf', whole(now))
+    redis.call('ZADD', endpoint_key(endpoint, 'lingering'), until_ms, entry)
+    redis.call('ZREMRANGEBYSCORE', key('lingering'), '-inf', whole(now))
+    redis.call('ZADD', key('lingering'), until_ms, entry)
   end
 end
 -- Its worker says that it stopped.
 local function stop_lingering(run, index, fence)
   local endpoint = redis.call('HGET', run_key(run), 'endpoint')
-  if endpoint and redis.call('ZREM', endpoint_key(endpoint, 'lingering'), job_id(run, index) .. '|' .. fence) == 1 then
+  local entry = job_id(run, index) .. '|' .. fence
+  if endpoint and redis.call('ZREM', endpoint_key(endpoint, 'lingering'), entry) == 1 then
+    redis.call('ZREM', key('lingering'), entry)
     offer(endpoint)
   end
 end
