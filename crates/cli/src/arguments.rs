@@ -39,7 +39,7 @@ pub struct Arguments {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run the tests of a file and wait; or look after runs (list, show, results, cancel, pause, resume, retry)
+    /// Run the tests of a file and wait; or look after runs (list, show, why, results, cancel, pause, resume, retry)
     Run(Box<RunCommand>),
     /// Start a run and print its id, without waiting for it
     Submit(SubmitArguments),

@@ -227,7 +227,7 @@ async fn hold(arguments: &HoldArguments, session: &Session) -> Result<(), Failur
         |time| format!("for {}", testfleet_model::duration::format(time)),
     );
     session.output.text(&format!(
-        "{} is held {time}; {} in flight end as usual, {} wait\n",
+        "{} is held {time}; {} in flight, which end as usual, and {} waiting\n",
         one_line(&arguments.name, MAX_NAME),
         text::counted(u64::from(detail.endpoint.in_flight), "test"),
         text::counted(detail.endpoint.waiting_runs, "run"),

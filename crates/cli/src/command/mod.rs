@@ -17,6 +17,7 @@ pub mod run_pause;
 pub mod run_results;
 pub mod run_retry;
 pub mod run_show;
+pub mod run_why;
 pub mod submit;
 pub mod suggestion;
 pub mod tenant;

@@ -1,4 +1,4 @@
-//! `run FILE`: run the tests of a file and wait. `run list|show|results|cancel|pause|resume|retry`: look after runs.
+//! `run FILE`: run the tests of a file and wait. `run list|show|why|results|cancel|pause|resume|retry`: look after runs.
 //!
 //! `run` is a verb with a file and a noun with verbs. A file that is called like one of the verbs is written `./list`.
 
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use testfleet_bootstrap::shutdown::{Shutdown, Stage};
 use testfleet_model::{ExecutionMode, ExitCode, RunId};
 
-use crate::command::{run_cancel, run_list, run_pause, run_results, run_retry, run_show};
+use crate::command::{run_cancel, run_list, run_pause, run_results, run_retry, run_show, run_why};
 use crate::execution::{self, Plan};
 use crate::exit::Failure;
 use crate::fleet::{Fleet, Wanted};
@@ -84,6 +84,11 @@ pub enum RunVerb {
     /// Where a run is, and what became of it
     #[command(after_help = "Example:\n  testfleet run show 0197c5a2-7b7e-7000-8000-000000000001")]
     Show(RunReference),
+    /// Why a test, or a run, is not running
+    #[command(
+        after_help = "Examples:\n  testfleet run why 0197c5a2-7b7e-7000-8000-000000000001\n  testfleet run why 0197c5a2-7b7e-7000-8000-000000000001 17\n  testfleet run why 0197c5a2-7b7e-7000-8000-000000000001 refund-01 --json"
+    )]
+    Why(run_why::WhyArguments),
     /// The results of a run, by index
     #[command(
         after_help = "Examples:\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --status Fail,Error\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --json"
@@ -138,6 +143,7 @@ pub async fn execute(command: RunCommand, session: &Session) -> Result<ExitCode,
         None => start(command.start, session).await,
         Some(RunVerb::List(arguments)) => run_list::execute(arguments, session).await,
         Some(RunVerb::Show(reference)) => run_show::execute(reference.run, session).await,
+        Some(RunVerb::Why(arguments)) => run_why::execute(arguments, session).await,
         Some(RunVerb::Results(arguments)) => run_results::execute(arguments, session).await,
         Some(RunVerb::Cancel(arguments)) => run_cancel::execute(arguments, session).await,
         Some(RunVerb::Pause(arguments)) => run_pause::pause(arguments, session).await,

@@ -1,7 +1,9 @@
 //! `endpoint show` for people.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use testfleet_model::configuration::Rate;
 use testfleet_report::visible::one_line;
 use testfleet_store::view::{BreakerState, Change, EndpointDetail, EndpointView, Limited, Origin, TenantLine};
 
@@ -217,7 +219,13 @@ const CHANGES: &[Column<(Change, i64)>] = &[
     Column::number("ago", |(row, now)| between(row.at_ms, *now)),
     Column::number("limit", |(row, _)| row.limit.clone().unwrap_or_else(|| "-".to_owned())),
     Column::text("what", |(row, _)| row.what.clone()),
-    Column::text("more", |(row, _)| readable(&row.detail)),
+    Column::text("more", |(row, _)| {
+        if row.what == "set" {
+            setting(&row.detail)
+        } else {
+            readable(&row.detail)
+        }
+    }),
 ];
 
 /// `open for 10000 ms after 5 failures` with a time as people read it.
@@ -235,6 +243,31 @@ fn readable(detail: &str) -> String {
     words.join(" ")
 }
 
+/// `rate 50/1000/1` as it is typed; what is no such setting stays as it is.
+fn setting(detail: &str) -> String {
+    let numbers = |text: &str| -> Vec<u64> { text.split('/').filter_map(|part| part.parse().ok()).collect() };
+    let Some((name, value)) = detail.split_once(' ') else {
+        return detail.to_owned();
+    };
+    let readable = match (name, numbers(value).as_slice()) {
+        ("rate" | "tokens", [count, per, _]) => rate_text(&Rate {
+            count: *count,
+            per: Duration::from_millis(*per),
+            burst: None,
+        }),
+        ("adaptive", [1]) => "on".to_owned(),
+        ("adaptive", [min, start]) => format!("{min}:{start}"),
+        ("breaker", [failures, ms]) => {
+            format!(
+                "{failures}:{}",
+                testfleet_model::duration::format(Duration::from_millis(*ms))
+            )
+        }
+        _ => value.to_owned(),
+    };
+    format!("--{} {readable}", name.replace('_', "-"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,5 +281,20 @@ mod tests {
         assert_eq!(readable("for 600000 ms: deployment"), "for 10m: deployment");
         assert_eq!(readable("refused at 9.0"), "refused at 9.0");
         assert_eq!(readable("ms"), "ms");
+    }
+
+    #[test]
+    fn settings_in_the_history_read_as_they_are_typed() {
+        for (stored, shown) in [
+            ("rate 50/1000/1", "--rate 50/s"),
+            ("max_concurrency 8", "--max-concurrency 8"),
+            ("adaptive 2/8", "--adaptive 2:8"),
+            ("adaptive 1/", "--adaptive on"),
+            ("breaker 10/10000", "--breaker 10:10s"),
+            ("tokens none", "--tokens none"),
+            ("rate as runs bring it", "--rate as runs bring it"),
+        ] {
+            assert_eq!(setting(stored), shown);
+        }
     }
 }
