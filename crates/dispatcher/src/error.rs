@@ -1,5 +1,6 @@
 //! Why a submission did not become a run, shaped by what a caller does about it: change it, or send it again.
 
+use testfleet_model::configuration::ShapeProblem;
 use testfleet_model::{RunId, RunState};
 use testfleet_store::StoreError;
 
@@ -116,6 +117,12 @@ pub enum Refusal {
         /// What is wrong with it.
         message: String,
     },
+    /// Tests that depend on each other, or on what is not there, or are in a group that nobody named.
+    #[error("{}", places(problems))]
+    Shape {
+        /// What is wrong, in the order of the tests.
+        problems: Vec<ShapeProblem>,
+    },
     /// The idempotency key was used with another body in the last 24 hours.
     #[error(
         "the idempotency key {key:?} was used for another submission (run {run}); use a new key for changed content"
@@ -143,4 +150,18 @@ pub enum Refusal {
         /// Its id.
         id: String,
     },
+}
+
+/// Problems of a set in one sentence, the first of them.
+fn places(problems: &[ShapeProblem]) -> String {
+    const SHOWN: usize = 5;
+    let told = problems.iter().take(SHOWN).map(|problem| {
+        let ShapeProblem { index, key, message } = problem;
+        format!("test {index} (counted from 0), {key}: {message}")
+    });
+    let mut text = told.collect::<Vec<_>>().join("; ");
+    if problems.len() > SHOWN {
+        text.push_str(&format!("; and {} more", problems.len() - SHOWN));
+    }
+    text
 }

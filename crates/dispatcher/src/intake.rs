@@ -134,7 +134,9 @@ where
             index,
             source: source.into(),
         })?;
-        intake.admit(&test)?;
+        for test in test.expand(&configuration.attributes) {
+            intake.admit(&test)?;
+        }
     }
     Ok(intake.finish()?)
 }
@@ -146,7 +148,9 @@ pub(crate) fn survey_inline(
 ) -> Result<TestsDigest, DispatchError> {
     let mut intake = Intake::new(configuration, max_test_bytes);
     for test in &configuration.test_set.tests {
-        intake.admit(test)?;
+        for test in test.clone().expand(&configuration.attributes) {
+            intake.admit(&test)?;
+        }
     }
     Ok(intake.finish()?)
 }

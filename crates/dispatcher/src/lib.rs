@@ -14,6 +14,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod arranging;
 mod error;
 mod intake;
 pub mod modes;

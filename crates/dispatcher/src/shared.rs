@@ -9,10 +9,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use testfleet_model::configuration::{TestCase, TestSet};
+use testfleet_model::configuration::{Attributes, DEFAULT_TENANT, TestCase, TestSet};
+use testfleet_model::state::StopReason;
 use testfleet_model::{ExecutionMode, RunId, RunState, TestConfiguration};
-use testfleet_store::{Activated, Created, Idempotency, NewRun, RunPolicy, Store};
+use testfleet_store::{Activated, Budget, Created, Idempotency, NewRun, RunPolicy, Store, durations_name};
 
+use crate::arranging::{Arranger, Arranging, Learned};
 use crate::error::{DispatchError, Refusal};
 use crate::intake::{Intake, TestsDigest, survey_inline};
 use crate::orchestration::{DispatchOptions, Dispatched, Submission};
@@ -57,6 +59,31 @@ pub(crate) fn run_document(configuration: &TestConfiguration) -> Result<String, 
         notifications: configuration.notifications.clone(),
     };
     Ok(serde_json::to_string(&document)?)
+}
+
+/// How the run shares its endpoint, and when it stops.
+fn policy(attributes: &Attributes) -> RunPolicy<'_> {
+    let stops_on_failure = attributes.stop_on_failure && attributes.execution_mode == ExecutionMode::Sequential;
+    let budget = attributes.budget;
+    RunPolicy {
+        tenant: attributes.tenant.as_deref().unwrap_or(DEFAULT_TENANT),
+        weight: attributes.priority.weight(),
+        fail_fast: if stops_on_failure {
+            Some(1)
+        } else {
+            attributes.fail_fast
+        },
+        fail_reason: if stops_on_failure {
+            StopReason::StopOnFailure
+        } else {
+            StopReason::FailFast
+        },
+        budget: Budget {
+            requests: budget.requests,
+            tokens: budget.tokens,
+            cost: budget.cost,
+        },
+    }
 }
 
 /// The digest that the idempotency key is kept with: configuration, stored id and tests. Not the version of the
@@ -118,7 +145,7 @@ where
     let document = run_document(configuration)?;
     let digest = tests_digest(&submission, options, key)?;
     let intake = Intake::new(configuration, submission.limits.max_test_bytes);
-    let mut chunks = Chunks::new(tests, intake, digest);
+    let mut chunks = Chunks::new(tests, &configuration.attributes, intake, digest);
     // Before anything is stored: what is wrong with a small set leaves no trace.
     let first = chunks.next()?.ok_or(Refusal::Empty)?;
     let making = Making {
@@ -149,7 +176,11 @@ where
     )
     .await;
     match staged {
-        Ok(Ending::Complete { total }) => making.activate(run, total).await,
+        Ok(Ending::Complete { total, learned }) => match making.arrange(run, release.mode, &learned, total).await {
+            Ok(Arranging::Done) => making.activate(run, total).await,
+            Ok(Arranging::Closed(state)) => making.existing(run, Some(state), digest.as_ref()).await,
+            Err(error) => Err(error),
+        },
         Ok(Ending::Closed(state)) => making.existing(run, Some(state), digest.as_ref()).await,
         Err(error) => {
             if ours {
@@ -189,9 +220,28 @@ impl Making<'_> {
                 .key
                 .zip(body.as_deref())
                 .map(|(key, digest)| Idempotency { key, digest }),
-            policy: RunPolicy::default(),
+            policy: policy(&configuration.attributes),
         };
         self.options.retry.persist(run, || self.store.create(&new)).await
+    }
+
+    async fn arrange(
+        &self,
+        run: RunId,
+        mode: ExecutionMode,
+        learned: &Learned,
+        total: u32,
+    ) -> Result<Arranging, DispatchError> {
+        let id = self.submission.configuration_id.map(|(id, _)| id);
+        let name = durations_name(id, &self.submission.configuration.name);
+        let arranger = Arranger {
+            store: self.store,
+            run,
+            mode,
+            staging_timeout: self.submission.limits.staging_timeout,
+            retry: self.options.retry,
+        };
+        arranger.arrange(learned, total, name).await
     }
 
     async fn activate(&self, run: RunId, total: u32) -> Result<Dispatched, DispatchError> {

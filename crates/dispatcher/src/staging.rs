@@ -1,14 +1,16 @@
 //! Streaming a set into the run, chunk by chunk: one is on its way while the next is serialised.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use testfleet_model::configuration::TestCase;
+use testfleet_model::configuration::{Attributes, Order, Shape, TestCase};
 use testfleet_model::{RunId, RunState};
 use testfleet_store::{Staged, Store};
 
+use crate::arranging::Learned;
 use crate::error::{DispatchError, Refusal};
 use crate::intake::{Intake, TestsDigest};
 use crate::store_retry::StoreRetry;
@@ -27,8 +29,13 @@ pub(crate) struct Chunk {
 /// A set, cut into chunks while it is read.
 pub(crate) struct Chunks<'c, I> {
     tests: I,
+    attributes: &'c Attributes,
     intake: Intake<'c>,
     expected: Option<TestsDigest>,
+    shape: Shape<'c>,
+    /// Repetitions of the test that was read last.
+    waiting: VecDeque<TestCase>,
+    ids: Vec<String>,
 }
 
 impl<'c, I, E> Chunks<'c, I>
@@ -37,12 +44,34 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// `expected`: what the set has to be; `None`: whatever it is.
-    pub(crate) fn new(tests: I, intake: Intake<'c>, expected: Option<TestsDigest>) -> Self {
+    pub(crate) fn new(tests: I, attributes: &'c Attributes, intake: Intake<'c>, expected: Option<TestsDigest>) -> Self {
         Self {
             tests,
+            attributes,
             intake,
             expected,
+            shape: Shape::new(attributes),
+            waiting: VecDeque::new(),
+            ids: Vec::new(),
         }
+    }
+
+    /// The next test of the run: one of the set, or one of its repetitions.
+    fn next_test(&mut self) -> Result<Option<TestCase>, DispatchError> {
+        if let Some(test) = self.waiting.pop_front() {
+            return Ok(Some(test));
+        }
+        let index = self.intake.count();
+        let Some(test) = self.tests.next() else {
+            return Ok(None);
+        };
+        let test = test.map_err(|source| DispatchError::Tests {
+            index,
+            source: source.into(),
+        })?;
+        self.shape.add(&test);
+        self.waiting.extend(test.expand(self.attributes));
+        Ok(self.waiting.pop_front())
     }
 
     /// The next chunk; `None` at the end of the set.
@@ -52,11 +81,7 @@ where
         let mut bytes = 0;
         while payloads.len() < CHUNK_TESTS && bytes < CHUNK_BYTES {
             let index = self.intake.count();
-            let Some(test) = self.tests.next() else { break };
-            let test = test.map_err(|source| DispatchError::Tests {
-                index,
-                source: source.into(),
-            })?;
+            let Some(test) = self.next_test()? else { break };
             // Noticed here and not at the end: a test too many must never be stored, it would stay in the run.
             if self.expected.is_some_and(|expected| index >= expected.count) {
                 return Err(Refusal::TestsChanged.into());
@@ -64,17 +89,22 @@ where
             let payload = self.intake.admit(&test)?;
             bytes += payload.len();
             payloads.push(payload);
+            if self.attributes.order == Order::LongestFirst {
+                self.ids.push(test.id);
+            }
         }
         Ok((!payloads.is_empty()).then_some(Chunk { first, payloads }))
     }
 
-    /// The number of tests, once there is no further chunk.
-    pub(crate) fn finish(self) -> Result<u32, DispatchError> {
+    /// The number of tests and what was learned of them, once there is no further chunk.
+    pub(crate) fn finish(self) -> Result<(u32, Learned), DispatchError> {
         let found = self.intake.finish()?;
-        match self.expected {
-            Some(expected) if expected != found => Err(Refusal::TestsChanged.into()),
-            _ => Ok(found.count),
+        if self.expected.is_some_and(|expected| expected != found) {
+            return Err(Refusal::TestsChanged.into());
         }
+        let shape = self.shape.finish().map_err(|problems| Refusal::Shape { problems })?;
+        let learned = Learned { shape, ids: self.ids };
+        Ok((found.count, learned))
     }
 }
 
@@ -84,6 +114,8 @@ pub(crate) enum Ending {
     Complete {
         /// Their number.
         total: u32,
+        /// What was learned of them.
+        learned: Box<Learned>,
     },
     /// The run left `preparing` meanwhile.
     Closed(RunState),
@@ -120,7 +152,9 @@ where
             Staged::Closed(state) => return Ok(Ending::Closed(state)),
         }
     }
+    let (total, learned) = chunks.finish()?;
     Ok(Ending::Complete {
-        total: chunks.finish()?,
+        total,
+        learned: Box::new(learned),
     })
 }

@@ -200,7 +200,7 @@ async fn a_run_that_is_half_reopened_is_opened_by_the_next_who_asks() {
         run: ended.run,
         epoch: 2,
         deadline: HOUR,
-        max_concurrency: None,
+        limits: testfleet_model::configuration::Limits::default(),
         staging_timeout: HOUR,
     };
     ended.store.reopen(&begun, &[(1, Status::Fail)], false).await.unwrap();
@@ -216,7 +216,7 @@ async fn whoever_is_overtaken_is_told_so() {
         run: ended.run,
         epoch: 2,
         deadline: HOUR,
-        max_concurrency: None,
+        limits: testfleet_model::configuration::Limits::default(),
         staging_timeout: HOUR,
     };
     let opened = ended.store.reopen(&others, &[(1, Status::Fail)], true).await.unwrap();
