@@ -9,6 +9,7 @@ mod attributes;
 mod endpoint;
 mod metric;
 pub mod reading;
+mod shape;
 mod stored_test;
 mod test_case;
 
@@ -17,14 +18,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use attributes::Attributes;
+pub use attributes::{Attributes, Budget, DEFAULT_TENANT, Group, Order, Priority, RepeatPolicy};
 pub use endpoint::{
     Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, Endpoint, EndpointKind, Limits, Rate, ResponseFormat, ResponseMap,
     ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, Success, Timeouts,
 };
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
+pub use shape::{MAX_DEPENDENCIES, RunShape, Shape, ShapeProblem, TestNeeds};
 pub use stored_test::StoredTestError;
-pub use test_case::{Columns, Message, MetricsMode, Source, SourceFormat, TestCase, TestDefaults, TestSet};
+pub use test_case::{
+    Columns, MAX_REPEAT, Message, MetricsMode, Repetition, Source, SourceFormat, TestCase, TestDefaults, TestSet,
+};
 
 /// The version of the document format this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 1;

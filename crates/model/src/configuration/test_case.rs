@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::attributes::Attributes;
 use super::metric::Metric;
 
 /// A set of tests: those written inline, and those in files.
@@ -139,6 +140,80 @@ pub struct TestCase {
     /// Whether `input` and `messages` are templates: true for tests written in the configuration itself.
     #[serde(default, skip_serializing_if = "is_false")]
     pub render: bool,
+    /// Ids of tests whose results it waits for. It is not run unless all of them passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// It is run whatever came of the tests it depends on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub always: bool,
+    /// The group of `attributes.groups` whose limit it shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// How often it is executed, 1 to [`MAX_REPEAT`]; `None`: as `attributes.repeat` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<u32>,
+    /// Which repetition of a test this is. Submitting a test that is repeated makes them; nobody writes this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetition: Option<Repetition>,
+}
+
+/// The most repetitions of a test.
+pub const MAX_REPEAT: u32 = 1_000;
+
+/// One of the repetitions of a test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repetition {
+    /// From 1.
+    pub number: u32,
+    /// How many there are; at least 2.
+    pub of: u32,
+    /// The id of the test as it was written.
+    pub test: String,
+}
+
+impl TestCase {
+    /// How often the test is executed in a run with these attributes; at least 1. A test that is left out is reported
+    /// once.
+    #[must_use]
+    pub fn repetitions(&self, attributes: &Attributes) -> u32 {
+        if self.skip {
+            return 1;
+        }
+        self.repeat.unwrap_or(attributes.repeat).clamp(1, MAX_REPEAT)
+    }
+
+    /// The tests that are executed for this one, in order: itself, or its repetitions with the ids `<id>#1`, `<id>#2`, …
+    pub fn expand(self, attributes: &Attributes) -> impl Iterator<Item = Self> + use<> {
+        let of = self.repetitions(attributes);
+        let mut written = Some(self);
+        (1..=of).filter_map(move |number| {
+            // The last one is the test itself, so that one that is executed once is not copied.
+            let mut test = if number == of {
+                written.take()?
+            } else {
+                written.clone()?
+            };
+            test.repeat = None;
+            if of > 1 {
+                let repeated = repetition_id(&test.id, number);
+                let id = std::mem::replace(&mut test.id, repeated);
+                test.repetition = Some(Repetition { number, of, test: id });
+            }
+            Some(test)
+        })
+    }
+}
+
+/// The id of a repetition.
+fn repetition_id(test: &str, number: u32) -> String {
+    format!("{test}#{number}")
+}
+
+/// Test and number of what looks like the id of a repetition.
+pub(super) fn split_repetition_id(id: &str) -> Option<(&str, u32)> {
+    let (test, number) = id.rsplit_once('#')?;
+    let number: u32 = number.parse().ok()?;
+    (repetition_id(test, number) == id).then_some((test, number))
 }
 
 /// One message of a conversation.
@@ -170,4 +245,61 @@ impl MetricsMode {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
 fn is_false(value: &bool) -> bool {
     !*value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn test(repeat: Option<u32>) -> TestCase {
+        TestCase {
+            id: "a".to_owned(),
+            repeat,
+            ..TestCase::default()
+        }
+    }
+
+    #[test]
+    fn a_repeated_test_becomes_its_repetitions() {
+        let attributes = Attributes::default();
+        let expanded: Vec<TestCase> = test(Some(3)).expand(&attributes).collect();
+        let ids: Vec<&str> = expanded.iter().map(|test| test.id.as_str()).collect();
+        assert_eq!(ids, ["a#1", "a#2", "a#3"]);
+        let last = expanded[2].repetition.as_ref().unwrap();
+        assert_eq!((last.number, last.of, last.test.as_str()), (3, 3, "a"));
+        assert!(expanded.iter().all(|test| test.repeat.is_none()));
+    }
+
+    #[test]
+    fn a_test_that_is_executed_once_stays_as_it_is() {
+        let attributes = Attributes {
+            repeat: 5,
+            ..Attributes::default()
+        };
+        for written in [
+            test(Some(1)),
+            TestCase {
+                skip: true,
+                ..test(None)
+            },
+        ] {
+            let expanded: Vec<TestCase> = written.clone().expand(&attributes).collect();
+            assert_eq!(
+                expanded,
+                [TestCase {
+                    repeat: None,
+                    ..written
+                }]
+            );
+        }
+        assert_eq!(test(None).expand(&attributes).count(), 5);
+    }
+
+    #[test]
+    fn only_ids_that_repetitions_get_look_like_theirs() {
+        assert_eq!(split_repetition_id("a#b#12"), Some(("a#b", 12)));
+        for id in ["a", "a#", "a#01", "a#+1", "a# 1", "#x"] {
+            assert_eq!(split_repetition_id(id), None, "{id}");
+        }
+    }
 }

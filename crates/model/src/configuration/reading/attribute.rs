@@ -1,24 +1,16 @@
 //! Reads `attributes`.
 
-use crate::configuration::Attributes;
+use std::collections::BTreeMap;
+
+use crate::configuration::{Attributes, Budget, Group, Order, Priority, RepeatPolicy};
 use crate::mode::ExecutionMode;
 
-use super::field::Field;
+use super::field::{Field, is_plain_name, not_plain};
+use super::node::NodeValue;
 use super::retry::{Defaults, InvokeRetry};
 use super::section::{Findings, Section};
 
-const LATER: [&str; 10] = [
-    "recovery_rounds",
-    "repeat",
-    "repeat_policy",
-    "fail_fast",
-    "stop_on_failure",
-    "priority",
-    "budget",
-    "reference_test_run_id",
-    "only",
-    "skip",
-];
+const LATER: [&str; 4] = ["recovery_rounds", "reference_test_run_id", "only", "skip"];
 
 /// Reads how to run; what it says about retries belongs to the endpoint and is handed on.
 pub(super) fn read_attributes(
@@ -49,6 +41,9 @@ pub(super) fn read_attributes(
     attributes.idempotency_key = section
         .take("idempotency_key")
         .and_then(|field| field.filled_text(findings));
+    read_sharing(&mut section, &mut attributes, findings);
+    read_repeating(&mut section, &mut attributes, findings);
+    read_stopping(&mut section, &mut attributes, findings);
     invoke.max_attempts = section.take("invoke_max_attempts");
     invoke.min_wait = section.take("invoke_retry_min_wait");
     invoke.max_wait = section.take("invoke_retry_max_wait");
@@ -67,4 +62,113 @@ fn read_mode(field: Field, findings: &mut Findings) -> Option<ExecutionMode> {
             None
         }
     }
+}
+
+/// With whom the run shares what there is, and who of its own tests comes first.
+fn read_sharing(section: &mut Section, attributes: &mut Attributes, findings: &mut Findings) {
+    attributes.tenant = section.take("tenant").and_then(|field| field.plain_name(findings));
+    if let Some(field) = section.take("priority") {
+        let words = [
+            ("low", Priority::Low),
+            ("normal", Priority::Normal),
+            ("high", Priority::High),
+        ];
+        attributes.priority = field.word(&words, &[], findings).unwrap_or_default();
+    }
+    if let Some(field) = section.take("order") {
+        let words = [("submitted", Order::Submitted), ("longest-first", Order::LongestFirst)];
+        attributes.order = field.word(&words, &[], findings).unwrap_or_default();
+    }
+    if let Some(field) = section.take("groups") {
+        attributes.groups = read_groups(field, findings);
+    }
+}
+
+fn read_groups(field: Field, findings: &mut Findings) -> BTreeMap<String, Group> {
+    let mut groups = BTreeMap::new();
+    for (name, field) in field.entries(findings) {
+        if !is_plain_name(&name) {
+            findings.problem(field.key_position, &field.path, not_plain(&name));
+        }
+        let Some(mut section) = Section::open(field, findings) else {
+            continue;
+        };
+        let max_concurrency = match section.take("max_concurrency") {
+            Some(field) => field.count(findings),
+            None => {
+                let message = "write how many tests of the group may be in flight";
+                section.missing("max_concurrency", message, findings);
+                None
+            }
+        };
+        section.finish(findings);
+        // One that was refused is named all the same, so that its tests are not refused as well.
+        let max_concurrency = max_concurrency.unwrap_or(1);
+        groups.insert(name, Group { max_concurrency });
+    }
+    groups
+}
+
+fn read_repeating(section: &mut Section, attributes: &mut Attributes, findings: &mut Findings) {
+    if let Some(field) = section.take("repeat") {
+        attributes.repeat = field.repeat(findings).unwrap_or(attributes.repeat);
+    }
+    let Some(mut policy) = section
+        .take("repeat_policy")
+        .and_then(|field| Section::open(field, findings))
+    else {
+        return;
+    };
+    if let Some(field) = policy.take("min_pass_rate") {
+        let at = field.clone_place();
+        match field.number(findings) {
+            Some(min_pass_rate) if (0.0..=1.0).contains(&min_pass_rate) => {
+                attributes.repeat_policy = RepeatPolicy { min_pass_rate };
+            }
+            Some(_) => at.problem(
+                "must lie between 0 and 1: the share of repetitions that have to pass",
+                findings,
+            ),
+            None => {}
+        }
+    }
+    policy.finish(findings);
+}
+
+fn read_stopping(section: &mut Section, attributes: &mut Attributes, findings: &mut Findings) {
+    if let Some(field) = section.take("fail_fast") {
+        attributes.fail_fast = match field.node.value {
+            NodeValue::Bool(on) => on.then_some(1),
+            NodeValue::Number(_) => field.count(findings),
+            _ => {
+                field.expected("true, false, or after how many failures the run stops", findings);
+                None
+            }
+        };
+    }
+    if let Some(field) = section.take("stop_on_failure") {
+        attributes.stop_on_failure = field.flag(findings).unwrap_or_default();
+    }
+    if let Some(field) = section.take("budget") {
+        attributes.budget = read_budget(field, findings).unwrap_or_default();
+    }
+}
+
+fn read_budget(field: Field, findings: &mut Findings) -> Option<Budget> {
+    let mut section = Section::open(field, findings)?;
+    let budget = Budget {
+        requests: section.take("requests").and_then(|field| field.large_count(findings)),
+        tokens: section.take("tokens").and_then(|field| field.large_count(findings)),
+        cost: section.take("cost").and_then(|field| {
+            let at = field.clone_place();
+            let cost = field.number(findings)?;
+            if cost <= 0.0 {
+                at.problem("must be more than 0", findings);
+                return None;
+            }
+            Some(cost)
+        }),
+    };
+    section.finish(findings);
+    Some(budget)
 }

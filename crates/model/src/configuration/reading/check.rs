@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::configuration::{Attributes, MetricsMode, TestCase, TestConfiguration};
+use crate::configuration::{Attributes, MetricsMode, Order, Shape, TestCase, TestConfiguration};
 use crate::mode::ExecutionMode;
 
 use super::metric::needs_expected_output;
@@ -51,6 +51,30 @@ pub fn check_test(test: &TestCase, configuration: &TestConfiguration) -> Vec<(St
     wrong
 }
 
+/// What in `attributes` does not go together, as (key, sentence). Reading a document does this; do it again when the mode
+/// of a configuration is changed.
+#[must_use]
+pub fn check_attributes(attributes: &Attributes) -> Vec<(String, String)> {
+    let mut wrong = Vec::new();
+    let mut refuse = |key: &str, message: &str| wrong.push((format!("attributes.{key}"), message.to_owned()));
+    match attributes.execution_mode {
+        ExecutionMode::Parallel if attributes.stop_on_failure => refuse(
+            "stop_on_failure",
+            "needs attributes.execution_mode: Sequential; in Parallel, `fail_fast: true` stops the run at the first failure",
+        ),
+        ExecutionMode::Sequential if attributes.order == Order::LongestFirst => refuse(
+            "order",
+            "longest-first needs attributes.execution_mode: Parallel; Sequential runs tests in the submitted order",
+        ),
+        _ => {}
+    }
+    if attributes.stop_on_failure && attributes.fail_fast.is_some() {
+        let message = "`stop_on_failure` stops the run at the first failure already; give one of them";
+        refuse("fail_fast", message);
+    }
+    wrong
+}
+
 /// The sentence for a timeout that the time of a whole attempt would cut short.
 fn too_long(timeout: Option<Duration>, attributes: &Attributes) -> Option<String> {
     let timeout = timeout.filter(|timeout| *timeout > attributes.per_test_timeout)?;
@@ -68,6 +92,9 @@ pub(super) fn check_document(configuration: &TestConfiguration, findings: &mut F
         let key = "test_set.defaults.timeout";
         findings.problem(findings.positions.get(key), key, message);
     }
+    for (key, message) in check_attributes(&configuration.attributes) {
+        findings.problem(findings.positions.get(&key), &key, message);
+    }
     // A test that could not be read has been left out; paths would then name the wrong ones.
     let mut problems = findings.problems.iter();
     if problems.any(|problem| problem.key.starts_with("test_set.tests")) {
@@ -84,5 +111,20 @@ pub(super) fn check_document(configuration: &TestConfiguration, findings: &mut F
             let message = "no metric applies to this test, so it will end in error; add one under `metrics`";
             findings.warning(findings.positions.get(&path), &path, message);
         }
+    }
+    if configuration.test_set.sources.is_empty() {
+        check_shape(configuration, findings);
+    }
+}
+
+/// Checks which test depends on which. With sources only those who read them know all tests there are.
+fn check_shape(configuration: &TestConfiguration, findings: &mut Findings) {
+    let mut shape = Shape::new(&configuration.attributes);
+    for test in &configuration.test_set.tests {
+        shape.add(test);
+    }
+    for problem in shape.finish().err().unwrap_or_default() {
+        let key = format!("test_set.tests[{}].{}", problem.index, problem.key);
+        findings.problem(findings.positions.get(&key), &key, problem.message);
     }
 }

@@ -8,6 +8,7 @@ use crate::configuration::{
 };
 
 use super::field::Field;
+use super::limit::read_limits;
 use super::node::NodeValue;
 use super::retry::{InvokeRetry, read_retry};
 use super::section::{Findings, Section};
@@ -370,15 +371,4 @@ fn read_timeouts(field: Field, findings: &mut Findings) -> Option<Timeouts> {
     section.unsupported(&["first_byte", "idle"], findings);
     section.finish(findings);
     Some(timeouts)
-}
-
-fn read_limits(field: Field, findings: &mut Findings) -> Option<Limits> {
-    let mut section = Section::open(field, findings)?;
-    let limits = Limits {
-        max_concurrency: section.take("max_concurrency").and_then(|field| field.count(findings)),
-        ..Limits::default()
-    };
-    section.unsupported(&["rate", "adaptive"], findings);
-    section.finish(findings);
-    Some(limits)
 }

@@ -5,9 +5,27 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::configuration::MAX_REPEAT;
+
 use super::node::{Node, NodeValue, into_object, join, join_index};
 use super::problem::Position;
 use super::section::{Findings, unknown_word, unsupported};
+
+/// Whether a text is 1 to 64 letters, digits, `.`, `_` and `-`.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// The sentence for a text that is none.
+pub(super) fn not_plain(name: &str) -> String {
+    format!(
+        "expected a name of 1 to 64 letters, digits, `.`, `_` and `-`, found {}",
+        super::node::quote(name)
+    )
+}
 
 /// A value and where it was written. The readers report what does not fit and then give `None`, so that one
 /// pass finds every problem of a document.
@@ -103,6 +121,39 @@ impl Field {
         }
         self.expected("a whole number of at least 1", findings);
         None
+    }
+
+    /// The same, of any size that a number of JSON has.
+    pub(super) fn large_count(self, findings: &mut Findings) -> Option<u64> {
+        if let NodeValue::Number(number) = &self.node.value
+            && let Some(count) = number.as_u64().filter(|count| *count >= 1)
+        {
+            return Some(count);
+        }
+        self.expected("a whole number of at least 1", findings);
+        None
+    }
+
+    /// How often a test is executed.
+    pub(super) fn repeat(self, findings: &mut Findings) -> Option<u32> {
+        let at = self.clone_place();
+        let times = self.count(findings)?;
+        if times > MAX_REPEAT {
+            at.problem(format!("at most {MAX_REPEAT} repetitions are possible"), findings);
+            return None;
+        }
+        Some(times)
+    }
+
+    /// A name that becomes part of a key: 1 to 64 letters, digits, `.`, `_` and `-`.
+    pub(super) fn plain_name(self, findings: &mut Findings) -> Option<String> {
+        let at = self.clone_place();
+        let name = self.text(findings)?;
+        if !is_plain_name(&name) {
+            at.problem(not_plain(&name), findings);
+            return None;
+        }
+        Some(name)
     }
 
     /// A finite number.

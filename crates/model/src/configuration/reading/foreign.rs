@@ -13,7 +13,7 @@ use super::section::{Findings, Section};
 use super::test::LATER;
 
 /// Fields of a test that a source may have. `vars.NAME`, `metadata.NAME` and `tags.NAME` come on top.
-pub(super) const OWN: [&str; 15] = [
+pub(super) const OWN: [&str; 19] = [
     "id",
     "description",
     "input",
@@ -29,6 +29,10 @@ pub(super) const OWN: [&str; 15] = [
     "timeout",
     "skip",
     "capture",
+    "depends_on",
+    "always",
+    "group",
+    "repeat",
 ];
 
 /// Fields of tests that are mappings, and can therefore be filled name by name.
@@ -345,7 +349,16 @@ fn read_cell(ours: &str, node: Node) -> Result<Option<Node>, String> {
             Some(number) => NodeValue::Number(number),
             None => return Ok(Some(node)),
         },
-        "skip" => match trimmed.to_ascii_lowercase().as_str() {
+        "depends_on" if looks_structured => match super::json::parse(trimmed, "") {
+            Ok(parsed) => parsed.value,
+            Err(_) => return Ok(Some(node)),
+        },
+        "depends_on" => split_escaped(&node).value,
+        "repeat" => match trimmed.parse::<u32>() {
+            Ok(times) => NodeValue::Number(times.into()),
+            Err(_) => return Ok(Some(node)),
+        },
+        "skip" | "always" => match trimmed.to_ascii_lowercase().as_str() {
             "true" => NodeValue::Bool(true),
             "false" => NodeValue::Bool(false),
             _ => return Ok(Some(node)),

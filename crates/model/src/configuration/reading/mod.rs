@@ -19,6 +19,7 @@ mod field;
 mod foreign;
 mod identity;
 mod json;
+mod limit;
 mod metric;
 mod node;
 mod position;
@@ -37,7 +38,7 @@ mod tests;
 use crate::configuration::TestConfiguration;
 
 pub use canonical::{CanonicalError, from_canonical_json};
-pub use check::check_test;
+pub use check::{check_attributes, check_test};
 pub use identity::{DuplicateCheck, generated_id};
 pub use position::Positions;
 pub use problem::{Position, Problem, Problems};

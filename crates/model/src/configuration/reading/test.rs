@@ -15,15 +15,7 @@ use super::section::{Findings, Section};
 const MAX_ID: usize = 256;
 
 /// Keys of tests that the format knows and this version does not.
-pub(super) const LATER: [&str; 7] = [
-    "turns",
-    "expected_tools",
-    "weight",
-    "repeat",
-    "depends_on",
-    "group",
-    "always",
-];
+pub(super) const LATER: [&str; 3] = ["turns", "expected_tools", "weight"];
 
 /// Where a test was written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,10 +105,46 @@ pub(super) fn read_test(
     if let Some(field) = section.take("capture") {
         test.capture = read_capture(field, findings);
     }
+    read_place(&mut section, from_source, &mut test, findings);
     section.unsupported(&LATER, findings);
     section.finish(findings);
     merge_defaults(&mut test, defaults);
     test
+}
+
+/// Its place among the other tests. Whether there are such tests and groups, only the whole set can tell.
+fn read_place(section: &mut Section, from_source: bool, test: &mut TestCase, findings: &mut Findings) {
+    if let Some(field) = section.take("depends_on") {
+        for item in field.items_or_one(findings) {
+            let at = item.clone_place();
+            let id = if from_source {
+                item.loose_text(findings)
+            } else {
+                item.filled_text(findings)
+            };
+            match id {
+                Some(id) if test.depends_on.contains(&id) => at.problem("this test is named twice", findings),
+                Some(id) => test.depends_on.push(id),
+                None => {}
+            }
+        }
+    }
+    if let Some(field) = section.take("always") {
+        let at = field.clone_place();
+        test.always = field.flag(findings).unwrap_or_default();
+        if test.always && test.depends_on.is_empty() {
+            let message = "says that a test runs whatever came of those in its `depends_on`, and it has none";
+            at.problem(message, findings);
+        }
+    }
+    test.group = section.take("group").and_then(|field| {
+        if from_source {
+            field.loose_text(findings)
+        } else {
+            field.filled_text(findings)
+        }
+    });
+    test.repeat = section.take("repeat").and_then(|field| field.repeat(findings));
 }
 
 /// `input` is a text. In sources it may be a list of messages, as inspect_ai writes it: that fills `messages`,

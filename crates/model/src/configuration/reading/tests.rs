@@ -1,11 +1,14 @@
 //! What documents become, and what is said about bad ones.
 
 mod document;
+mod limit;
 mod page;
+mod place;
 mod property;
 mod refusal;
 mod set;
 mod source;
+mod stopping;
 
 use super::{Defaults, DocumentFormat, Problems, Reading, read_configuration};
 
@@ -14,6 +17,18 @@ const HEAD: &str = "version: 1\nname: n\nendpoint: {url: 'https://x.test/'}\n";
 
 fn read(text: &str) -> Result<Reading, Problems> {
     read_configuration(text, "suite.yaml", DocumentFormat::Yaml, &Defaults::default())
+}
+
+/// What is said about each of some texts is what is expected; everything that is not is shown.
+fn check(read: impl Fn(&str) -> String, cases: &[(&str, &str)]) {
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|(text, message)| {
+            let said = read(text);
+            (said != *message).then(|| format!("{text}\n  said:     {said}\n  expected: {message}"))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// The problems of a YAML document, one a line.

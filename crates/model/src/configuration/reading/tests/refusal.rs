@@ -26,17 +26,6 @@ fn section(line: &str) -> String {
     refused(&format!("{HEAD}test_set: {{tests: [{{input: a}}]}}\n{line}"))
 }
 
-fn check(read: fn(&str) -> String, cases: &[(&str, &str)]) {
-    let wrong: Vec<String> = cases
-        .iter()
-        .filter_map(|(text, message)| {
-            let said = read(text);
-            (said != *message).then(|| format!("{text}\n  said:     {said}\n  expected: {message}"))
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
 #[test]
 fn an_empty_document_says_so() {
     assert_eq!(refused(""), "suite.yaml:1:1: the document is empty");
@@ -171,10 +160,6 @@ fn problems_of_endpoints() {
                 "suite.yaml:5:22: endpoint.retry.retry_on[0]: expected a status such as 503 or a class such as connect or timeout, found the number 42",
             ),
             (
-                "limits: {rate: 300/m}",
-                "suite.yaml:5:12: endpoint.limits.rate: `rate` is part of the format but not supported by this version",
-            ),
-            (
                 "conversation: {}",
                 "suite.yaml:5:3: endpoint.conversation: `conversation` is part of the format but not supported by this version",
             ),
@@ -220,10 +205,6 @@ fn problems_of_tests() {
             (
                 "{input: a, capture: {x: $.x}}",
                 "suite.yaml:4:40: test_set.tests[0].capture: captured values need attributes.execution_mode: Sequential; in Parallel no test is later than another",
-            ),
-            (
-                "{input: a, depends_on: b}",
-                "suite.yaml:4:31: test_set.tests[0].depends_on: `depends_on` is part of the format but not supported by this version",
             ),
             (
                 "{messages: []}",
@@ -350,10 +331,6 @@ fn problems_of_other_sections() {
             (
                 "attributes: {batch_concurrency: 2, max_concurrency: 3}",
                 "suite.yaml:5:36: attributes.max_concurrency: says something else than attributes.batch_concurrency, which is the same setting; give one of them",
-            ),
-            (
-                "attributes: {fail_fast: true}",
-                "suite.yaml:5:14: attributes.fail_fast: `fail_fast` is part of the format but not supported by this version",
             ),
             (
                 "attributes: {per_test_timout: 1s}",

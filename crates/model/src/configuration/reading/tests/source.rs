@@ -156,10 +156,10 @@ fn a_column_that_is_not_there_is_an_error() {
 #[test]
 fn fields_of_the_format_that_are_not_supported_are_never_ignored() {
     assert_eq!(
-        said("a.jsonl", "{\"input\": \"a\", \"repeat\": 3}", &[]),
+        said("a.jsonl", "{\"input\": \"a\", \"weight\": 3}", &[]),
         [
-            "a.jsonl:1:16: repeat: `repeat` is part of the format but not supported by this version; \
-          if this is data of yours, say so with `columns: { vars.repeat: repeat }`"
+            "a.jsonl:1:16: weight: `weight` is part of the format but not supported by this version; \
+          if this is data of yours, say so with `columns: { vars.weight: weight }`"
         ]
     );
     assert_eq!(
