@@ -339,6 +339,9 @@ impl Seen<'_> {
             reasons.extend(self.about_the_fleet());
             if reasons.is_empty() {
                 reasons.push(self.in_line());
+            } else {
+                // Whoever stands in line does so behind what keeps all of them.
+                reasons.extend(self.behind());
             }
         } else if reasons.is_empty() {
             reasons.push(Reason::Misplaced);
@@ -624,7 +627,14 @@ impl Seen<'_> {
         if !waits || !offered {
             return Reason::Misplaced;
         }
+        self.behind().unwrap_or(Reason::Ready)
+    }
+
+    /// Who comes first; `None` when nobody does.
+    fn behind(&self) -> Option<Reason> {
         let tests_before = match (self.index, number::<u32>(self.facts, "again_place")) {
+            // In a Sequential run those before it are no matter of fairness.
+            _ if self.is_sequential() => 0,
             (None, _) => 0,
             (Some(_), Some(place)) => place,
             (Some(index), None) => self.count("again") + index.saturating_sub(self.count("next")),
@@ -635,15 +645,12 @@ impl Seen<'_> {
             self.count("tenant_place"),
             self.count("endpoint_place"),
         ];
-        if before.iter().all(|count| *count == 0) {
-            return Reason::Ready;
-        }
-        Reason::Fairness {
+        before.iter().any(|count| *count > 0).then(|| Reason::Fairness {
             tests_before,
             runs_before: before[1],
             tenants_before: before[2],
             endpoints_before: before[3],
-        }
+        })
     }
 }
 
