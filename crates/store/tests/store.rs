@@ -40,3 +40,4 @@ mod stage;
 mod support;
 mod sweep;
 mod tick;
+mod why;
