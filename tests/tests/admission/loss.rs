@@ -79,8 +79,7 @@ async fn the_slots_of_lost_workers_come_back_within_a_lease_and_a_period() {
     let (fleet, _crew, run, took) = lose_all(options).await;
     let mut figures =
         Figures::of("kill -9 of all 4 workers, lease 1 s, a period of 200 ms; another is started at once");
-    // A fleet that was wholly away waits one more lease: nobody was there to see that they did not renew.
-    let bound = 2 * lease + Duration::from_millis(200) + Duration::from_secs(1);
+    let bound = lease + Duration::from_millis(200);
     let wanted = format!("at most {}", bound.as_millis());
     figures.wanted(
         "ms until the endpoint's slots are free",
