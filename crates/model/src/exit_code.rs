@@ -48,25 +48,21 @@ exit_codes! {
 impl ExitCode {
     /// The code for a run that has ended: cancelled before failed before in error before gates. Tests that are
     /// inconclusive, or that never ran since the run was cut short, weigh as errors do: nobody knows whether
-    /// they would pass. Skipped tests were not selected; a run of nothing else selected no test.
+    /// they would pass. Repetitions that are tolerated do not count. Skipped tests were not selected; a run of nothing else selected no test.
     #[must_use]
     pub fn of(summary: &Summary) -> Self {
         if summary.final_status == FinalStatus::Cancelled {
             return Self::Cancelled;
         }
-        if summary.tests_failed > 0 {
+        let counts = summary.decisive_counts();
+        if counts.failed > 0 {
             return Self::TestsFailed;
         }
-        let undecided = [
-            summary.execution_errors,
-            summary.tests_inconclusive,
-            summary.tests_not_run,
-            summary.tests_cancelled,
-        ];
+        let undecided = [counts.errors, counts.inconclusive, counts.not_run, counts.cancelled];
         if undecided.iter().any(|count| *count > 0) {
             return Self::TestErrors;
         }
-        if summary.tests_passed == 0 {
+        if summary.tests_passed == 0 && summary.tests_skipped == summary.total_tests {
             return Self::NoTest;
         }
         match summary.gate {
@@ -114,6 +110,7 @@ mod tests {
                 invoke_time_ms: None,
                 usage: Default::default(),
                 cost: None,
+                repetition: None,
             });
         }
         builder.finish(SummaryContext {

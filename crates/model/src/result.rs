@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::configuration::Repetition;
 use crate::state::{Execution, Status, Verdict};
 
 /// What became of one test. At most one is ever stored for a test of a run.
@@ -15,6 +16,9 @@ pub struct TestResult {
     pub test_id: String,
     /// The test's place in the submitted order, from 0.
     pub index: u32,
+    /// Which repetition of a test it is; `None` when the test is executed once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetition: Option<Repetition>,
     /// What the configuration says the test is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -72,6 +76,7 @@ impl TestResult {
         Self {
             test_id: test_id.into(),
             index,
+            repetition: None,
             description: None,
             status,
             execution,

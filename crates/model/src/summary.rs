@@ -8,6 +8,7 @@ mod digest;
 mod elapsed;
 mod fold;
 pub mod outcome;
+mod repeat;
 
 use std::collections::BTreeMap;
 
@@ -16,11 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
-use crate::state::{FinalStatus, StopReason};
+use crate::result::TestResult;
+use crate::state::{FinalStatus, Status, StopReason};
+
+use outcome::Counts;
 
 pub use digest::ResultDigest;
 pub use elapsed::elapsed_text;
 pub use fold::{Added, MAX_USAGE_NAMES, MergeRefused, SummaryBuilder, SummaryContext};
+pub use repeat::{MAX_LISTED_REPEATS, RepeatedTest, Repeats, Tolerated};
 
 /// What became of a run: the same fields in both modes. Times are RFC 3339 UTC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,8 +86,13 @@ pub struct Summary {
     pub stop_reason: Option<StopReason>,
     /// Whether the gates hold.
     pub gate: Gate,
-    /// The counts in a sentence: "8 tests passed, 2 tests failed, 1 test had execution errors".
+    /// The counts in a sentence: "8 tests passed, 2 tests failed, 1 test had execution errors". Repetitions that are
+    /// tolerated are no failures there.
     pub status_details: String,
+    /// What became of the tests that were repeated; `None` when none was. All counts above are those of the tests of the
+    /// run, of which each repetition is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     /// Name of the configuration.
     pub test_configuration_name: String,
     /// Name of the test set.
@@ -91,6 +101,41 @@ pub struct Summary {
     pub endpoint_name: String,
     /// Name of the project.
     pub project_name: Option<String>,
+}
+
+impl Summary {
+    /// The counts that decide whether a run went well: without repetitions that are tolerated.
+    #[must_use]
+    pub fn decisive_counts(&self) -> Counts {
+        let counts = Counts {
+            passed: self.tests_passed,
+            failed: self.tests_failed,
+            inconclusive: self.tests_inconclusive,
+            errors: self.execution_errors,
+            cancelled: self.tests_cancelled,
+            not_run: self.tests_not_run,
+            skipped: self.tests_skipped,
+        };
+        counts.without(
+            self.repeats
+                .as_ref()
+                .map(|repeats| repeats.tolerated)
+                .unwrap_or_default(),
+        )
+    }
+
+    /// Whether a result that is no pass counts for nothing, since enough other repetitions of its test passed. Of a run with
+    /// more than [`MAX_LISTED_REPEATS`] repeated tests that did not pass, those beyond are taken for tests that did not.
+    #[must_use]
+    pub fn tolerates(&self, result: &TestResult) -> bool {
+        let Some((repeats, repetition)) = self.repeats.as_ref().zip(result.repetition.as_ref()) else {
+            return false;
+        };
+        let counts_otherwise = matches!(result.status, Status::Fail | Status::Error | Status::Inconclusive);
+        let listed = repeats.list.iter().find(|test| test.test_id == repetition.test);
+        let all_failed_are_listed = (repeats.tests - repeats.passed.min(repeats.tests)) as usize <= repeats.list.len();
+        counts_otherwise && listed.map_or(all_failed_are_listed, |test| test.status == Status::Pass)
+    }
 }
 
 /// Percentiles of a time, in milliseconds.

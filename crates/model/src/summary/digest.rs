@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::configuration::Repetition;
 use crate::result::TestResult;
 use crate::state::Status;
 
@@ -26,6 +27,9 @@ pub struct ResultDigest {
     /// What the call cost.
     #[serde(default)]
     pub cost: Option<f64>,
+    /// Which repetition of its test it is; `None` when the test is executed once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repetition: Option<Repetition>,
 }
 
 impl From<&TestResult> for ResultDigest {
@@ -37,6 +41,7 @@ impl From<&TestResult> for ResultDigest {
             invoke_time_ms: result.invoke_time_ms,
             usage: result.usage.clone(),
             cost: result.cost,
+            repetition: result.repetition.clone(),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! folding parts and merging them gives what folding everything gives; the counts add up to the expected
 //! total. Sums of fractions are the same up to rounding, which the summary hides (12 significant digits).
 //!
-//! Memory: one bit per test, about 180 KB for the latencies, and at most
-//! [`MAX_USAGE_NAMES`] sums.
+//! Memory: one bit per test, about 180 KB for the latencies, at most [`MAX_USAGE_NAMES`] sums, and about 60 bytes and
+//! its id for each test that is repeated.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,10 @@ use hdrhistogram::Histogram;
 
 use super::digest::ResultDigest;
 use super::elapsed::elapsed_text;
-use super::outcome::{Counts, final_status, status_details};
+use super::outcome::{Counts, final_status, status_details, status_details_with};
+use super::repeat::RepeatFold;
 use super::{Gate, Percentiles, Summary};
+use crate::configuration::RepeatPolicy;
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
 use crate::state::StopReason;
@@ -102,6 +104,7 @@ pub struct SummaryBuilder {
     usage: BTreeMap<String, f64>,
     cost: Option<f64>,
     retries: u64,
+    repeats: RepeatFold,
 }
 
 impl SummaryBuilder {
@@ -120,7 +123,13 @@ impl SummaryBuilder {
             usage: BTreeMap::new(),
             cost: None,
             retries: 0,
+            repeats: RepeatFold::default(),
         }
+    }
+
+    /// Says when a repeated test counts as passed; every repetition has to pass unless this says otherwise.
+    pub fn set_repeat_policy(&mut self, policy: RepeatPolicy) {
+        self.repeats.set_policy(policy);
     }
 
     /// Counts one result, unless its test has been counted or is not one of the run.
@@ -140,6 +149,7 @@ impl SummaryBuilder {
             self.add_usage(name, *amount);
         }
         self.add_cost(result.cost);
+        self.repeats.add(result);
         Added::Counted
     }
 
@@ -172,6 +182,7 @@ impl SummaryBuilder {
             self.add_usage(name, *amount);
         }
         self.add_cost(other.cost);
+        self.repeats.merge(&other.repeats);
         Ok(())
     }
 
@@ -196,6 +207,11 @@ impl SummaryBuilder {
             ..self.counts
         };
         let status = final_status(counts, context.stop_reason);
+        let repeats = self.repeats.finish();
+        let details = match &repeats {
+            Some(repeats) => status_details_with(counts, repeats),
+            None => status_details(counts),
+        };
         let elapsed_ms = milliseconds_between(context.started_at, context.completed_at);
         Summary {
             test_run_id: context.test_run_id,
@@ -230,7 +246,8 @@ impl SummaryBuilder {
             discarded_results: context.discarded_results,
             stop_reason: context.stop_reason,
             gate: context.gate,
-            status_details: status_details(counts),
+            status_details: details,
+            repeats,
             test_configuration_name: context.test_configuration_name,
             test_set_name: context.test_set_name,
             endpoint_name: context.endpoint_name,

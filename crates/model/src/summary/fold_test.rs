@@ -14,6 +14,7 @@ fn digest(index: u32, status: Status) -> ResultDigest {
         invoke_time_ms: None,
         usage: BTreeMap::new(),
         cost: None,
+        repetition: None,
     }
 }
 
@@ -201,6 +202,7 @@ fn any_digest(index: u32) -> impl Strategy<Value = ResultDigest> {
             invoke_time_ms,
             usage,
             cost,
+            repetition: None,
         })
 }
 

@@ -1,5 +1,6 @@
 //! The rules of a run's outcome: final status and the sentence of counts, from nothing but counts.
 
+use super::repeat::{Repeats, Tolerated};
 use crate::state::{FinalStatus, Status, StopReason};
 
 /// How many tests ended in which status. Missing tests are counted under `errors` when a summary is made.
@@ -46,6 +47,17 @@ impl Counts {
             cancelled: self.cancelled + other.cancelled,
             not_run: self.not_run + other.not_run,
             skipped: self.skipped + other.skipped,
+        }
+    }
+
+    /// The counts without repetitions that are tolerated.
+    #[must_use]
+    pub fn without(self, tolerated: Tolerated) -> Self {
+        Self {
+            failed: self.failed.saturating_sub(tolerated.failed),
+            errors: self.errors.saturating_sub(tolerated.errors),
+            inconclusive: self.inconclusive.saturating_sub(tolerated.inconclusive),
+            ..self
         }
     }
 
@@ -107,6 +119,33 @@ pub fn status_details(counts: Counts) -> String {
             .map(|(count, rest)| be(count, rest)),
     );
     parts.join(", ")
+}
+
+/// The same for a run with repeated tests: repetitions that are tolerated are no failures, and how the repeated tests did
+/// comes behind.
+#[must_use]
+pub fn status_details_with(counts: Counts, repeats: &Repeats) -> String {
+    let mut details = status_details(counts.without(repeats.tolerated));
+    let tolerated = repeats.tolerated.total();
+    if tolerated > 0 {
+        let (noun, verb) = if tolerated == 1 {
+            ("repetition", "is")
+        } else {
+            ("repetitions", "are")
+        };
+        details += &format!(", {tolerated} {noun} did not pass and {verb} tolerated");
+    }
+    let Repeats {
+        tests, passed, flaky, ..
+    } = repeats;
+    let noun = if *tests == 1 { "test" } else { "tests" };
+    details += &format!("; {passed} of {tests} repeated {noun} passed");
+    match flaky {
+        0 => {}
+        1 => details += ", 1 is flaky",
+        flaky => details += &format!(", {flaky} are flaky"),
+    }
+    details
 }
 
 #[cfg(test)]
