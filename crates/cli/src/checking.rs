@@ -6,22 +6,25 @@
 use testfleet_endpoint::{CompileProblem, ProcessLookup, Secrets};
 use testfleet_evaluation::MetricSet;
 use testfleet_model::TestConfiguration;
-use testfleet_model::configuration::reading::{Positions, Problem, check_test};
+use testfleet_model::configuration::reading::{Positions, Problem, check_attributes, check_test};
 
 use crate::loading::Located;
 
-/// What is wrong with the endpoint and the metrics for all tests.
+/// What is wrong with the endpoint and the metrics for all tests, and with attributes that the command line changed.
 #[must_use]
 pub fn configuration(configuration: &TestConfiguration, positions: &Positions) -> Vec<Problem> {
     let endpoint = testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets);
     let metrics = MetricSet::compile(&configuration.metrics).err().unwrap_or_default();
+    let of_attributes = check_attributes(&configuration.attributes)
+        .into_iter()
+        .map(|(key, message)| positions.problem(&key, message));
     let of_endpoint = endpoint
         .into_iter()
         .map(|CompileProblem { key, message }| positions.problem(&key, message));
     let of_metrics = metrics
         .into_iter()
         .map(|problem| positions.problem(&problem.path(), problem.message));
-    of_endpoint.chain(of_metrics).collect()
+    of_attributes.chain(of_endpoint).chain(of_metrics).collect()
 }
 
 /// Required secrets that have no value in this process.
@@ -56,7 +59,9 @@ pub fn test(located: &Located, configuration: &TestConfiguration, positions: &Po
         .collect()
 }
 
-fn place(located: &Located, key: &str, message: String, positions: &Positions) -> Problem {
+/// A problem with a key of a test, at its place.
+#[must_use]
+pub fn place(located: &Located, key: &str, message: String, positions: &Positions) -> Problem {
     if located.key.is_empty() {
         return Problem::new(&located.file, located.position, key, message);
     }

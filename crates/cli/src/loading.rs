@@ -12,7 +12,7 @@ use testfleet_model::configuration::reading::{
     Defaults, DocumentFormat, DuplicateCheck, Position, Positions, Problem, Problems, SourceTest, read_configuration,
     read_source,
 };
-use testfleet_model::configuration::{Source, TestCase};
+use testfleet_model::configuration::{Shape, ShapeProblem, Source, TestCase};
 use testfleet_model::{ExecutionMode, ExitCode, TestConfiguration};
 
 use crate::checking;
@@ -220,20 +220,46 @@ impl Suite {
     /// Checks every test and answers how many there are.
     fn check_tests(&self, problems: &mut Vec<Problem>) -> u32 {
         let mut ids = DuplicateCheck::new();
+        let mut shape = Shape::new(&self.configuration.attributes);
+        let mut all_read = true;
         let mut total: u32 = 0;
         for located in self.located() {
             match located {
-                Err(unread) => problems.extend(unread),
+                Err(unread) => {
+                    all_read = false;
+                    problems.extend(unread);
+                }
                 Ok(mut located) => {
                     total = total.saturating_add(1);
                     if let Err(duplicate) = ids.admit(&mut located.test, &located.file, located.position) {
                         problems.push(duplicate);
                     }
+                    shape.add(&located.test);
                     problems.extend(checking::test(&located, &self.configuration, &self.positions));
                 }
             }
         }
+        // A test that could not be read would be missed by those that depend on it.
+        if all_read && let Err(found) = shape.finish() {
+            problems.extend(self.places(found));
+        }
         total
+    }
+
+    /// Problems between tests at their places. Reads the set once more, since nobody keeps the places of all tests.
+    fn places(&self, found: Vec<ShapeProblem>) -> Vec<Problem> {
+        let mut found = found.into_iter().peekable();
+        let mut placed = Vec::new();
+        for (index, located) in (0..).zip(self.located().filter_map(Result::ok)) {
+            while let Some(problem) = found.next_if(|problem| problem.index == index) {
+                let ShapeProblem { key, message, .. } = problem;
+                placed.push(checking::place(&located, &key, message, &self.positions));
+            }
+            if found.peek().is_none() {
+                break;
+            }
+        }
+        placed
     }
 }
 

@@ -130,9 +130,12 @@ impl Collection<'_> {
         if is_foreign(&view) && stop_reason.is_none() && self.attempt <= FOREIGN_PATIENCE {
             return Err(CollectError::Foreign { format: view.format });
         }
-        let Some(fold) = self.fold(&view, stop_reason).await? else {
+        let Some(mut fold) = self.fold(&view, stop_reason).await? else {
             return Ok(CollectOutcome::NotOurs);
         };
+        if let Some(configuration) = &names.configuration {
+            fold.set_repeat_policy(configuration.attributes.repeat_policy);
+        }
         let completed_at = time(self.store.now_ms().await?);
         // Read again: results that came too late were counted until now.
         let discarded = self
@@ -233,6 +236,7 @@ impl Collection<'_> {
             }
             let mut result = TestResult::without_execution(test.id, *index, status, error);
             result.description = test.description;
+            result.repetition = test.repetition;
             result.attempts = attempts;
             result.completed_at = Some(now);
             fillings.push(Filling {

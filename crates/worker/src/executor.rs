@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
-use testfleet_endpoint::{AnswerMemory, Call, Invocation, InvokeError, RetryAdvice};
+use testfleet_endpoint::{AnswerMemory, AnswerShare, Call, Invocation, InvokeError, RetryAdvice};
 use testfleet_evaluation::{Assessment, Subject, assess};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
@@ -22,7 +22,7 @@ use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
 use crate::capping;
 use crate::clock::ServerClock;
-use crate::load::{Load, feedback, signal_of};
+use crate::load::{Load, feedback};
 use crate::options::WorkerOptions;
 use crate::plan::{NoPlan, Plan, Plans};
 use crate::tenure::Tenure;
@@ -93,12 +93,8 @@ impl TestExecutor {
             return self.done(skipped, job, &test, claimed_at, "", Load::default());
         }
         if let Some(dependency) = job.unmet {
-            let skipped = TestResult::without_execution(
-                test.id.clone(),
-                job.index,
-                Status::Skipped,
-                Some(not_met(dependency, &test)),
-            );
+            let reason = Some(self.not_met(job.run, dependency, &test).await);
+            let skipped = TestResult::without_execution(test.id.clone(), job.index, Status::Skipped, reason);
             return self.done(skipped, job, &test, claimed_at, "", Load::default());
         }
         if !tenure.holds() {
@@ -124,7 +120,9 @@ impl TestExecutor {
             let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt - 1));
             return self.refuse_untried(job, &test, claimed_at, error, "");
         }
-        let attempt = tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at));
+        // Kept until the result is made: then what is left of the answer is no larger than a result may be.
+        let mut share = self.memory.share();
+        let attempt = tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at, &mut share));
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
         // not do what it was about to do.
         let ended = if job.sequential {
@@ -141,7 +139,9 @@ impl TestExecutor {
             Some(Err(_)) => {
                 let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
                 let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
-                self.done(result, job, &test, claimed_at, "", Load::of(Signal::TimedOut))
+                // Only waiting for the endpoint can be late, or waiting for room for its answer, which is no fault of it.
+                let signal = if share.waits() { Signal::CutOff } else { Signal::TimedOut };
+                self.done(result, job, &test, claimed_at, "", Load::of(signal))
             }
         }
     }
@@ -191,6 +191,7 @@ impl TestExecutor {
         test: &TestCase,
         plan: &Plan,
         claimed_at: ServerClock,
+        share: &mut AnswerShare,
     ) -> Outcome {
         let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
         let call = Call {
@@ -203,9 +204,7 @@ impl TestExecutor {
             captured: &captured,
             now: claimed_at.now(),
         };
-        // Kept until the result is made: then what is left of the answer is no larger than a result may be.
-        let mut share = self.memory.share();
-        match plan.target.invoke_within(&call, &mut share).await {
+        match plan.target.invoke_within(&call, share).await {
             Ok(invocation) => {
                 let load = Load::of_answer(&invocation);
                 let captured = merged(&captured, &invocation);
@@ -234,10 +233,7 @@ impl TestExecutor {
         failure: InvokeError,
     ) -> Outcome {
         let retry = &plan.configuration.endpoint.retry;
-        let load = Load {
-            hold: failure.hold,
-            ..Load::of(signal_of(&failure.detail))
-        };
+        let load = Load::of_failure(&failure);
         let delay = match failure.retry {
             RetryAdvice::No => None,
             RetryAdvice::Backoff => Some(backoff(retry.backoff.initial, retry.backoff.max, job.attempt, jitter())),
@@ -259,7 +255,24 @@ impl TestExecutor {
         }
         let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(failure.detail));
         result.request = failure.request;
+        result.usage = failure.usage;
+        result.cost = failure.cost;
         self.done(result, job, test, claimed_at, "", load)
+    }
+
+    /// Why a test was not called: one that it depends on did not pass. Its id is in its result; whoever depends on one only
+    /// knows it.
+    async fn not_met(&self, run: RunId, dependency: u32, test: &TestCase) -> ErrorDetail {
+        let named = match &test.depends_on[..] {
+            [only] => only.clone(),
+            _ => self
+                .plans
+                .test_id(run, dependency)
+                .await
+                .unwrap_or_else(|| format!("number {dependency}")),
+        };
+        let message = format!("the test {named}, which this one depends on, did not pass; nothing was called");
+        ErrorDetail::new(ErrorClass::Dependency, message)
     }
 
     /// Trying again would read the same.
@@ -273,7 +286,9 @@ impl TestExecutor {
         let test = TestCase::from_stored(&job.payload).unwrap_or_default();
         let message = "the executor panicked while it worked on this test; see the worker's log".to_owned();
         let detail = ErrorDetail::new(ErrorClass::Internal, message.clone());
-        self.refuse(job, &test, claimed_at, detail, &message)
+        let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(detail));
+        // It may have called, and what came of it is not known: no fault of the endpoint, and no proof that it is well.
+        self.done(result, job, &test, claimed_at, &message, Load::of(Signal::CutOff))
     }
 
     /// An error before anything could be called.
@@ -334,6 +349,7 @@ impl TestExecutor {
         let took = claimed_at.elapsed();
         let status = result.status;
         result.description.clone_from(&test.description);
+        result.repetition.clone_from(&test.repetition);
         result.completed_at = Some(claimed_at.after(took));
         result.execution_time_ms = milliseconds(took);
         result.queue_time_ms = Some((claimed_at.read_ms() - job.released_ms).max(0) as f64);
@@ -364,18 +380,6 @@ impl Execute for TestExecutor {
     fn forget(&self, run: RunId) {
         self.plans.forget(run);
     }
-}
-
-/// Why a test was not called: one that it depends on did not pass.
-fn not_met(dependency: u32, test: &TestCase) -> ErrorDetail {
-    let named = match &test.depends_on[..] {
-        [only] => format!("test {only}"),
-        _ => format!("test number {dependency}"),
-    };
-    ErrorDetail::new(
-        ErrorClass::Dependency,
-        format!("{named}, which it depends on, did not pass"),
-    )
 }
 
 fn too_long(limit: Duration, attempts: u32) -> String {
