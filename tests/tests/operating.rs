@@ -80,7 +80,7 @@ async fn the_commands_show_a_run_in_flight_and_what_became_of_it() {
         "ZRANGE tf:{0}:leases 0 -1 WITHSCORES",
         "HGETALL tf:{0}:run:RUN:owners",
         "SMEMBERS tf:{0}:endpoint:ENDPOINT:slots",
-        "ZRANGE tf:{0}:endpoint:ENDPOINT:parked 0 -1 WITHSCORES",
+        "ZRANGE tf:{0}:endpoint:ENDPOINT:default:waiting 0 -1 WITHSCORES",
         "ZRANGE tf:{0}:workers 0 -1 WITHSCORES",
         "HGETALL tf:{0}:worker:WORKER",
         "SMEMBERS tf:{0}:worker:WORKER:jobs",

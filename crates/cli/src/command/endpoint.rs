@@ -48,7 +48,7 @@ Examples:
     Set(SetArguments),
     /// Let no test of an endpoint begin, for a time or until it is released; what is in flight ends as usual
     #[command(
-        after_help = "Examples:\n  testfleet endpoint hold brightwater-chat --for 10m --reason \"deployment of 4.2\"\n  testfleet endpoint hold brightwater-chat"
+        after_help = "Examples:\n  testfleet endpoint hold brightwater-chat --for 10m --reason deployment-4.2\n  testfleet endpoint hold brightwater-chat"
     )]
     Hold(HoldArguments),
     /// End whatever holds an endpoint: `endpoint hold`, a Retry-After, an open breaker
@@ -66,7 +66,7 @@ pub struct Reference {
 
 /// `endpoint set`
 #[derive(Args, Clone, Debug)]
-#[group(id = "limits", required = true, multiple = true, args = ["max_concurrency", "rate", "tokens", "adaptive", "breaker"])]
+#[command(group = clap::ArgGroup::new("limits").args(["max_concurrency", "rate", "tokens", "adaptive", "breaker"]).required(true).multiple(true))]
 pub struct SetArguments {
     /// Its name; it may be that of an endpoint that no run has used yet
     #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use testfleet_model::{ExitCode, RunId};
 use testfleet_report::visible::one_line;
-use testfleet_store::{Store, Why};
+use testfleet_store::{Reason, Store, Why};
 
 use crate::command::suggestion::nearest;
 use crate::exit::Failure;
@@ -33,6 +33,8 @@ struct Answer {
     #[serde(flatten)]
     why: Why,
     test_id: Option<String>,
+    /// What people call the worker that has the test.
+    worker_name: Option<String>,
 }
 
 /// Says what stands in the way, the first first.
@@ -51,7 +53,21 @@ pub async fn execute(arguments: WhyArguments, session: &Session) -> Result<ExitC
         Some(index) => ids(&store, run, &[index]).await?.pop().flatten(),
         None => None,
     };
-    let answer = Answer { why, test_id };
+    let worker_name = match why.reasons.first() {
+        Some(Reason::Running { worker, .. }) => {
+            let workers = store.worker_views().await?;
+            workers
+                .into_iter()
+                .find(|view| view.worker == *worker)
+                .map(|view| view.name)
+        }
+        _ => None,
+    };
+    let answer = Answer {
+        why,
+        test_id,
+        worker_name,
+    };
     if session.output.json {
         session.output.json(&answer)?;
     } else {
@@ -70,7 +86,7 @@ fn text(answer: &Answer) -> String {
     let mut lines: Vec<String> = why
         .reasons
         .iter()
-        .map(|reason| sentence::of(reason, why))
+        .map(|reason| sentence::of(reason, why, answer.worker_name.as_deref()))
         .enumerate()
         .map(|(at, sentence)| {
             if at == 0 {

@@ -15,7 +15,8 @@ fn until(now: i64, until_ms: i64) -> String {
     format!("{} (until {} UTC)", remaining(now, until_ms), moment(Some(until_ms)))
 }
 
-pub(super) fn of(reason: &Reason, why: &Why) -> String {
+/// `worker_name`: of the worker that has the test, when it is known.
+pub(super) fn of(reason: &Reason, why: &Why, worker_name: Option<&str>) -> String {
     let (now, run, endpoint) = (why.now_ms, why.test_run_id, &why.endpoint);
     match reason {
         Reason::Done { .. }
@@ -25,7 +26,7 @@ pub(super) fn of(reason: &Reason, why: &Why) -> String {
         | Reason::Collecting { .. }
         | Reason::Ended { .. }
         | Reason::Preparing
-        | Reason::Reopening => of_what_goes_on(reason, why),
+        | Reason::Reopening => of_what_goes_on(reason, why, worker_name),
         Reason::Quarantined { why } => format!(
             "the run is damaged ({why}) and set aside; workers repair or end it, `testfleet doctor --fix` does so now"
         ),
@@ -80,7 +81,7 @@ pub(super) fn of(reason: &Reason, why: &Why) -> String {
     }
 }
 
-fn of_what_goes_on(reason: &Reason, why: &Why) -> String {
+fn of_what_goes_on(reason: &Reason, why: &Why, worker_name: Option<&str>) -> String {
     let (now, run) = (why.now_ms, why.test_run_id);
     match reason {
         Reason::Done { status } => {
@@ -92,7 +93,8 @@ fn of_what_goes_on(reason: &Reason, why: &Why) -> String {
             since_ms,
             attempt,
         } => format!(
-            "it is running: worker {worker} has it since {}, attempt {attempt}",
+            "it is running: worker {} has it since {}, attempt {attempt}",
+            worker_name.filter(|name| !name.is_empty()).unwrap_or(worker),
             between(*since_ms, now)
         ),
         Reason::AllRunning { in_flight } => {
@@ -332,7 +334,7 @@ mod tests {
             in_flight: 8,
             pending: 37,
         };
-        of(reason, &why)
+        of(reason, &why, None)
     }
 
     #[test]
