@@ -62,6 +62,7 @@ mod tests {
             bulk("1"),
             members,
             tried,
+            array(&[bulk("5"), bulk("2")]),
         ]);
         let control = array(&[bulk(&format!("collect:{RUN}")), bulk("3"), bulk("1")]);
         array(&[
@@ -82,9 +83,9 @@ mod tests {
         let tests: Vec<_> = claimed
             .tests
             .iter()
-            .map(|test| (test.index, test.attempt, test.lost, test.payload.len()))
+            .map(|test| (test.index, test.attempt, test.lost, test.payload.len(), test.unmet))
             .collect();
-        assert_eq!(tests, [(4, 2, 1, 10), (5, 1, 0, 0)]);
+        assert_eq!(tests, [(4, 2, 1, 10, None), (5, 1, 0, 0, Some(2))]);
         assert_eq!(claimed.control.len(), 1);
     }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use testfleet_model::RunState;
 use testfleet_store::Activated;
 
-use crate::support::{Bench, STAGING, Spec, id, tests_of};
+use crate::support::{Bench, STAGING, Spec, cost, id, tests_of};
 
 #[tokio::test]
 async fn an_unknown_run_is_not_activated() {
@@ -68,9 +68,11 @@ async fn an_activated_run_has_its_total_its_countdown_its_place_and_a_bell() {
         json!({
             "bell": ["1"],
             "deadlines": {"zset": [["R1", "T+120m"]]},
-            "endpoint:api:limits": {"max_concurrency": "2"},
+            "endpoint:api:default:waiting": {"zset": [["R1", 0]]},
+            "endpoint:api:limits": {"max_concurrency": "2", "run:max_concurrency": "2"},
+            "endpoint:api:tenants": {"zset": [["default", 0]]},
             "endpoints": {"zset": [["api", "T+120m"]]},
-            "ready": {"zset": [["R1", 0]]},
+            "ready:endpoints": {"zset": [["api", 0]]},
             "run:R1": {"activated_at": "T", "state": "queued", "total": "3"},
             "run:R1:countdown": "3",
         })
@@ -95,12 +97,12 @@ async fn activating_costs_the_same_for_one_test_and_for_thousands() {
 
 /// F64, F67: the limit is the endpoint's, so raising it by one run lets another go on.
 #[tokio::test]
-async fn a_raised_limit_wakes_what_was_parked() {
+async fn a_raised_limit_gives_a_full_endpoint_room_at_once() {
     let bench = Bench::start().await;
     let seat = bench.seat("w1").await;
     bench.run(Spec::parallel(1, 5).limit(1)).await;
     assert_eq!(bench.claim(&seat, 10).await.len(), 1);
-    assert_eq!(bench.look().await["endpoint:api:parked"]["zset"][0][0], "R1");
+    assert_eq!(bench.offered().await, [""; 0], "it is full");
     bench.run(Spec::parallel(2, 1).limit(3)).await;
     let claimed = tests_of(&bench.claim(&seat, 10).await);
     assert_eq!(claimed.len(), 2, "{claimed:?}");
@@ -137,7 +139,11 @@ async fn a_new_run_begins_where_the_others_are_in_the_fair_order() {
         bench.claim(&seat, 10).await;
     }
     bench.run(Spec::parallel(2, 10)).await;
-    assert_eq!(bench.look().await["ready"]["zset"], json!([["R2", 40], ["R1", 50]]));
+    // All fifty are paid for; the new one begins where the last ten began.
+    assert_eq!(
+        bench.look().await["endpoint:api:default:waiting"]["zset"],
+        json!([["R2", 40 * cost()], ["R1", 50 * cost()]])
+    );
 }
 
 #[tokio::test]

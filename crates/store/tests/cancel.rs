@@ -48,7 +48,9 @@ async fn a_cancelled_run_leaves_its_place_and_queues_its_collection_once() {
             "bell": ["1"],
             "control": {"zset": [["collect:R1", "T"]]},
             "deadlines": {"zset": [["R1", "T"]]},
-            "ready": null,
+            "endpoint:api:default:waiting": null,
+            "endpoint:api:tenants": null,
+            "ready:endpoints": null,
             "run:R1": {"collecting_at": "T", "state": "collecting", "stop": "cancelled"},
         })
     );
@@ -83,16 +85,16 @@ async fn a_submission_that_is_cancelled_takes_no_more_tests_and_is_removed() {
 }
 
 #[tokio::test]
-async fn a_parked_run_leaves_the_parking_place() {
+async fn a_run_that_waits_at_a_full_endpoint_leaves_its_line() {
     let bench = Bench::start().await;
     let run = bench.run(Spec::parallel(1, 5).limit(1)).await;
     let seat = bench.seat("w1").await;
     let held = bench.claim(&seat, 5).await;
     bench.claim(&seat, 5).await;
     bench.store.cancel(run).await.unwrap();
-    assert_eq!(bench.look().await["endpoint:api:parked"], Value::Null);
+    assert_eq!(bench.in_line("api").await, [""; 0]);
     bench.complete(&seat, &held).await;
-    assert_eq!(bench.look().await["ready"], Value::Null);
+    assert_eq!((bench.in_line("api").await, bench.offered().await), (vec![], vec![]));
 }
 
 /// The holder is told by its heartbeat; until then it keeps its slot.

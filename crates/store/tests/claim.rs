@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testfleet_store::{ClaimAnswer, Completion, ControlJob, Released, Retry, Seat, Settled, Want};
 
-use crate::support::{Bench, JOB_LEASE, Spec, completion, id, tests_of};
+use crate::support::{Bench, JOB_LEASE, Spec, completion, cost, id, tests_of, virtual_time};
 
 const MANY: Want = Want {
     tests: 200,
@@ -60,9 +60,9 @@ async fn nothing_of_a_closed_run_is_given_even_if_it_is_still_in_its_place() {
     let bench = Bench::start().await;
     let run = bench.run(Spec::default()).await;
     bench.store.cancel(run).await.unwrap();
-    let () = bench.ask(&["ZADD", &bench.key("ready"), "0", &run.to_string()]).await;
+    bench.put_in_line("api", run).await;
     assert_eq!(bench.claim(&bench.seat("w1").await, 9).await.len(), 0);
-    assert_eq!(bench.look().await["ready"], Value::Null);
+    assert_eq!((bench.in_line("api").await, bench.offered().await), (vec![], vec![]));
 }
 
 #[tokio::test]
@@ -92,14 +92,18 @@ async fn a_claim_gives_a_test_with_owner_lease_slot_and_membership() {
         (false, &b"test 1"[..], "")
     );
     assert!(test.released_ms >= bench.base_ms && test.fence > 0);
+    let paid = virtual_time(2 * cost());
     assert_eq!(
         bench.since(&before).await,
         json!({
             "clock": "0",
+            "endpoint:api:default:waiting": {"zset": [["R1", 2 * cost()]]},
+            "endpoint:api:limits": {"clock": "0", "clock:default": "0", "vt": paid, "vt:default": paid},
             "endpoint:api:slots": {"set": ["R1/0", "R1/1"]},
+            "endpoint:api:tenants": {"zset": [["default", 2 * cost()]]},
             "leases": {"zset": [["R1/0", "T+60m"], ["R1/1", "T+60m"]]},
-            "ready": {"zset": [["R1", 2]]},
-            "run:R1": {"fence": "F", "next": "2", "started_at": "T", "state": "progress", "vt": "2"},
+            "ready:endpoints": {"zset": [["api", 2 * cost()]]},
+            "run:R1": {"fence": "F", "next": "2", "started_at": "T", "state": "progress", "vt": paid},
             "run:R1:owners": {"0": "w1|F|1|0|T|T", "1": "w1|F|1|0|T|T"},
             "worker:w1:jobs": {"set": ["R1/0", "R1/1"]},
         })
@@ -124,11 +128,7 @@ async fn the_last_test_takes_the_run_out_of_its_place() {
     bench.run(Spec::parallel(1, 2)).await;
     let seat = bench.seat("w1").await;
     assert_eq!(bench.claim(&seat, 5).await.len(), 2);
-    let after = bench.look().await;
-    assert_eq!(
-        (&after["ready"], &after["endpoint:api:parked"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!((bench.in_line("api").await, bench.offered().await), (vec![], vec![]));
     assert_eq!(bench.claim(&seat, 5).await.len(), 0);
 }
 
@@ -342,7 +342,7 @@ async fn a_sequential_run_waits_for_a_test_that_is_to_be_tried_again() {
     // Whatever puts the run back in its place, its second test stays where it is.
     for _ in 0..2 {
         assert_eq!(bench.claim(&seat, 5).await.len(), 0);
-        let () = bench.ask(&["ZADD", &bench.key("ready"), "0", &run.to_string()]).await;
+        bench.put_in_line("api", run).await;
     }
     bench.delays_over().await;
     assert_eq!(tests_of(&bench.claim(&seat, 5).await), [(1, 0)]);

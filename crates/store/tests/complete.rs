@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testfleet_model::{RunState, Status};
 use testfleet_store::{ClaimAnswer, ClaimedTest, Completion, ControlJob, Seat, Settled, StoreErrorKind, Want};
 
-use crate::support::{Bench, Spec, completion, id};
+use crate::support::{Bench, Spec, completion, cost, id};
 
 /// The look after a refusal, but for what counts refusals.
 async fn refused(bench: &Bench, before: &Value, run: u128, counted: u32) {
@@ -175,9 +175,11 @@ async fn a_result_is_stored_counted_and_all_that_was_held_is_free() {
     assert_eq!(
         bench.since(&before).await,
         json!({
+            "endpoint:api:default:waiting": {"zset": [["R1", cost()]]},
             "endpoint:api:slots": null,
+            "endpoint:api:tenants": {"zset": [["default", cost()]]},
             "leases": null,
-            "ready": {"zset": [["R1", 1]]},
+            "ready:endpoints": {"zset": [["api", cost()]]},
             "run:R1": {"count:Pass": "1"},
             "run:R1:countdown": "2",
             "run:R1:owners": null,
@@ -420,7 +422,7 @@ async fn a_call_that_is_cut_off_has_happened_wholly_or_not_at_all() {
         "0",
         "1",
     ]);
-    call.arg(&[&run_id, "", "1", "0", &fence, "Pass", "", "the result"]);
+    call.arg(&[&run_id, "", "", "1", "0", &fence, "Pass", "", "the result"]);
     let bytes = call.get_packed_command();
     let before = bench.look().await;
     let send = |bytes: &[u8]| {

@@ -173,8 +173,8 @@ async fn a_new_run_is_private_and_has_no_expiry() {
             "deadlines": {"zset": [["R1", "T+180m"]]},
             "run:R1": {
                 "cap": "100", "config_id": "suite-1", "config_version": "7", "created_at": "T", "endpoint": "api",
-                "format": "1", "lease_ms": "3600000", "mode": "Parallel", "name": "suite", "next": "0", "state": "preparing",
-                "weight": "1",
+                "format": "2", "lease_ms": "3600000", "mode": "Parallel", "name": "suite", "next": "0", "state": "preparing",
+                "tenant": "default", "weight": "1.0",
             },
             "run:R1:config": r#"{"a":1}"#,
             "runs": {"zset": [["R1", "T"]]},
@@ -205,7 +205,21 @@ async fn a_sequential_run_has_room_for_one_whatever_was_asked_for() {
 async fn odd_characters_in_keys_endpoints_and_configuration_ids_are_only_characters() {
     let bench = Bench::start().await;
     let names = [
-        "a:slots", "a:parked", "a:limits", "a", "*", "{x}", "a/b", "a b", "é ✓", "a|b|1", "%d", "a\nb", ":",
+        "a:slots",
+        "a:tenants",
+        "a:default",
+        "a:default:waiting",
+        "a:limits",
+        "a",
+        "*",
+        "{x}",
+        "a/b",
+        "a b",
+        "é ✓",
+        "a|b|1",
+        "%d",
+        "a\nb",
+        ":",
     ];
     let seat = bench.seat("w1").await;
     for (number, name) in (1..).zip(names) {
@@ -236,7 +250,7 @@ async fn odd_characters_in_keys_endpoints_and_configuration_ids_are_only_charact
     assert_eq!(claimed.len(), names.len(), "one of each endpoint");
     for view in bench.store.endpoint_views().await.unwrap() {
         assert_eq!(
-            (view.in_flight, view.parked, view.max_concurrency),
+            (view.in_flight, view.waiting_runs, view.max_concurrency),
             (1, 1, Some(1)),
             "{}",
             view.endpoint

@@ -61,6 +61,8 @@ impl Damage {
                     | "format"
                     | "ended_at"
                     | "stop"
+                    // Without one it is that of whoever names none.
+                    | "tenant"
                     | "mail_error"
             ),
             _ => false,

@@ -128,7 +128,7 @@ async fn a_test_of_a_closed_run_is_only_let_go() {
     assert_eq!(words, [Released::Closed]);
     let look = bench.look().await;
     assert_eq!(
-        (&look["ready"], &look["run:R1:again"], &look["leases"]),
+        (&look["ready:endpoints"], &look["run:R1:again"], &look["leases"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
 }

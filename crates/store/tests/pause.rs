@@ -44,7 +44,12 @@ async fn a_paused_run_leaves_its_place_and_takes_it_again() {
     assert_eq!(bench.store.pause(run).await.unwrap(), Paused::Paused);
     assert_eq!(
         bench.since(&before).await,
-        json!({"paused": {"zset": [["R1", "T"]]}, "ready": null})
+        json!({
+            "paused": {"zset": [["R1", "T"]]},
+            "endpoint:api:default:waiting": null,
+            "endpoint:api:tenants": null,
+            "ready:endpoints": null,
+        })
     );
     let paused = bench.look().await;
     assert_eq!(bench.store.pause(run).await.unwrap(), Paused::Already);
@@ -58,9 +63,10 @@ async fn a_paused_run_leaves_its_place_and_takes_it_again() {
     assert_eq!(bench.store.resume(run).await.unwrap(), Resumed::Resumed);
     let look = bench.look().await;
     assert_eq!(
-        (&look["paused"], &look["ready"], &look["bell"]),
-        (&Value::Null, &before["ready"], &json!(["1"]))
+        (&look["paused"], &look["ready:endpoints"], &look["bell"]),
+        (&Value::Null, &before["ready:endpoints"], &json!(["1"]))
     );
+    assert_eq!(bench.in_line("api").await, [run.to_string()]);
     assert_eq!(bench.store.resume(run).await.unwrap(), Resumed::Already);
     assert_eq!(bench.claim(&seat, 9).await.len(), 3);
 }
@@ -89,7 +95,7 @@ async fn what_was_in_flight_ends_or_waits_and_nothing_starts() {
     bench.delays_over().await;
     bench.sweep().await;
     assert_eq!(bench.claim(&seat, 9).await.len(), 0);
-    assert_eq!(bench.look().await["ready"], Value::Null);
+    assert_eq!((bench.in_line("api").await, bench.offered().await), (vec![], vec![]));
     bench.store.resume(run).await.unwrap();
     assert_eq!(bench.claim(&seat, 9).await.len(), 5);
 }
@@ -109,7 +115,7 @@ async fn a_sequential_run_goes_on_in_order() {
 
 /// A run that waits for room of its endpoint must not be woken into the queue while it is paused.
 #[tokio::test]
-async fn a_parked_run_that_is_paused_lets_others_use_the_room() {
+async fn a_run_that_is_paused_at_a_full_endpoint_lets_others_use_the_room() {
     let bench = Bench::start().await;
     let seat = bench.seat("w1").await;
     bench.run(Spec::parallel(1, 2).limit(1)).await;
@@ -147,5 +153,5 @@ async fn a_paused_run_can_be_cancelled_and_ends_at_its_deadline() {
     bench.expire_run(late).await;
     assert_eq!(bench.sweep().await.late, 1);
     assert_eq!(bench.look().await["paused"], Value::Null);
-    assert_eq!(bench.look().await["ready"], Value::Null);
+    assert_eq!((bench.in_line("api").await, bench.offered().await), (vec![], vec![]));
 }

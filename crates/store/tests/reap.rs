@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use testfleet_store::{ControlJob, Reaped, Retry, Settled};
 
-use crate::support::{Bench, Spec, WORKER_LEASE, id, tests_of};
+use crate::support::{Bench, Spec, WORKER_LEASE, cost, id, tests_of};
 
 const NOTHING: Reaped = Reaped::Reaped {
     workers: 0,
@@ -138,9 +138,11 @@ async fn all_that_a_lost_worker_held_goes_back_and_the_worker_is_forgotten() {
         changed,
         json!({
             "bell": ["1"],
+            "endpoint:api:default:waiting": {"zset": [["R1", 2 * cost()]]},
             "endpoint:api:slots": null,
+            "endpoint:api:tenants": {"zset": [["default", 2 * cost()]]},
             "leases": null,
-            "ready": {"zset": [["R1", 2]]},
+            "ready:endpoints": {"zset": [["api", 2 * cost()]]},
             "run:R1:again": ["0", "1"],
             "run:R1:owners": null,
             "run:R1:tries": {"0": "1|1|T|T", "1": "1|1|T|T"},

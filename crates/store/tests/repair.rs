@@ -199,7 +199,8 @@ async fn a_damaged_submission_is_abandoned() {
     assert_eq!(bench.store.examine().await.unwrap().findings, []);
 }
 
-/// Conditions of the server and keys that all runs share are no run's fault.
+/// Conditions of the server and keys that all runs share are no run's fault. F60: the claim that met it had begun to write, and
+/// what it gave out is not given out again.
 #[tokio::test]
 async fn a_shared_key_of_the_wrong_type_ends_no_run() {
     let bench = Bench::start().await;
@@ -212,12 +213,20 @@ async fn a_shared_key_of_the_wrong_type_ends_no_run() {
     bench.store.mend(RETENTION).await.unwrap();
     assert_eq!(bench.state(id(1)).await, RunState::Progress);
     assert_eq!(bench.store.examine().await.unwrap().findings, []);
+    assert_eq!(crate::support::tests_of(&bench.claim(&seat, 9).await), [(1, 1)]);
 }
 
 /// LIMITS-HOLD: nobody knows the limit any more, so calls are made one at a time, and the fleet goes on.
 #[tokio::test]
 async fn a_damaged_endpoint_stops_nobody() {
-    for (name, value) in [("limits", "x"), ("slots", "x"), ("parked", "x")] {
+    for (name, value) in [
+        ("limits", "x"),
+        ("slots", "x"),
+        ("tenants", "x"),
+        ("lingering", "x"),
+        ("history", "x"),
+        ("default:waiting", "x"),
+    ] {
         let bench = Bench::start().await;
         bench.run(Spec::parallel(1, 4).limit(3)).await;
         bench.run(Spec::parallel(2, 2).endpoint("other")).await;

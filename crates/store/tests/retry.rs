@@ -170,7 +170,7 @@ async fn a_delayed_test_of_a_cancelled_run_never_comes_back() {
     assert_eq!(bench.claim(&seat, 5).await.len(), 0);
     let look = bench.look().await;
     assert_eq!(
-        (&look["delayed"], &look["ready"], &look["run:R1:again"]),
+        (&look["delayed"], &look["ready:endpoints"], &look["run:R1:again"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
 }

@@ -1,7 +1,8 @@
-//! `claim.lua`, the part that chooses: room of runs and endpoints, who is parked and who is woken, fair shares.
+//! `claim.lua`, the part that chooses: room of runs and endpoints, what a full endpoint means for others, fair shares.
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use testfleet_store::{ClaimAnswer, Want};
 
 use crate::support::{Bench, JOB_LEASE, Spec, endpoint_of, tests_of};
@@ -52,41 +53,42 @@ async fn an_endpoint_never_has_more_in_flight_than_its_limit_over_all_its_runs()
 
 /// F65
 #[tokio::test]
-async fn a_full_endpoint_sets_its_runs_aside_and_the_others_go_on() {
+async fn a_full_endpoint_is_offered_to_nobody_and_the_others_go_on() {
     let bench = Bench::start().await;
     for run in 1..=3 {
         bench.run(Spec::parallel(run, 1_000).limit(1)).await;
     }
     let seat = bench.seat("w1").await;
     assert_eq!(bench.claim(&seat, 50).await.len(), 1);
-    let parked = bench.look().await["endpoint:api:parked"]["zset"]
-        .as_array()
-        .unwrap()
-        .len();
-    assert_eq!(parked, 3);
+    assert_eq!(bench.in_line("api").await.len(), 3);
+    assert_eq!(
+        (bench.offered().await, bench.look().await["wakes"].clone()),
+        (vec![], Value::Null)
+    );
     bench.run(Spec::parallel(4, 2).endpoint("other")).await;
     assert_eq!(tests_of(&bench.claim(&seat, 50).await), [(4, 0), (4, 1)]);
 }
 
 /// F67
 #[tokio::test]
-async fn a_freed_slot_wakes_one_parked_run() {
+async fn a_freed_slot_is_offered_in_the_same_step_and_rings_once() {
     let bench = Bench::start().await;
     for run in 1..=3 {
         bench.run(Spec::parallel(run, 10).limit(1)).await;
     }
     let seat = bench.seat("w1").await;
     let held = bench.claim(&seat, 50).await;
+    let () = bench.ask(&["DEL", &bench.key("bell")]).await;
     bench.complete(&seat, &held).await;
-    let after = bench.look().await;
-    assert_eq!(after["ready"]["zset"].as_array().unwrap().len(), 1);
-    assert_eq!(after["endpoint:api:parked"]["zset"].as_array().unwrap().len(), 2);
+    assert_eq!(bench.offered().await, ["api"]);
+    assert_eq!(bench.look().await["bell"], json!(["1"]));
     assert_eq!(bench.claim(&seat, 50).await.len(), 1);
+    assert_eq!(bench.offered().await, [""; 0]);
 }
 
-/// A freed slot woke a run that is closed before it can use it: the next one has to get it.
+/// A slot is free for a run that is closed before it can use it: the next one gets it.
 #[tokio::test]
-async fn a_woken_run_that_is_cancelled_passes_its_slot_on() {
+async fn the_run_that_was_next_is_cancelled_and_another_gets_its_place() {
     let bench = Bench::start().await;
     for run in 1..=3 {
         bench.run(Spec::parallel(run, 10).limit(1)).await;
@@ -94,13 +96,13 @@ async fn a_woken_run_that_is_cancelled_passes_its_slot_on() {
     let seat = bench.seat("w1").await;
     let held = bench.claim(&seat, 50).await;
     bench.complete(&seat, &held).await;
-    let woken: Vec<String> = bench.ask(&["ZRANGE", &bench.key("ready"), "0", "-1"]).await;
-    bench.store.cancel(woken[0].parse().unwrap()).await.unwrap();
+    let next = bench.in_line("api").await[0].parse().unwrap();
+    bench.store.cancel(next).await.unwrap();
     assert_eq!(bench.claim(&seat, 50).await.len(), 1, "{}", bench.look().await);
 }
 
 #[tokio::test]
-async fn a_woken_run_without_room_of_its_own_passes_its_slot_on() {
+async fn a_run_without_room_of_its_own_leaves_the_slot_to_others() {
     let bench = Bench::start().await;
     let seat = bench.seat("w1").await;
     bench.run(Spec::parallel(1, 10).cap(1).limit(2)).await;

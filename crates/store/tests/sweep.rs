@@ -41,7 +41,9 @@ async fn a_run_past_its_deadline_is_closed_and_its_collection_queued() {
             "bell": ["1"],
             "control": {"zset": [["collect:R1", "T"]]},
             "deadlines": {"zset": [["R1", "T"]]},
-            "ready": null,
+            "endpoint:api:default:waiting": null,
+            "endpoint:api:tenants": null,
+            "ready:endpoints": null,
             "run:R1": {"collecting_at": "T", "state": "collecting", "stop": "deadline"},
             "sweeper": {"cursor": "0"},
         })
@@ -191,21 +193,27 @@ async fn more_late_runs_than_one_sweep_takes_are_taken_by_the_next() {
     assert_eq!((bench.sweep().await.late, bench.sweep().await.late), (100, 30));
 }
 
-/// F32, PROGRESS-AFTER-HEAL: `ready` is lost.
+/// F32, PROGRESS-AFTER-HEAL: any of the three levels at which it waits is lost.
 #[tokio::test]
 async fn an_open_run_that_lost_its_place_gets_it_back() {
-    let bench = Bench::start().await;
-    bench.run(Spec::parallel(1, 2)).await;
-    let () = bench.ask(&["DEL", &bench.key("ready")]).await;
-    let seat = bench.seat("w1").await;
-    assert_eq!(bench.claim(&seat, 9).await.len(), 0);
-    bench.sweep().await;
-    assert_eq!(tests_of(&bench.claim(&seat, 9).await), [(1, 0), (1, 1)]);
+    for lost in [
+        "ready:endpoints",
+        "endpoint:api:tenants",
+        "endpoint:api:default:waiting",
+    ] {
+        let bench = Bench::start().await;
+        bench.run(Spec::parallel(1, 2)).await;
+        let () = bench.ask(&["DEL", &bench.key(lost)]).await;
+        let seat = bench.seat("w1").await;
+        assert_eq!(bench.claim(&seat, 9).await.len(), 0, "{lost}");
+        bench.sweep().await;
+        assert_eq!(tests_of(&bench.claim(&seat, 9).await), [(1, 0), (1, 1)], "{lost}");
+    }
 }
 
-/// F32, F68: the slots of an endpoint are lost, and with them the moment to wake what is parked.
+/// F32, F68: the slots of an endpoint are lost, and with them the moment to offer it again.
 #[tokio::test]
-async fn a_run_parked_at_an_endpoint_with_room_is_woken() {
+async fn an_endpoint_with_room_that_nobody_was_offered_is_offered() {
     let bench = Bench::start().await;
     bench.run(Spec::parallel(1, 3).limit(1)).await;
     let seat = bench.seat("w1").await;
@@ -217,17 +225,14 @@ async fn a_run_parked_at_an_endpoint_with_room_is_woken() {
 }
 
 #[tokio::test]
-async fn a_parked_run_stays_parked_while_its_endpoint_is_full() {
+async fn a_full_endpoint_is_not_offered() {
     let bench = Bench::start().await;
     bench.run(Spec::parallel(1, 3).limit(1)).await;
     let seat = bench.seat("w1").await;
     bench.claim(&seat, 9).await;
     bench.sweep().await;
-    let look = bench.look().await;
-    assert_eq!(
-        (&look["ready"], &look["endpoint:api:parked"]["zset"][0][0]),
-        (&Value::Null, &json!("R1"))
-    );
+    assert_eq!(bench.offered().await, [""; 0]);
+    assert_eq!(bench.in_line("api").await, [id(1).to_string()]);
 }
 
 /// F83: dead jobs carry payloads, so they go with the retention.
@@ -295,15 +300,15 @@ async fn an_endpoint_that_is_in_use_keeps_its_limits_whatever_its_age() {
     forsaken(&bench, "api").await;
     bench.sweep().await;
     assert_eq!(
-        bench.look().await["endpoint:api:limits"],
-        json!({"max_concurrency": "1"}),
-        "held and parked"
+        bench.look().await["endpoint:api:limits"]["max_concurrency"],
+        "1",
+        "held and waited for"
     );
     bench.store.cancel(run).await.unwrap();
     bench.sweep().await;
     assert_eq!(
-        bench.look().await["endpoint:api:limits"],
-        json!({"max_concurrency": "1"}),
+        bench.look().await["endpoint:api:limits"]["max_concurrency"],
+        "1",
         "held"
     );
     bench.complete(&seat, &held).await;

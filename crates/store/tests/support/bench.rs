@@ -7,8 +7,8 @@ use deadpool_redis::redis::{FromRedisValue, cmd};
 use serde_json::Value;
 use testfleet_model::{ExecutionMode, RunId, RunState, Status};
 use testfleet_store::{
-    Activated, Activated::Activated as Ready, ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Collected, Completion,
-    Created, Filling, NewRun, Seat, Settled, Staged, Store, StoreOptions, Want, WorkerInfo,
+    Activated, Activated::Activated as Ready, Budget, ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Collected,
+    Completion, Created, Filling, NewRun, RunPolicy, Seat, Settled, Staged, Store, StoreOptions, Want, WorkerInfo,
 };
 use testfleet_testkit::TestRedis;
 use uuid::Uuid;
@@ -21,6 +21,19 @@ pub const WORKER_LEASE: Duration = Duration::from_secs(20 * 60);
 pub const JOB_LEASE: Duration = Duration::from_secs(60 * 60);
 pub const STAGING: Duration = Duration::from_secs(180 * 60);
 pub const RETENTION: Duration = Duration::from_secs(240 * 60);
+
+/// What a test costs until its run or its endpoint has measured it, in ms of endpoint time. How much that is, is nothing
+/// that a test is about.
+pub fn cost() -> u64 {
+    let code = testfleet_store::script::CLAIM.code();
+    let (_, rest) = code.split_once("local UNKNOWN_COST_MS = ").unwrap();
+    rest.lines().next().unwrap().parse().unwrap()
+}
+
+/// A virtual time as it is stored.
+pub fn virtual_time(ms: u64) -> String {
+    format!("{ms}.000")
+}
 
 /// The run of a number; looks show it as `R<number>`.
 pub fn id(number: u128) -> RunId {
@@ -36,6 +49,7 @@ pub struct Spec<'a> {
     pub cap: u32,
     pub endpoint: &'a str,
     pub limit: Option<u32>,
+    pub policy: RunPolicy<'a>,
 }
 
 impl Default for Spec<'_> {
@@ -47,6 +61,7 @@ impl Default for Spec<'_> {
             cap: 100,
             endpoint: "api",
             limit: None,
+            policy: RunPolicy::default(),
         }
     }
 }
@@ -82,6 +97,31 @@ impl<'a> Spec<'a> {
         Self { endpoint, ..self }
     }
 
+    pub fn tenant(self, tenant: &'a str) -> Self {
+        let policy = RunPolicy { tenant, ..self.policy };
+        Self { policy, ..self }
+    }
+
+    /// Its priority among the runs of its tenant.
+    pub fn weight(self, weight: f64) -> Self {
+        let policy = RunPolicy { weight, ..self.policy };
+        Self { policy, ..self }
+    }
+
+    pub fn fail_fast(self, failures: u32) -> Self {
+        let fail_fast = Some(failures);
+        let policy = RunPolicy {
+            fail_fast,
+            ..self.policy
+        };
+        Self { policy, ..self }
+    }
+
+    pub fn budget(self, budget: Budget) -> Self {
+        let policy = RunPolicy { budget, ..self.policy };
+        Self { policy, ..self }
+    }
+
     pub fn new_run(&self) -> NewRun<'a> {
         NewRun {
             id: id(self.id),
@@ -94,7 +134,7 @@ impl<'a> Spec<'a> {
             lease: JOB_LEASE,
             staging_timeout: STAGING,
             idempotency: None,
-            policy: testfleet_store::RunPolicy::default(),
+            policy: self.policy,
         }
     }
 }
@@ -263,6 +303,29 @@ impl Bench {
             .collect(seat, run, fence, ended, "summary", outbox, RETENTION)
             .await
             .unwrap()
+    }
+
+    /// Runs of the tenant `default` that wait at an endpoint, next one first.
+    pub async fn in_line(&self, endpoint: &str) -> Vec<String> {
+        self.ask(&["ZRANGE", &endpoint_of(endpoint, "default:waiting"), "0", "-1"])
+            .await
+    }
+
+    /// Endpoints that somebody waits for and that have room, next one first.
+    pub async fn offered(&self) -> Vec<String> {
+        self.ask(&["ZRANGE", &self.key("ready:endpoints"), "0", "-1"]).await
+    }
+
+    /// Somebody puts a run in line by hand.
+    pub async fn put_in_line(&self, endpoint: &str, run: RunId) {
+        let run = run.to_string();
+        for (key, member) in [
+            (endpoint_of(endpoint, "default:waiting"), run.as_str()),
+            (endpoint_of(endpoint, "tenants"), "default"),
+            (self.key("ready:endpoints"), endpoint),
+        ] {
+            let () = self.ask(&["ZADD", &key, "0", member]).await;
+        }
     }
 
     pub async fn state(&self, run: RunId) -> RunState {

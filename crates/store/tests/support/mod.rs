@@ -5,5 +5,7 @@
 pub mod bench;
 pub mod look;
 
-pub use bench::{Bench, JOB_LEASE, RETENTION, STAGING, Spec, WORKER_LEASE, completion, endpoint_of, id, tests_of};
+pub use bench::{
+    Bench, JOB_LEASE, RETENTION, STAGING, Spec, WORKER_LEASE, completion, cost, endpoint_of, id, tests_of, virtual_time,
+};
 pub use look::masked;

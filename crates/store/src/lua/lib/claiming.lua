@@ -177,12 +177,6 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
       leave_group(run, index)
     end
   end
-  if claimed > 0 then
-    redis.call('HSET', run_key(run, 'owners'), unpack(owners))
-    redis.call('ZADD', key('leases'), unpack(leases))
-    redis.call('SADD', worker_key(worker, 'jobs'), unpack(jobs))
-    redis.call('SADD', endpoint_key(endpoint, 'slots'), unpack(jobs))
-  end
   local vt, tenant_vt, endpoint_vt = charge(endpoint, tenant, claimed, fields, place)
   local fresh = next_index + (fields[16] and 0 or #indices - repeated)
   if state == 'queued' then
@@ -190,6 +184,13 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
       'vt', vt, 'state', 'progress', 'started_at', now_text)
   else
     redis.call('HSET', run_key(run), 'next', whole(fresh), 'fence', fence, 'vt', vt)
+  end
+  -- After the run knows that they are given out: when one of these keys is damaged, no test is given out twice for it.
+  if claimed > 0 then
+    redis.call('HSET', run_key(run, 'owners'), unpack(owners))
+    redis.call('ZADD', key('leases'), unpack(leases))
+    redis.call('SADD', worker_key(worker, 'jobs'), unpack(jobs))
+    redis.call('SADD', endpoint_key(endpoint, 'slots'), unpack(jobs))
   end
   -- Also after stale indices were skipped: they took neither room nor slots. What was put aside for its group waits there.
   local tenant_waits, others_wait = true, true

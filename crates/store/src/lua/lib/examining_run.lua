@@ -81,12 +81,20 @@ end
 
 -- Where an open run waits: in line at its endpoint, or in `paused`, when it could be claimed from.
 local function examine_place(run, endpoint, claimable)
-  local waits, is_paused = redis.call('ZSCORE', waiting_key(endpoint, tenant_of(run)), run), redis.call('ZSCORE', key('paused'), run)
+  local tenant = tenant_of(run)
+  local waits, is_paused = redis.call('ZSCORE', waiting_key(endpoint, tenant), run), redis.call('ZSCORE', key('paused'), run)
   if is_paused and waits then
     report('place-twice', 'the run', 'it is paused and waits to be claimed from', function() displace(run, endpoint) end)
   elseif claimable and not (waits or is_paused) then
     report('place-missing', 'the run', 'tests of it could be claimed and it waits nowhere', function()
       place(run, endpoint)
+      ring()
+    end)
+  elseif waits and not redis.pcall('ZSCORE', endpoint_key(endpoint, 'tenants'), tenant) then
+    -- A key of another type is answered with an error, and found with the endpoint.
+    report('turn-missing', tenant .. '@' .. endpoint, 'runs wait there, and it is not to be served', function()
+      redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX', 0, tenant)
+      offer(endpoint)
       ring()
     end)
   end
