@@ -84,6 +84,10 @@ pub struct InvokeError {
     /// How long the endpoint wants everybody to wait: the `Retry-After` of a 429 or 503, at most `retry_after.cap`, when it is
     /// to be honoured; whether or not this call is tried again.
     pub hold: Option<Duration>,
+    /// Mapped token counts, as far as the response has them: an answer that cannot be used has used tokens all the same.
+    pub usage: BTreeMap<String, f64>,
+    /// The mapped cost, likewise.
+    pub cost: Option<f64>,
 }
 
 /// Whether a failed call is worth another attempt.
@@ -103,6 +107,15 @@ pub(crate) struct Failure {
     pub(crate) detail: ErrorDetail,
     /// What the endpoint asked to wait.
     pub(crate) wait: Option<Duration>,
+    /// What the response says it used.
+    pub(crate) used: Used,
+}
+
+/// What one call used, as far as the response says so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Used {
+    pub(crate) usage: BTreeMap<String, f64>,
+    pub(crate) cost: Option<f64>,
 }
 
 impl Failure {
@@ -110,6 +123,7 @@ impl Failure {
         Self {
             detail: ErrorDetail::new(class, message),
             wait: None,
+            used: Used::default(),
         }
     }
 }

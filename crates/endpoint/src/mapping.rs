@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use testfleet_model::configuration::{ResponseFormat, ResponseMap, TestCase};
 
 use crate::budget::Budget;
+use crate::call::Used;
 use crate::conversion::from_json;
 use crate::language::{Scope, is_template};
 use crate::path::Path;
@@ -161,6 +162,26 @@ impl Mappings {
             usage,
             cost,
         })
+    }
+
+    /// What a response that is no answer says it used. Best effort: what cannot be read is left out.
+    pub(crate) fn used(&self, document: &Document<'_>) -> Used {
+        let mut budget = Budget::new(MAX_MAPPED);
+        let mut read = |key: &str, mapping: &Mapping| {
+            let value = mapping.apply(document, &mut budget).ok()??;
+            number(key, &value).ok()?
+        };
+        let usage = self.usage.iter();
+        Used {
+            usage: usage
+                .filter_map(|(name, mapping)| Some((name.clone(), read(name, mapping)?)))
+                .collect(),
+            cost: self
+                .fields
+                .iter()
+                .find(|(name, _)| name == "cost")
+                .and_then(|(name, mapping)| read(name, mapping)),
+        }
     }
 
     /// What the response says about its own error, where a field `error` is mapped. Best effort: used in messages.

@@ -66,6 +66,7 @@ pub struct AnswerShare {
     memory: Option<AnswerMemory>,
     reading: Option<OwnedSemaphorePermit>,
     work: Option<OwnedSemaphorePermit>,
+    waits: bool,
 }
 
 /// What is to be made of an answer needs more than there is for all answers together.
@@ -153,12 +154,21 @@ impl Pool {
 }
 
 impl AnswerShare {
+    /// Whether its call waits for permission; of a call that was given up, whether it did so then. That is no time the endpoint
+    /// took.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Waits until a body of `bytes` may be read. To be asked once.
     pub(crate) async fn read(&mut self, bytes: usize) {
         if let Some(memory) = &self.memory
             && bytes > FREE_READING
         {
+            self.waits = true;
             self.reading = memory.take(&memory.inner.reading, bytes).await;
+            self.waits = false;
         }
     }
 
@@ -171,7 +181,9 @@ impl AnswerShare {
         if bytes > most {
             return Err(TooHeavy { needed: bytes, most });
         }
+        self.waits = true;
         self.work = memory.take(&memory.inner.work, bytes).await;
+        self.waits = false;
         Ok(())
     }
 }
@@ -246,6 +258,7 @@ mod tests {
         assert_eq!(memory.in_use().waiting, 1);
         drop(waiting);
         assert_eq!(memory.in_use().waiting, 0);
+        assert!(second.waits() && !first.waits(), "that is what it was given up in");
         drop(first);
         assert_eq!(memory.in_use().reading, 0);
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use testfleet_model::configuration::{Endpoint, ResponseFormat, StatusRange, TestCase};
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 
-use crate::call::{Failure, GivenResponse};
+use crate::call::{Failure, GivenResponse, Used};
 use crate::client;
 use crate::mapping::{self, Document, Mapped, Mappings};
 use crate::memory::{AnswerShare, FREE_READING};
@@ -108,7 +108,13 @@ impl Reader {
             .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let mut permitted = false;
         loop {
-            match patience.wait(response.chunk()).await? {
+            let chunk = match patience.wait(response.chunk()).await {
+                Ok(chunk) => chunk,
+                // Its status is an answer, and what it says of the load is needed.
+                Err(_) if !succeeded => break,
+                Err(late) => return Err(late),
+            };
+            match chunk {
                 Ok(None) => break,
                 Ok(Some(chunk)) => {
                     let length = received.body.len() + chunk.len();
@@ -217,11 +223,17 @@ impl Reader {
             let message = with_said(format!("the endpoint answered {}", received.status), said);
             let mut failure = received.failure(ErrorClass::Status, message, &text);
             failure.wait = retry::requested(&received.headers, now);
+            if let Ok(body) = &parsed {
+                failure.used = self.mappings.used(&document(body));
+            }
             return Err(failure);
         }
-        let failure = |class, message| received.failure(class, message, &text);
-        let body = parsed.map_err(|message| failure(ErrorClass::Mapping, message))?;
+        let body = parsed.map_err(|message| received.failure(ErrorClass::Mapping, message, &text))?;
         let document = document(&body);
+        let failure = |class, message| Failure {
+            used: self.mappings.used(&document),
+            ..received.failure(class, message, &text)
+        };
         if let Some(condition) = &self.error_when {
             let holds = condition.holds(document.variables()).map_err(|message| {
                 failure(
@@ -294,6 +306,7 @@ impl Received {
                 body: excerpt(text),
             },
             wait: None,
+            used: Used::default(),
         }
     }
 }

@@ -248,6 +248,8 @@ impl Target {
         InvokeError {
             retry: retry::advice(&self.retry, &detail, failure.wait),
             hold: retry::hold(&self.retry, &detail, failure.wait),
+            usage: failure.used.usage,
+            cost: failure.used.cost,
             detail,
             request,
         }

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
 use crate::repairing;
-use crate::timing;
+use crate::timing::Timings;
 
 /// Results read at once, at most.
 const PAGE: u32 = 500;
@@ -130,7 +130,8 @@ impl Collection<'_> {
         if is_foreign(&view) && stop_reason.is_none() && self.attempt <= FOREIGN_PATIENCE {
             return Err(CollectError::Foreign { format: view.format });
         }
-        let Some(mut fold) = self.fold(&view, stop_reason).await? else {
+        let mut timings = Timings::of(names.configuration.as_ref());
+        let Some(mut fold) = self.fold(&view, stop_reason, &mut timings).await? else {
             return Ok(CollectOutcome::NotOurs);
         };
         if let Some(configuration) = &names.configuration {
@@ -147,7 +148,8 @@ impl Collection<'_> {
         let outcome = self.commit(&summary, &names, completed_at, view.epoch).await?;
         if matches!(outcome, CollectOutcome::Committed(_)) {
             let id = view.test_configuration_id.as_deref();
-            timing::record(self.store, self.run, view.total, id, names.configuration.as_ref()).await;
+            let configuration = names.configuration.as_ref();
+            timings.record(self.store, self.run, id, configuration).await;
         }
         Ok(outcome)
     }
@@ -167,6 +169,7 @@ impl Collection<'_> {
         &self,
         view: &RunView,
         stop_reason: Option<StopReason>,
+        timings: &mut Timings,
     ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
         let mut paging = Paging::new(self.attempt, self.max_result);
@@ -190,6 +193,7 @@ impl Collection<'_> {
                 self.store.results(self.run, first, count).await?
             };
             paging.learn(&page);
+            page.iter().flatten().for_each(|result| timings.add(result));
             for (index, result) in (first..).zip(page) {
                 match result.as_deref().map(serde_json::from_slice::<ResultDigest>) {
                     Some(Ok(digest)) => drop(fold.add(&digest)),

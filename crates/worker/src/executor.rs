@@ -140,7 +140,11 @@ impl TestExecutor {
                 let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
                 let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
                 // Only waiting for the endpoint can be late, or waiting for room for its answer, which is no fault of it.
-                let signal = if share.waits() { Signal::CutOff } else { Signal::TimedOut };
+                let signal = if share.waits() {
+                    Signal::CutOff
+                } else {
+                    Signal::TimedOut
+                };
                 self.done(result, job, &test, claimed_at, "", Load::of(signal))
             }
         }

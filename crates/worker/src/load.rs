@@ -1,8 +1,9 @@
 //! What an attempt tells about the load of its endpoint: how it ended, what it used, how long everybody has to wait.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use testfleet_endpoint::Invocation;
+use testfleet_endpoint::{Invocation, InvokeError};
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_store::{Feedback, Signal};
 
@@ -29,16 +30,26 @@ impl Load {
     /// Of a call that was answered.
     pub(crate) fn of_answer(invocation: &Invocation) -> Self {
         Self {
-            tokens: tokens_of(invocation),
+            tokens: tokens_of(&invocation.usage),
             cost: invocation.cost,
             ..Self::of(Signal::Accepted)
+        }
+    }
+
+    /// Of a call that was not, or of none.
+    pub(crate) fn of_failure(failure: &InvokeError) -> Self {
+        Self {
+            signal: signal_of(&failure.detail),
+            hold: failure.hold,
+            tokens: tokens_of(&failure.usage),
+            cost: failure.cost,
         }
     }
 }
 
 /// The total, or what went in and came out.
-fn tokens_of(invocation: &Invocation) -> Option<u64> {
-    let usage = |name: &str| invocation.usage.get(name).copied();
+fn tokens_of(usage: &BTreeMap<String, f64>) -> Option<u64> {
+    let usage = |name: &str| usage.get(name).copied();
     let parts = || match (usage("input_tokens"), usage("output_tokens")) {
         (None, None) => None,
         (input, output) => Some(input.unwrap_or(0.0) + output.unwrap_or(0.0)),
@@ -52,16 +63,18 @@ fn tokens_of(invocation: &Invocation) -> Option<u64> {
     (total.is_finite() && total >= 0.0).then_some(total.round() as u64)
 }
 
-/// What an error says about the load. Classes that name no answer were decided before anything was sent.
-pub(crate) fn signal_of(error: &ErrorDetail) -> Signal {
+/// What the error of a call says about the load. Classes that name no answer were decided before anything was sent. A status
+/// that the configuration takes for success is no refusal, whatever it is.
+fn signal_of(error: &ErrorDetail) -> Signal {
+    use ErrorClass::{Connect, ErrorWhen, Protocol, Status, Timeout};
     match (error.class, error.http_status) {
-        (ErrorClass::Timeout | ErrorClass::TestTimeout, _) => Signal::TimedOut,
-        (_, Some(429)) => Signal::Refused,
-        (_, Some(503)) => Signal::Overloaded,
-        (_, Some(502 | 504)) | (ErrorClass::Connect | ErrorClass::Protocol, _) => Signal::Failed,
-        // A response too large to be read has come from an endpoint that works.
-        (_, Some(_)) | (ErrorClass::TooLarge, None) => Signal::Accepted,
-        _ => Signal::Unsent,
+        (Timeout, _) => Signal::TimedOut,
+        (Connect | Protocol, _) => Signal::Failed,
+        (Status | ErrorWhen, Some(429)) => Signal::Refused,
+        (Status | ErrorWhen, Some(503)) => Signal::Overloaded,
+        (Status | ErrorWhen, Some(502 | 504)) => Signal::Failed,
+        (_, Some(_)) => Signal::Accepted,
+        (_, None) => Signal::Unsent,
     }
 }
 
@@ -80,6 +93,22 @@ pub(crate) fn feedback(load: Load, claimed_at: ServerClock) -> Feedback {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_the_total_or_its_parts_or_unknown() {
+        for (usage, tokens) in [
+            (&[("total_tokens", 9.4), ("input_tokens", 1.0)][..], Some(9)),
+            (&[("input_tokens", 3.0), ("output_tokens", 4.0)], Some(7)),
+            (&[("output_tokens", 4.0)], Some(4)),
+            (&[("total_tokens", 0.0)], Some(0)),
+            (&[("cached_tokens", 4.0)], None),
+            (&[("total_tokens", -1.0)], None),
+            (&[], None),
+        ] {
+            let map = usage.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+            assert_eq!(tokens_of(&map), tokens, "{usage:?}");
+        }
+    }
 
     #[test]
     fn every_end_of_a_call_has_its_signal() {
@@ -102,7 +131,7 @@ mod tests {
             (Status, Some(500), Signal::Accepted),
             (Mapping, Some(200), Signal::Accepted),
             (TooLarge, Some(200), Signal::Accepted),
-            (TooLarge, None, Signal::Accepted),
+            (Mapping, Some(429), Signal::Accepted),
             (Template, None, Signal::Unsent),
             (Egress, None, Signal::Unsent),
             (Secret, None, Signal::Unsent),

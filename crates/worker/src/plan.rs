@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Deserialize;
 use testfleet_endpoint::{CompileContext, Egress, Limits, ProcessLookup, Secrets, Target};
 use testfleet_evaluation::MetricSet;
 use testfleet_model::configuration::reading::from_canonical_json;
@@ -56,6 +57,16 @@ impl Plans {
         let cell = self.cell(run);
         let made = cell.get_or_try_init(|| self.load(run)).await?;
         made.clone().map_err(NoPlan::Broken)
+    }
+
+    /// The id of a test that has a result; `None` when it cannot be read now.
+    pub(crate) async fn test_id(&self, run: RunId, index: u32) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Named {
+            test_id: String,
+        }
+        let stored = self.store.results(run, index, 1).await.ok()?.pop()??;
+        serde_json::from_slice::<Named>(&stored).ok().map(|named| named.test_id)
     }
 
     pub(crate) fn forget(&self, run: RunId) {

@@ -1,80 +1,114 @@
-//! How long tests took, remembered for runs that are to begin with the longest.
+//! How long the tests of a run took, remembered for the next run of the same configuration, which may begin with the longest.
+//!
+//! Gathered while the collection reads the results anyway, and only for a run that is ordered by it.
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use testfleet_model::RunId;
-use testfleet_model::TestConfiguration;
 use testfleet_model::configuration::Order;
-use testfleet_store::{Store, StoreError, durations_name};
+use testfleet_model::{RunId, Status, TestConfiguration};
+use testfleet_store::{Store, durations_name};
 use tracing::warn;
 
-/// Results in one read.
-const PAGE: u32 = 500;
-/// Tests of one run that are remembered.
-const MOST: u32 = 20_000;
+/// Tests of one run that are remembered, the first ones.
+const MOST: usize = 20_000;
 
 /// What is read of a result.
 #[derive(Deserialize)]
 struct Timed {
     test_id: String,
-    attempts: u32,
+    status: Status,
     execution_time_ms: f64,
 }
 
-/// Records how long the tests of an ended run took, when its configuration asks for the order that needs it. A failure is
-/// told and changes nothing else.
-pub(crate) async fn record(
-    store: &Store,
-    run: RunId,
-    total: u32,
-    configuration_id: Option<&str>,
-    configuration: Option<&TestConfiguration>,
-) {
-    let Some(configuration) = configuration.filter(|of| of.attributes.order == Order::LongestFirst) else {
-        return;
-    };
-    let name = durations_name(configuration_id, &configuration.name);
-    if let Err(error) = record_as(store, run, total.min(MOST), name).await {
-        warn!(run.id = %run, %error, "how long the tests took could not be recorded; the next run goes by what is known");
+/// Durations by test id.
+#[derive(Debug, Default)]
+pub(crate) struct Timings {
+    wanted: bool,
+    found: Vec<(String, Duration)>,
+}
+
+impl Timings {
+    /// Of a run with this configuration; nothing is gathered when nobody will ask for it.
+    pub(crate) fn of(configuration: Option<&TestConfiguration>) -> Self {
+        Self {
+            wanted: configuration.is_some_and(|of| of.attributes.order == Order::LongestFirst),
+            found: Vec::new(),
+        }
+    }
+
+    /// A stored result.
+    pub(crate) fn add(&mut self, result: &[u8]) {
+        if self.wanted && self.found.len() < MOST {
+            self.found.extend(timing(result));
+        }
+    }
+
+    /// Stores what was gathered. A failure is told and changes nothing else: the run has ended by now.
+    pub(crate) async fn record(
+        &self,
+        store: &Store,
+        run: RunId,
+        configuration_id: Option<&str>,
+        configuration: Option<&TestConfiguration>,
+    ) {
+        let Some(configuration) = configuration.filter(|_| !self.found.is_empty()) else {
+            return;
+        };
+        let name = durations_name(configuration_id, &configuration.name);
+        if let Err(error) = store.record_durations(name, &self.found).await {
+            warn!(run.id = %run, %error, "how long the tests took could not be recorded; the next run goes by what is known");
+        }
     }
 }
 
-async fn record_as(store: &Store, run: RunId, total: u32, name: &str) -> Result<(), StoreError> {
-    let mut first = 0;
-    while first < total {
-        let page = store.results(run, first, PAGE.min(total - first)).await?;
-        let durations: Vec<(String, Duration)> = page.iter().flatten().filter_map(|result| timing(result)).collect();
-        store.record_durations(name, &durations).await?;
-        first += PAGE;
-    }
-    Ok(())
-}
-
-/// Of a test that was tried.
+/// Of a test that was executed. One in error tells nothing of how long it takes when all is well.
 fn timing(result: &[u8]) -> Option<(String, Duration)> {
     let timed: Timed = serde_json::from_slice(result).ok()?;
+    let executed = matches!(timed.status, Status::Pass | Status::Fail | Status::Inconclusive);
     let took = Duration::try_from_secs_f64(timed.execution_time_ms / 1e3).ok()?;
-    (timed.attempts > 0).then_some((timed.test_id, took))
+    executed.then_some((timed.test_id, took))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn result(status: Status, ms: f64) -> Vec<u8> {
+        let result = serde_json::json!({ "test_id": "a", "execution_time_ms": ms, "status": status, "output": "x" });
+        result.to_string().into_bytes()
+    }
+
     #[test]
-    fn only_a_test_that_was_tried_has_a_duration() {
-        let result = |attempts: u32, ms: f64| {
-            serde_json::json!({ "test_id": "a", "attempts": attempts, "execution_time_ms": ms, "status": "Pass" })
-                .to_string()
+    fn only_a_test_that_was_executed_has_a_duration() {
+        let took = Some(("a".to_owned(), Duration::from_micros(1_500_500)));
+        for (status, expected) in [
+            (Status::Pass, took.clone()),
+            (Status::Fail, took.clone()),
+            (Status::Inconclusive, took),
+            (Status::Error, None),
+            (Status::Cancelled, None),
+            (Status::NotRun, None),
+            (Status::Skipped, None),
+        ] {
+            assert_eq!(timing(&result(status, 1500.5)), expected, "{status:?}");
+        }
+        assert_eq!(timing(&result(Status::Pass, -1.0)), None);
+        assert_eq!(timing(b"{"), None);
+    }
+
+    #[test]
+    fn no_more_are_gathered_than_are_kept_and_none_unasked() {
+        let mut timings = Timings {
+            wanted: true,
+            ..Timings::default()
         };
-        let read = |text: String| timing(text.as_bytes());
-        assert_eq!(
-            read(result(1, 1500.5)),
-            Some(("a".to_owned(), Duration::from_micros(1_500_500)))
-        );
-        assert_eq!(read(result(0, 0.0)), None);
-        assert_eq!(read(result(1, -1.0)), None);
-        assert_eq!(read("{".to_owned()), None);
+        for _ in 0..MOST + 2 {
+            timings.add(&result(Status::Pass, 1.0));
+        }
+        assert_eq!(timings.found.len(), MOST);
+        let mut unwanted = Timings::of(None);
+        unwanted.add(&result(Status::Pass, 1.0));
+        assert!(unwanted.found.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testfleet_endpoint::{InvokeError, RetryAdvice};
+use testfleet_model::configuration::{Retry, Success};
 use testfleet_model::result::ErrorClass;
 use tokio::net::TcpListener;
 use wiremock::matchers::any;
@@ -153,6 +154,102 @@ async fn a_status_is_told_even_when_its_body_is_cut() {
     );
     assert_eq!(error.detail.body.as_deref(), Some("busy"));
     assert_eq!(error.retry, RetryAdvice::After(Duration::from_secs(7)));
+}
+
+/// The rest of the body never comes: that it was too much is known all the same.
+#[tokio::test]
+async fn a_status_is_told_even_when_its_body_never_ends() {
+    let server = Raw::serve(
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 100\r\n\r\nslow down",
+        false,
+    )
+    .await;
+    let timeouts = json!({"timeouts": {"connect": "5s", "attempt": "100ms"}});
+    let error = failed(&server.url, timeouts).await;
+    assert_eq!(
+        (error.detail.class, error.detail.http_status),
+        (ErrorClass::Status, Some(429))
+    );
+    assert_eq!(error.detail.body.as_deref(), Some("slow down"));
+    assert_eq!(error.hold, Some(Duration::from_secs(7)));
+}
+
+/// LIMITS-HOLD: what the endpoint asks of everybody does not depend on whether this call is tried again.
+#[tokio::test]
+async fn a_wait_for_everybody_is_told_whether_or_not_the_call_is_tried_again() {
+    let past = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (status, header, retry, hold) in [
+        (429, Some("3"), json!({}), Some(3)),
+        (503, Some("86400"), json!({}), Some(120)),
+        (429, Some("3"), json!({"retry_on": []}), Some(3)),
+        (
+            503,
+            Some("3"),
+            json!({"retry_on": ["connect"], "max_attempts": 1}),
+            Some(3),
+        ),
+        (
+            429,
+            Some("9"),
+            json!({"retry_after": {"honour": true, "cap": "4s"}}),
+            Some(4),
+        ),
+        (
+            429,
+            Some("3"),
+            json!({"retry_after": {"honour": false, "cap": "120s"}}),
+            None,
+        ),
+        (429, Some("0"), json!({}), None),
+        (429, Some(past), json!({}), None),
+        (429, Some("nonsense"), json!({}), None),
+        (429, None, json!({}), None),
+        (500, Some("3"), json!({"retry_on": [500]}), None),
+    ] {
+        let server = MockServer::start().await;
+        let mut response = ResponseTemplate::new(status);
+        if let Some(header) = header {
+            response = response.insert_header("Retry-After", header);
+        }
+        Mock::given(any()).respond_with(response).mount(&server).await;
+        let mut policy = serde_json::to_value(Retry::default()).unwrap();
+        policy
+            .as_object_mut()
+            .unwrap()
+            .extend(retry.as_object().unwrap().clone());
+        let error = failed(&server.uri(), json!({ "retry": policy })).await;
+        assert_eq!(error.hold, hold.map(Duration::from_secs), "{status} {header:?} {retry}");
+    }
+}
+
+/// Budgets count what was used, and an answer that nobody can use has used it.
+#[tokio::test]
+async fn what_a_response_used_is_told_of_one_that_is_no_answer_too() {
+    let map = json!({
+        "output": "$.text", "fields": {"cost": "$.cost"}, "usage": {"input_tokens": "$.usage.in", "output_tokens": "$.usage.out"}
+    });
+    let body = json!({"usage": {"in": 5, "out": "many"}, "cost": 0.25, "oops": true});
+    for (status, error_when) in [(200, None), (500, None), (200, Some("{{ body.oops }}"))] {
+        let server = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(ResponseTemplate::new(status).set_body_json(&body))
+            .mount(&server)
+            .await;
+        let mut success = serde_json::to_value(Success::default()).unwrap();
+        success["error_when"] = json!(error_when);
+        let response = json!({"format": "json", "success": success, "map": map});
+        let error = failed(&server.uri(), json!({ "response": response })).await;
+        assert_eq!(
+            error.usage.get("input_tokens"),
+            Some(&5.0),
+            "{status} {error_when:?}: {error:?}"
+        );
+        assert_eq!(
+            (error.usage.len(), error.cost),
+            (1, Some(0.25)),
+            "{status} {error_when:?}"
+        );
+    }
 }
 
 #[tokio::test]
