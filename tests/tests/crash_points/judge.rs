@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use testfleet_model::{RunId, Status, TestResult};
-use testfleet_stub::Call;
+use testfleet_stub::{Call, Traffic};
 
 use crate::ground::Ground;
 use crate::point::{CrashPoint, Fault};
@@ -21,11 +21,15 @@ pub(crate) struct Expected {
     pub(crate) calls: Vec<usize>,
     /// Whether the endpoint may never see two calls at once, in the order of the tests.
     pub(crate) one_by_one: bool,
+    /// Calls that the endpoint may see at the same time.
+    pub(crate) at_once: usize,
 }
 
 /// Parts of keys that are gone when nothing runs and nothing waits.
-const LIVE: [&str; 20] = [
-    "ready",
+const LIVE: [&str; 25] = [
+    "ready:endpoints",
+    "wakes",
+    "lingering",
     "paused",
     "leases",
     "workers",
@@ -39,12 +43,15 @@ const LIVE: [&str; 20] = [
     "dead",
     "dead:jobs",
     "slots",
-    "parked",
+    "tenants",
+    "waiting",
     "jobs",
     "owners",
     "again",
     "tries",
     "tests",
+    "waits",
+    "unmet",
 ];
 
 /// Cases of this process in which a second mail arrived: that it may is no reason for it never to be tried.
@@ -192,6 +199,12 @@ fn calls_wrong(calls: &[Call], expected: &Expected, fault: Option<Fault>) -> Vec
         if count < *wanted || count > most {
             found.push(format!("{name} was called {count} times instead of {wanted} to {most}"));
         }
+    }
+    // A process that stood still may go on with a call whose place is somebody else's by then.
+    let stood_still = fault.is_some_and(Fault::is_a_standstill);
+    let most = Traffic::of(calls).most_at_once().0;
+    if most > expected.at_once && !stood_still {
+        found.push(format!("{most} calls at the same time instead of {}", expected.at_once));
     }
     if expected.one_by_one {
         found.extend(order_wrong(calls, fault));

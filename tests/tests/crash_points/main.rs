@@ -10,7 +10,7 @@
 //! way. One point again: `CRASH_POINTS=parallel:7:executed:kill cargo test -p testfleet-tests --test crash_points`.
 //!
 //! Promises: SUBMIT-DURABLE, SUBMIT-IDEMPOTENT, SUBMIT-ATOMIC, NO-LOST-TEST, NO-PHANTOM, RESULT-IDEMPOTENT, ZOMBIE-HARMLESS,
-//! COUNTDOWN-EXACT, COLLECT-ONCE, COLLECT-COMPLETE, NOTIFY-ONCE-PLUS, SEQUENTIAL-ORDER, NO-OVERLAP, NO-LEAK.
+//! COUNTDOWN-EXACT, COLLECT-ONCE, COLLECT-COMPLETE, NOTIFY-ONCE-PLUS, SEQUENTIAL-ORDER, NO-OVERLAP, NO-LEAK, LIMITS-HOLD.
 
 mod case;
 mod ground;
@@ -50,6 +50,12 @@ fn a_run_survives_every_point_of_the_worker_that_takes_over() {
 #[test]
 fn a_cancelled_run_survives_every_point() {
     strike(Scenario::Cancelled, ALL);
+}
+
+/// LIMITS-HOLD: no slot is lost, no wake-up is missed, and nothing begins above a limit, whatever happens.
+#[test]
+fn a_run_that_waits_for_limits_survives_every_point() {
+    strike(Scenario::Limited, ALL);
 }
 
 #[test]

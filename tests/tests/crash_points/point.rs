@@ -16,6 +16,8 @@ pub(crate) enum Scenario {
     Takeover,
     /// A worker whose run is cancelled while it calls: tests are filled, the run is collected, mail goes out.
     Cancelled,
+    /// A run whose endpoint takes one call at a time and has a rate, with tests that wait for others and for room in a group.
+    Limited,
     /// What a worker does for everybody and at regular intervals while it executes a run.
     Background,
     /// The start of a worker: the handshake and the check of the server.
@@ -25,11 +27,12 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Parallel,
         Self::Sequential,
         Self::Takeover,
         Self::Cancelled,
+        Self::Limited,
         Self::Background,
         Self::Start,
         Self::Submission,
@@ -41,6 +44,7 @@ impl Scenario {
             Self::Sequential => "sequential",
             Self::Takeover => "takeover",
             Self::Cancelled => "cancelled",
+            Self::Limited => "limited",
             Self::Background => "background",
             Self::Start => "start",
             Self::Submission => "submission",

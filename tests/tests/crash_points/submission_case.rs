@@ -69,6 +69,7 @@ pub(crate) async fn run(point: Option<CrashPoint>) -> Report {
         final_status: "Completed",
         calls: vec![1, 2, 1],
         one_by_one: false,
+        at_once: 2,
     };
     // The worker was spared, so nothing is called or sent twice.
     found.extend(violations(&ground, run, None, &expected).await);

@@ -140,10 +140,23 @@ async fn sprung_or_ended(ground: &Ground, run: RunId) -> bool {
 fn document(ground: &Ground, scenario: Scenario) -> Value {
     match scenario {
         Scenario::Sequential => suite(ground, "Sequential", &[10, 10, 10]),
+        Scenario::Limited => limited(ground),
         // Long enough for some heartbeats, and each test for a part of them.
         Scenario::Background => suite(ground, "Parallel", &[400, 100, 200, 300]),
         _ => suite(ground, "Parallel", &[10, 60, 40, 90]),
     }
+}
+
+/// `t-2` waits for `t-0`, and shares the room of a group with `t-1` and `t-3`.
+fn limited(ground: &Ground) -> Value {
+    let mut document = suite(ground, "Parallel", &[40, 10, 10, 20]);
+    document["endpoint"]["limits"] = json!({ "max_concurrency": 1, "rate": "50/s" });
+    document["attributes"]["groups"] = json!({ "pair": { "max_concurrency": 1 } });
+    for index in 1..4 {
+        document["test_set"]["tests"][index]["group"] = json!("pair");
+    }
+    document["test_set"]["tests"][2]["depends_on"] = json!(["t-0"]);
+    document
 }
 
 /// No test of it ever ends by itself.
@@ -161,6 +174,7 @@ fn expected(scenario: Scenario) -> Expected {
         final_status: "Completed",
         calls: vec![1, 2, 1, 1],
         one_by_one: false,
+        at_once: 2,
     };
     match scenario {
         Scenario::Sequential => Expected {
@@ -177,7 +191,11 @@ fn expected(scenario: Scenario) -> Expected {
             status: Status::Cancelled,
             final_status: "Cancelled",
             calls: vec![1, 1, 0, 0],
-            one_by_one: false,
+            ..completed
+        },
+        Scenario::Limited => Expected {
+            at_once: 1,
+            ..completed
         },
         _ => completed,
     }
