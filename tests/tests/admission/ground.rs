@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 use testfleet_stub::{Call, Traffic};
 use testfleet_tests::{ECHO, Fleet, FleetOptions, echo_suite, optimised, program};
 
-/// One second of the stub's clock.
-pub(crate) const SECOND: u64 = 1_000_000_000;
-
 /// A fleet of programs as `make build` leaves them, if it has: for tests that compare times.
 pub(crate) fn measured(options: FleetOptions) -> FleetOptions {
     let worker = optimised("testfleet-worker");
