@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
 use crate::result::TestResult;
-use crate::state::{FinalStatus, Status, StopReason};
+use crate::state::{FinalStatus, StopReason};
 
 use outcome::Counts;
 
@@ -124,17 +124,11 @@ impl Summary {
         )
     }
 
-    /// Whether a result that is no pass counts for nothing, since enough other repetitions of its test passed. Of a run with
-    /// more than [`MAX_LISTED_REPEATS`] repeated tests that did not pass, those beyond are taken for tests that did not.
+    /// Whether a result that is no pass counts for nothing, since enough other repetitions of its test passed; see
+    /// [`Repeats::tolerates`].
     #[must_use]
     pub fn tolerates(&self, result: &TestResult) -> bool {
-        let Some((repeats, repetition)) = self.repeats.as_ref().zip(result.repetition.as_ref()) else {
-            return false;
-        };
-        let counts_otherwise = matches!(result.status, Status::Fail | Status::Error | Status::Inconclusive);
-        let listed = repeats.list.iter().find(|test| test.test_id == repetition.test);
-        let all_failed_are_listed = (repeats.tests - repeats.passed.min(repeats.tests)) as usize <= repeats.list.len();
-        counts_otherwise && listed.map_or(all_failed_are_listed, |test| test.status == Status::Pass)
+        self.repeats.as_ref().is_some_and(|repeats| repeats.tolerates(result))
     }
 }
 

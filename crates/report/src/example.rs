@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
-use testfleet_model::configuration::TestCase;
+use testfleet_model::configuration::{RepeatPolicy, Repetition, TestCase};
 use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord};
 use testfleet_model::state::StopReason;
 use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
@@ -173,6 +173,41 @@ pub(crate) fn completed() -> (Summary, Vec<TestResult>) {
         .collect();
     let summary = summary_of(&results, context());
     (summary, results)
+}
+
+/// A run with two tests of three repetitions each, of which half have to pass: of `small-talk` two did, of `refund` one.
+pub(crate) fn repeated() -> (Summary, Vec<TestResult>) {
+    let repetition = |index: u32, test: &str, number: u32, passed: bool| {
+        let status = if passed { Status::Pass } else { Status::Fail };
+        let reason = if passed {
+            "found"
+        } else {
+            "the output does not contain \"hello\""
+        };
+        TestResult {
+            repetition: Some(Repetition {
+                number,
+                of: 3,
+                test: test.to_owned(),
+            }),
+            metrics: vec![metric("contains", Some(passed), reason)],
+            ..executed(index, &format!("{test}#{number}"), status, "Hi!", json!("hello"))
+        }
+    };
+    let results = vec![
+        repetition(0, "small-talk", 1, true),
+        repetition(1, "small-talk", 2, false),
+        repetition(2, "small-talk", 3, true),
+        repetition(3, "refund", 1, false),
+        repetition(4, "refund", 2, true),
+        repetition(5, "refund", 3, false),
+    ];
+    let mut builder = SummaryBuilder::new(6);
+    builder.set_repeat_policy(RepeatPolicy { min_pass_rate: 0.5 });
+    for result in &results {
+        builder.add(&ResultDigest::from(result));
+    }
+    (builder.finish(context()), results)
 }
 
 /// A run that was cut short by its deadline, with more failures than a report lists.

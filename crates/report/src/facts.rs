@@ -1,13 +1,15 @@
 //! The facts of a run as labelled lines. Text and mail show the same.
 
 use testfleet_model::state::StopReason;
-use testfleet_model::summary::{Gate, Percentiles, elapsed_text};
+use testfleet_model::summary::{Gate, Percentiles, Repeats, elapsed_text};
 use testfleet_model::{FinalStatus, Summary};
 
 use crate::number::grouped;
 use crate::visible::one_line;
 
 const MAX_NAME: usize = 200;
+/// Flaky tests that are named.
+const MAX_FLAKY: usize = 10;
 /// Names of usage that are shown.
 const MAX_USAGE: usize = 6;
 
@@ -19,14 +21,17 @@ pub(crate) fn headline(summary: &Summary) -> String {
     )
 }
 
-/// Tests that failed, are in error or inconclusive.
+/// Tests that failed, are in error or inconclusive, repetitions that are tolerated among them.
 pub(crate) fn not_well(summary: &Summary) -> usize {
     (summary.failed_tests + summary.tests_inconclusive) as usize
 }
 
 /// Whether there is nothing to look at: everything executed and passed or skipped, and no gate failed.
 pub(crate) fn is_well(summary: &Summary) -> bool {
-    summary.final_status == FinalStatus::Completed && not_well(summary) == 0 && summary.gate != Gate::Failed
+    let counts = summary.decisive_counts();
+    summary.final_status == FinalStatus::Completed
+        && counts.failed + counts.errors + counts.inconclusive == 0
+        && summary.gate != Gate::Failed
 }
 
 /// Label and value, in the order to show them; all values on one line and safe to show. What a run does not
@@ -59,6 +64,10 @@ pub(crate) fn of(summary: &Summary) -> Vec<(&'static str, String)> {
             "discarded",
             format!("{count} late {}", if count == 1 { "result" } else { "results" }),
         ));
+    }
+    if let Some(repeats) = &summary.repeats {
+        facts.push(("repeated", repeated_text(repeats)));
+        push_flaky(repeats, &mut facts);
     }
     facts.extend(gate_text(summary.gate).map(|gate| ("gate", gate.to_owned())));
     facts.extend(
@@ -93,6 +102,36 @@ fn usage_text(summary: &Summary) -> String {
         parts.push(format!("… and {} more", summary.usage.len() - MAX_USAGE));
     }
     parts.join(" · ")
+}
+
+/// `4 of 5 tests passed, 2 flaky; 80 % of the repetitions have to pass`.
+fn repeated_text(repeats: &Repeats) -> String {
+    let noun = if repeats.tests == 1 { "test" } else { "tests" };
+    let mut text = format!("{} of {} {noun} passed", repeats.passed, repeats.tests);
+    if repeats.flaky > 0 {
+        text.push_str(&format!(", {} flaky", repeats.flaky));
+    }
+    if repeats.min_pass_rate < 1.0 {
+        let percent = grouped(repeats.min_pass_rate * 100.0, 1);
+        text.push_str(&format!("; {percent} % of the repetitions have to pass"));
+    }
+    text
+}
+
+/// A line for each flaky test, those that did not pass first.
+fn push_flaky(repeats: &Repeats, facts: &mut Vec<(&'static str, String)>) {
+    let flaky = repeats.list.iter().filter(|test| test.flaky).take(MAX_FLAKY);
+    let mut label = "flaky";
+    let mut told = 0;
+    for test in flaky {
+        let id = one_line(&test.test_id, 120);
+        facts.push((label, format!("{id}: {} of {} passed", test.passed, test.of)));
+        label = "";
+        told += 1;
+    }
+    if repeats.flaky > told && told > 0 {
+        facts.push(("", format!("… and {} more", repeats.flaky - told)));
+    }
 }
 
 fn gate_text(gate: Gate) -> Option<&'static str> {

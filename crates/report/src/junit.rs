@@ -1,12 +1,14 @@
 //! JUnit XML for CI systems: one suite per run, written one result at a time.
 //!
 //! `Fail` is a `failure`; `Error` and `Inconclusive` are an `error`, since neither says the test would pass;
-//! `Skipped`, `NotRun` and `Cancelled` are `skipped`. Characters that XML 1.0 does not allow are left out, since
+//! `Skipped`, `NotRun` and `Cancelled` are `skipped`. A repetition that did not pass of a test that did is a `flakyFailure`
+//! or `flakyError`, as Maven Surefire writes them: the case counts as passed. Characters that XML 1.0 does not allow are left out, since
 //! one of them makes the whole document unreadable. Outputs are cut to [`MAX_OUTPUT`] characters.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use testfleet_model::summary::Repeats;
 use testfleet_model::{Status, Summary, TestResult};
 
 use crate::story::{reason, written};
@@ -19,6 +21,7 @@ const MAX_MESSAGE: usize = 500;
 /// Writes one document. Without [`Self::finish`] it is not complete.
 pub struct JunitWriter<W> {
     out: W,
+    repeats: Option<Repeats>,
     class_name: String,
 }
 
@@ -28,12 +31,13 @@ impl<W: Write> JunitWriter<W> {
     /// # Errors
     /// When `out` cannot be written to.
     pub fn begin(mut out: W, summary: &Summary) -> io::Result<Self> {
+        let decisive = summary.decisive_counts();
         let name = escaped(&summary.test_configuration_name);
         let counts = format!(
             "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\"",
             summary.total_tests,
-            summary.tests_failed,
-            summary.execution_errors + summary.tests_inconclusive,
+            decisive.failed,
+            decisive.errors + decisive.inconclusive,
             summary.tests_skipped + summary.tests_not_run + summary.tests_cancelled,
             seconds(summary.total_execution_time_ms),
         );
@@ -48,7 +52,11 @@ impl<W: Write> JunitWriter<W> {
             writeln!(out, "      <property name=\"{key}\" value=\"{}\"/>", escaped(&value))?;
         }
         writeln!(out, "    </properties>")?;
-        Ok(Self { out, class_name: name })
+        Ok(Self {
+            out,
+            repeats: summary.repeats.clone(),
+            class_name: name,
+        })
     }
 
     /// Writes one result.
@@ -56,7 +64,8 @@ impl<W: Write> JunitWriter<W> {
     /// # Errors
     /// When `out` cannot be written to.
     pub fn result(&mut self, result: &TestResult) -> io::Result<()> {
-        let inner = outcome(result);
+        let tolerated = self.repeats.as_ref().is_some_and(|repeats| repeats.tolerates(result));
+        let inner = outcome(result, tolerated);
         let head = format!(
             "    <testcase name=\"{}\" classname=\"{}\" time=\"{}\"",
             escaped(&display_name(result)),
@@ -114,6 +123,11 @@ fn properties(summary: &Summary) -> Vec<(&'static str, String)> {
             .into_iter()
             .filter_map(|(key, value)| Some((key, value.clone()?))),
     );
+    if let Some(repeats) = &summary.repeats {
+        all.push(("repeated_tests", repeats.tests.to_string()));
+        all.push(("repeated_tests_passed", repeats.passed.to_string()));
+        all.push(("flaky_tests", repeats.flaky.to_string()));
+    }
     all.extend(
         summary
             .stop_reason
@@ -130,8 +144,10 @@ fn display_name(result: &TestResult) -> String {
 }
 
 /// The elements inside of a test case; empty for a test that passed.
-fn outcome(result: &TestResult) -> String {
+fn outcome(result: &TestResult, tolerated: bool) -> String {
     match result.status {
+        Status::Fail if tolerated => failure("flakyFailure", result),
+        Status::Error | Status::Inconclusive if tolerated => failure("flakyError", result),
         Status::Pass => String::new(),
         Status::Fail => failure("failure", result),
         Status::Error | Status::Inconclusive => failure("error", result),
@@ -251,6 +267,20 @@ mod tests {
         assert_eq!(report.test_suites.len(), 1);
         assert_eq!(report.test_suites[0].test_cases.len(), results.len());
         assert!(!xml.chars().any(|c| c.is_control() && c != '\n'), "{xml}");
+    }
+
+    #[test]
+    fn what_a_policy_tolerates_is_flaky_and_no_failure() {
+        let (summary, results) = example::repeated();
+        let xml = rendered(&summary, &results);
+        let suite = &quick_junit::Report::deserialize_from_str(&xml).unwrap().test_suites[0];
+        assert_eq!((suite.tests, suite.failures, suite.errors), (6, 2, 0));
+        assert_eq!(xml.matches("<failure ").count(), 2);
+        let flaky = xml
+            .split("<testcase ")
+            .find(|case| case.contains("<flakyFailure "))
+            .unwrap();
+        assert!(flaky.starts_with("name=\"small-talk#2\""), "{flaky}");
     }
 
     #[test]

@@ -80,6 +80,19 @@ mod tests {
     }
 
     #[test]
+    fn a_flaky_test_is_called_so_in_both_parts() {
+        let (summary, results) = example::repeated();
+        let mail = mail(&summary, &results, None);
+        for part in [&mail.text, &mail.html] {
+            assert!(
+                part.contains("FLAKY") && part.contains("small-talk: 2 of 3 passed"),
+                "{part}"
+            );
+            assert!(part.contains("1 of 2 tests passed, 2 flaky"), "{part}");
+        }
+    }
+
+    #[test]
     fn the_mail_about_a_run_that_passed_has_no_list() {
         let (summary, results) = example::completed();
         let mail = mail(&summary, &results, None);

@@ -63,7 +63,8 @@ pub fn render_worst(summary: &Summary, worst: &Worst, options: TextOptions<'_>) 
     for result in worst.iter() {
         // By id, so that callers need not keep a whole set to quote the few tests that are told.
         let test = options.tests.iter().find(|test| test.id == result.test_id);
-        push_story(&mut text, &Story::of(result, test), style);
+        let story = Story::of(result, test);
+        push_story(&mut text, &story, summary.tolerates(result), style);
     }
     let unlisted = facts::not_well(summary).saturating_sub(worst.len());
     if unlisted > 0 {
@@ -101,8 +102,9 @@ fn push_labelled(text: &mut String, label: &str, value: &str, style: Style) {
     let _ = writeln!(text, "  {}{value}", style.faint(&format!("{label:<11}")));
 }
 
-fn push_story(text: &mut String, story: &Story, style: Style) {
+fn push_story(text: &mut String, story: &Story, tolerated: bool, style: Style) {
     let word = match story.status {
+        _ if tolerated => style.yellow("FLAKY"),
         Status::Error => style.red("ERROR"),
         Status::Inconclusive => style.yellow("UNDECIDED"),
         _ => style.red("FAIL"),
@@ -138,6 +140,12 @@ mod tests {
             ..TextOptions::default()
         };
         insta::assert_snapshot!(render(&summary, &results, options));
+    }
+
+    #[test]
+    fn the_report_of_a_run_with_flaky_tests() {
+        let (summary, results) = example::repeated();
+        insta::assert_snapshot!(render(&summary, &results, TextOptions::default()));
     }
 
     #[test]

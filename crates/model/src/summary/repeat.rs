@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::ResultDigest;
 use super::outcome::Counts;
 use crate::configuration::RepeatPolicy;
+use crate::result::TestResult;
 use crate::state::Status;
 
 /// Repeated tests that a summary lists.
@@ -29,6 +30,23 @@ pub struct Repeats {
     /// Tests that did not pass, then flaky ones, then the others, each in the submitted order; the first
     /// [`MAX_LISTED_REPEATS`].
     pub list: Vec<RepeatedTest>,
+}
+
+impl Repeats {
+    /// Whether a result of the run that is no pass counts for nothing, since enough other repetitions of its test passed. Of
+    /// a run with more than [`MAX_LISTED_REPEATS`] repeated tests that did not pass, those beyond are taken for tests that
+    /// did not, and so are those that passed.
+    #[must_use]
+    pub fn tolerates(&self, result: &TestResult) -> bool {
+        let Some(repetition) = &result.repetition else {
+            return false;
+        };
+        let is_failure = matches!(result.status, Status::Fail | Status::Error | Status::Inconclusive);
+        // Those that did not pass are listed first.
+        let all_failed_are_listed = self.tests.saturating_sub(self.passed) as usize <= self.list.len();
+        let listed = self.list.iter().find(|test| test.test_id == repetition.test);
+        is_failure && listed.map_or(all_failed_are_listed, |test| test.status == Status::Pass)
+    }
 }
 
 /// Repetitions that did not pass and count for nothing.

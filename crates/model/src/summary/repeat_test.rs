@@ -200,4 +200,16 @@ fn the_list_is_bounded_and_begins_with_what_did_not_pass() {
     assert_eq!(repeats.list.len(), MAX_LISTED_REPEATS);
     let first: Vec<&str> = repeats.list.iter().take(3).map(|test| test.test_id.as_str()).collect();
     assert_eq!(first, ["t299", "t150", "t0"]);
+    let result = |test: &str, status| TestResult {
+        repetition: Some(Repetition {
+            number: 2,
+            of: 2,
+            test: test.to_owned(),
+        }),
+        ..TestResult::without_execution(format!("{test}#2"), 0, status, None)
+    };
+    assert!(repeats.tolerates(&result("t150", Fail)) && !repeats.tolerates(&result("t299", Fail)));
+    assert!(!repeats.tolerates(&result("t150", NotRun)) && !repeats.tolerates(&result("t0", Pass)));
+    // Not listed: all that did not pass are, so it did.
+    assert!(repeats.tolerates(&result("t298", Error)));
 }

@@ -92,6 +92,7 @@ fn push_stories(html: &mut String, summary: &Summary, worst: &Worst) {
     for result in worst.iter() {
         let story = Story::of(result, None);
         let (word, colour) = match story.status {
+            _ if summary.tolerates(result) => ("FLAKY", AMBER),
             Status::Error => ("ERROR", RED),
             Status::Inconclusive => ("UNDECIDED", AMBER),
             _ => ("FAIL", RED),
