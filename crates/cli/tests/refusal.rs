@@ -26,6 +26,7 @@ test_set:
     let harness = Harness::new();
     harness.write("suite.yaml", &sound.replace(from, to));
     harness.write("empty.jsonl", "");
+    harness.write("chain.csv", "id,input,depends_on\nb,x,\"a,c\"\nc,x,nobody\n");
     harness.write(
         "twice.jsonl",
         "{\"id\":\"a\",\"input\":\"1\"}\n{\"id\":\"a\",\"input\":\"2\"}\n",
@@ -90,6 +91,11 @@ fn every_kind_of_mistake_is_found_at_its_place() {
             "  tests:\n    - { id: a, input: Hello }",
             "  sources: [{ file: twice.jsonl }]",
             "twice.jsonl:2:1: id: the id \"a\" is already used",
+        ),
+        (
+            "  tests:",
+            "  sources: [{ file: chain.csv }]\n  tests:",
+            "chain.csv:3:1: depends_on[0]: there is no test \"nobody\" in the set",
         ),
         (
             "  tests:\n    - { id: a, input: Hello }",
