@@ -23,8 +23,8 @@ use testfleet_bootstrap::server_check::{CheckOptions, check_url};
 use testfleet_bootstrap::settings::SecretUrl;
 use testfleet_bootstrap::shutdown::Shutdown;
 use testfleet_dispatcher::{DispatchLimits, Submission, dispatch, wait_until_ended};
-use testfleet_model::configuration::TestCase;
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
+use testfleet_model::configuration::{Adaptive, Breaker, Limits, Priority, Rate, TestCase};
 use testfleet_model::{ExecutionMode, ExitCode, RunId, Summary, TestConfiguration};
 use testfleet_store::Store;
 
@@ -55,6 +55,8 @@ pub struct Plan {
     pub separate: bool,
     /// Whether a private server writes an append-only file.
     pub append_only: bool,
+    /// Whether the endpoint has every limit there is, each too high to be met, and the run a tenant, a priority and a budget.
+    pub limits: bool,
     /// Runs to measure.
     pub repeat: u32,
 }
@@ -224,7 +226,36 @@ fn configuration(plan: Plan, session: &Session) -> Result<TestConfiguration, Fai
     let room = u64::from(plan.workers) * session.settings.worker.concurrency as u64;
     configuration.attributes.execution_mode = plan.mode;
     configuration.attributes.batch_concurrency = u32::try_from(room).unwrap_or(u32::MAX);
+    if plan.limits {
+        configuration.endpoint.limits = every_limit();
+        configuration.attributes.tenant = Some("bench".to_owned());
+        configuration.attributes.priority = Priority::High;
+        configuration.attributes.budget.requests = Some(1 << 40);
+    }
     Ok(configuration)
+}
+
+/// None of them is met: what they cost is measured, not what they are for.
+fn every_limit() -> Limits {
+    let rate = Rate {
+        count: 1_000_000_000,
+        per: Duration::from_secs(1),
+        burst: None,
+    };
+    Limits {
+        max_concurrency: Some(1 << 24),
+        rate: Some(rate),
+        tokens: Some(rate),
+        adaptive: Adaptive {
+            enabled: true,
+            min: 1,
+            start: Some(1 << 24),
+        },
+        breaker: Some(Breaker {
+            failures: 1_000,
+            cool_down: Duration::from_secs(1),
+        }),
+    }
 }
 
 fn tests(count: u32) -> impl Iterator<Item = Result<TestCase, Infallible>> {

@@ -119,6 +119,7 @@ async fn submit(store: &Store, session: &Session) -> Result<RunId, Failure> {
         mode: ExecutionMode::Parallel,
         workers: 1,
         separate: true,
+        limits: false,
         append_only: false,
         repeat: 1,
     };

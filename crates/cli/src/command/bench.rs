@@ -12,6 +12,7 @@ use crate::session::Session;
 #[command(after_help = "Examples:
   testfleet bench
   testfleet bench --tests 10000 --mode sequential --repeat 5
+  testfleet bench --limits --repeat 5
   testfleet bench --aof --workers 2 --separate --json
   testfleet bench --idle --workers 8 --seconds 30
   testfleet bench --takeover --repeat 5")]
@@ -31,17 +32,20 @@ pub struct BenchArguments {
     /// Let the private server write an append-only file, flushed every second
     #[arg(long, conflicts_with = "redis")]
     aof: bool,
+    /// Put every kind of limit on the endpoint, none of which is met
+    #[arg(long)]
+    limits: bool,
     /// Runs to measure, one after the other
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
     /// Measure instead what workers that have nothing to do cost the server, by command
-    #[arg(long, conflicts_with_all = ["tests", "mode", "aof", "repeat", "separate"])]
+    #[arg(long, conflicts_with_all = ["tests", "mode", "aof", "repeat", "separate", "limits"])]
     idle: bool,
     /// How long to count with --idle
     #[arg(long, value_name = "N", default_value_t = 30, requires = "idle", value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
     /// Measure instead how long a killed worker's test takes to start on another one
-    #[arg(long, conflicts_with_all = ["tests", "mode", "aof", "idle", "separate", "workers"])]
+    #[arg(long, conflicts_with_all = ["tests", "mode", "aof", "idle", "separate", "workers", "limits"])]
     takeover: bool,
 }
 
@@ -65,6 +69,7 @@ pub async fn execute(arguments: BenchArguments, session: &Session) -> Result<Exi
         workers: arguments.workers,
         separate: arguments.separate,
         append_only: arguments.aof,
+        limits: arguments.limits,
         repeat: arguments.repeat,
     };
     let measurement = if arguments.idle {
