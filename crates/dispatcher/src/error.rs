@@ -117,6 +117,14 @@ pub enum Refusal {
         /// What is wrong with it.
         message: String,
     },
+    /// Attributes that do not go together, for example with the mode.
+    #[error("{key}: {message}")]
+    Attributes {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Tests that depend on each other, or on what is not there, or are in a group that nobody named.
     #[error("{}", places(problems))]
     Shape {

@@ -1,6 +1,7 @@
 //! The mode of a configuration: reading it, setting it on a stored one, and what to tell people who choose.
 
-use testfleet_model::configuration::reading::check_test;
+use testfleet_model::configuration::reading::{check_attributes, check_test};
+use testfleet_model::configuration::{Shape, ShapeProblem};
 use testfleet_model::{ExecutionMode, TestConfiguration};
 use testfleet_store::Store;
 
@@ -18,6 +19,18 @@ pub enum SetModeError {
     /// It could not be loaded or stored.
     #[error(transparent)]
     Configuration(#[from] ConfigurationError),
+    /// Something in `attributes` does not go together with that mode.
+    #[error("configuration {id:?} cannot run in {mode}: {key}: {message}")]
+    Attributes {
+        /// The configuration.
+        id: String,
+        /// The mode.
+        mode: ExecutionMode,
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A test of the configuration cannot run in that mode.
     #[error("test {test:?} of configuration {id:?} cannot run in {mode}: {key}: {message}")]
     Unfit {
@@ -63,8 +76,25 @@ pub async fn set_execution_mode(store: &Store, id: &str, mode: ExecutionMode) ->
     }
 }
 
-/// The first test that the mode makes impossible. What was wrong with a test before is not the mode's fault.
+/// The first thing that the mode makes impossible. What was wrong with a test before is not the mode's fault.
 fn misfit(configuration: &TestConfiguration, id: &str, mode: ExecutionMode) -> Option<SetModeError> {
+    if let Some((key, message)) = check_attributes(&configuration.attributes).into_iter().next() {
+        return Some(SetModeError::Attributes {
+            id: id.to_owned(),
+            mode,
+            key,
+            message,
+        });
+    }
+    if let Some((test, problem)) = misplaced(configuration) {
+        return Some(SetModeError::Unfit {
+            id: id.to_owned(),
+            mode,
+            test,
+            key: problem.key,
+            message: problem.message,
+        });
+    }
     configuration.test_set.tests.iter().find_map(|test| {
         let (key, message) = check_test(test, configuration)
             .into_iter()
@@ -77,4 +107,19 @@ fn misfit(configuration: &TestConfiguration, id: &str, mode: ExecutionMode) -> O
             message,
         })
     })
+}
+
+/// The first test that cannot depend on what it depends on. With sources nobody here knows all tests.
+fn misplaced(configuration: &TestConfiguration) -> Option<(String, ShapeProblem)> {
+    let set = &configuration.test_set;
+    if !set.sources.is_empty() {
+        return None;
+    }
+    let mut shape = Shape::new(&configuration.attributes);
+    for test in &set.tests {
+        shape.add(test);
+    }
+    let problem = shape.finish().err()?.into_iter().next()?;
+    let test = set.tests.get(problem.index as usize)?;
+    Some((test.id.clone(), problem))
 }

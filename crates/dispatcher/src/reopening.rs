@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
+use testfleet_model::configuration::Repetition;
 use testfleet_model::{RunId, RunState, Status, TestConfiguration};
 use testfleet_store::view::RunView;
 use testfleet_store::{REOPEN_LIMIT, Reopened, Reopening, Store, StoreError};
@@ -19,7 +20,7 @@ const PAGE: u32 = 500;
 pub struct Selection {
     /// Tests whose result has one of these statuses.
     pub statuses: Vec<Status>,
-    /// And, unless this is empty, one of these ids.
+    /// And, unless this is empty, one of these ids; that of a repeated test stands for all of its repetitions.
     pub test_ids: Vec<String>,
     /// And, unless this is empty, one of these places in the submitted order, from 0.
     pub indices: Vec<u32>,
@@ -47,7 +48,7 @@ impl Selection {
     fn takes(&self, index: u32, result: &Outcome) -> bool {
         Self::RETRIABLE.contains(&result.status)
             && self.statuses.contains(&result.status)
-            && (self.test_ids.is_empty() || self.test_ids.contains(&result.test_id))
+            && (self.test_ids.is_empty() || result.ids().any(|id| self.test_ids.iter().any(|wanted| wanted == id)))
             && (self.indices.is_empty() || self.indices.contains(&index))
     }
 }
@@ -57,6 +58,16 @@ impl Selection {
 struct Outcome {
     test_id: String,
     status: Status,
+    #[serde(default)]
+    repetition: Option<Repetition>,
+}
+
+impl Outcome {
+    /// The ids by which its test can be asked for.
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        let repeated = self.repetition.as_ref().map(|repetition| repetition.test.as_str());
+        repeated.into_iter().chain([self.test_id.as_str()])
+    }
 }
 
 /// A run that was reopened.
@@ -296,7 +307,9 @@ async fn choose(
             let Some(Ok(outcome)) = stored.as_deref().map(serde_json::from_slice::<Outcome>) else {
                 continue;
             };
-            unseen.remove(outcome.test_id.as_str());
+            for id in outcome.ids() {
+                unseen.remove(id);
+            }
             if selection.takes(index, &outcome) {
                 chosen.push((index, outcome.status));
             }
@@ -310,5 +323,26 @@ async fn choose(
             test: format!("{id:?}"),
         }),
         None => Ok(chosen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_test_is_chosen_by_its_own_id_or_by_that_of_a_repetition() {
+        let repetition = r#"{"test_id": "a#2", "status": "Fail", "repetition": {"number": 2, "of": 3, "test": "a"}}"#;
+        let repetition: Outcome = serde_json::from_str(repetition).unwrap();
+        let single: Outcome = serde_json::from_str(r#"{"test_id": "a#2", "status": "Fail"}"#).unwrap();
+        let chosen = |id: &str, outcome: &Outcome| {
+            let selection = Selection {
+                test_ids: vec![id.to_owned()],
+                ..Selection::failed_and_errors()
+            };
+            selection.takes(1, outcome)
+        };
+        assert!(chosen("a", &repetition) && chosen("a#2", &repetition));
+        assert!(!chosen("a#1", &repetition) && !chosen("a", &single));
     }
 }

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use testfleet_model::configuration::reading::check_attributes;
 use testfleet_model::configuration::{Attributes, DEFAULT_TENANT, TestCase, TestSet};
 use testfleet_model::state::StopReason;
 use testfleet_model::{ExecutionMode, RunId, RunState, TestConfiguration};
@@ -137,6 +138,9 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let configuration = submission.configuration;
+    if let Some((key, message)) = check_attributes(&configuration.attributes).into_iter().next() {
+        return Err(Refusal::Attributes { key, message }.into());
+    }
     let key = configuration
         .attributes
         .idempotency_key
