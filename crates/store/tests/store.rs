@@ -6,8 +6,10 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod activate;
+mod admission;
 mod allow_oom;
 mod bell;
+mod breaker;
 mod cancel;
 mod claim;
 mod clock;
@@ -24,9 +26,11 @@ mod fill;
 mod format;
 mod hand_back;
 mod heartbeat;
+mod hold;
 mod interleaving;
 mod lingering;
 mod pause;
+mod rate;
 mod reap;
 mod reconcile;
 mod register;
@@ -40,4 +44,5 @@ mod stage;
 mod support;
 mod sweep;
 mod tick;
+mod token;
 mod why;

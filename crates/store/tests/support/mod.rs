@@ -3,6 +3,7 @@
 //! Time does not pass here: what has to be over is given a deadline in the past ([`Bench::expire_worker`] and others).
 
 pub mod bench;
+pub mod limit;
 pub mod look;
 
 pub use bench::{
