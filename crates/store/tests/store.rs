@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod activate;
+mod adaptive;
 mod admission;
 mod allow_oom;
 mod bell;
