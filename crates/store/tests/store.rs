@@ -23,6 +23,7 @@ mod dead;
 mod error_kind;
 mod examination;
 mod extend;
+mod fairness;
 mod fill;
 mod format;
 mod hand_back;
