@@ -94,7 +94,7 @@ fn feedback_of(test: &ClaimedTest, plain: bool) -> Feedback {
     Feedback {
         signal,
         claimed_ms: i64::try_from(test.fence / 1000).unwrap(),
-        hold: (test.fence % 22 == 0).then_some(HOUR),
+        hold: test.fence.is_multiple_of(22).then_some(HOUR),
         busy: Duration::from_millis(10 + test.fence % 7),
         tokens: Some(test.fence % 5),
         cost: None,

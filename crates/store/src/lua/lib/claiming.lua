@@ -101,8 +101,9 @@ local function pick(run, count, again, next_index)
   return indices, repeated
 end
 
--- What tests cost until somebody has measured it, in ms of endpoint time.
-local UNKNOWN_COST_MS = 1000
+-- What tests cost until somebody has measured it, in ms of endpoint time. What is too much is paid by whoever comes first and
+-- never given back; what is too little is too little once.
+local UNKNOWN_COST_MS = 20
 
 -- What a claim has to know of an endpoint, read once: what its admission goes by, and its place and its tenant's in the
 -- fair order.

@@ -5,10 +5,11 @@
 -- below the load at which the endpoint last refused calls it grows fast, and then stays there for a while.
 local FEEDBACK = { 'calls', 'accepted', 'answered', 'congested', 'begun_ms', 'late', 'failed', 'hold_ms', 'busy_ms', 'timed',
   'tokens', 'metered', 'silent', 'cost', 'unsent' }
-local ENDPOINT_STATE = { 'cost_ms', 'adaptive', 'limit', 'ceiling', 'met', 'decreased_ms', 'rejected', 'probe_ms', 'probe_wait',
+local ENDPOINT_STATE = { 'cost_ms', 'adaptive', 'limit', 'ceiling', 'met', 'decreased_ms', 'rejected', 'first', 'probe_ms', 'probe_wait',
   'breaker', 'broken', 'open_until', 'opened', 'tokens_us', 'token_tat', 'token_mean', 'token_silent', 'rate_us', 'tat',
   'retry_until', 'max_concurrency' }
-local DECREASE, MOST_DECREASE, EARLY_STEP = 0.85, 0.4, 0.25
+-- Of one episode; the first one may begin far above what the endpoint takes.
+local DECREASE, MOST_DECREASE, FIRST_DECREASE, EARLY_STEP = 0.85, 0.4, 0.05, 0.25
 local PROBE_MS, MOST_PROBE_MS, MOST_OPEN_MS = 15000, 60000, 60000
 -- Weight of the newest value in a moving average.
 local NEWEST = 1 / 16
@@ -44,16 +45,17 @@ local function make_adapting_tools()
         wait = math.min(MOST_PROBE_MS, 2 * (tonumber(state.probe_wait) or PROBE_MS))
       end
       limit = math.min(ceiling * DECREASE, ceiling - told.congested)
-      limit = math.max(least, ceiling * MOST_DECREASE, limit)
+      limit = math.max(least, ceiling * (before and MOST_DECREASE or FIRST_DECREASE), limit)
       set.ceiling, set.met, set.limit = ceiling, ceiling, limit
-      set.decreased_ms, set.rejected = whole(now), told.congested
+      set.decreased_ms, set.rejected, set.first = whole(now), told.congested, not before and '1' or false
       set.probe_ms, set.probe_wait = whole(now + told.hold_ms + wait), whole(wait)
       note(endpoint, rounded(limit), 'decreased', 'refused at ' .. rounded(ceiling))
     elseif limit and state.met then
       -- Calls of the same episode: how many were refused says how much was too much.
       local met, rejected = tonumber(state.met) or limit, (tonumber(state.rejected) or 0) + told.congested
       set.rejected = rejected
-      set.limit = math.min(limit, math.max(least, met * MOST_DECREASE, met - rejected))
+      local most = state.first and FIRST_DECREASE or MOST_DECREASE
+      set.limit = math.min(limit, math.max(least, met * most, met - rejected))
     end
   end
 

@@ -38,7 +38,7 @@ local function derive_limits(endpoint)
   set_or_drop(name, 'tokens_slack', interval and string.format('%.0f', burst))
   if not interval then redis.call('HDEL', name, 'token_tat', 'token_silent') end
   if effective.adaptive == 'off' then
-    redis.call('HDEL', name, 'limit', 'ceiling', 'met', 'rejected', 'decreased_ms', 'probe_ms', 'probe_wait')
+    redis.call('HDEL', name, 'limit', 'ceiling', 'met', 'rejected', 'first', 'decreased_ms', 'probe_ms', 'probe_wait')
   else
     local start = string.match(effective.adaptive or '', '^%d+/(%d+)$')
     if start then redis.call('HSETNX', name, 'limit', start) end
