@@ -20,6 +20,7 @@ mod complete;
 mod configuration;
 mod create;
 mod dead;
+mod dependency;
 mod error_kind;
 mod examination;
 mod extend;

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod limit;
 pub mod look;
+pub mod shape;
 
 pub use bench::{
     Bench, JOB_LEASE, RETENTION, STAGING, Spec, WORKER_LEASE, completion, cost, endpoint_of, id, tests_of, virtual_time,
