@@ -1,5 +1,6 @@
 //! Telling the store the shape of a run: in which order its tests are given out, which wait for which, and their groups.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use testfleet_model::configuration::{Order, RunShape};
@@ -66,9 +67,19 @@ impl Arranger<'_> {
             .iter()
             .map(|(name, most)| (name.as_str(), *most))
             .collect();
+        let mut hasher = DefaultHasher::new();
+        order.hash(&mut hasher);
+        let digest = hasher.finish();
         let mut before = 0;
         for indices in order.chunks(ARRANGE_LIMIT) {
-            if let Some(closed) = self.send(Arrangement::Order { before, indices }).await? {
+            if let Some(closed) = self
+                .send(Arrangement::Order {
+                    before,
+                    digest,
+                    indices,
+                })
+                .await?
+            {
                 return Ok(closed);
             }
             before += u32::try_from(indices.len()).unwrap_or(u32::MAX);

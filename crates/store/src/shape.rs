@@ -32,6 +32,8 @@ pub enum Arrangement<'a> {
     Order {
         /// Tests of the chunks before.
         before: u32,
+        /// The same for all chunks of one order, and different for different orders.
+        digest: u64,
         /// The tests of this one.
         indices: &'a [u32],
     },
@@ -85,8 +87,12 @@ impl Store {
             .run(&script::ARRANGE, |command| {
                 command.arg(run.to_string()).arg(millis(staging_timeout));
                 match arrangement {
-                    Arrangement::Order { before, indices } => {
-                        command.arg("order").arg(before);
+                    Arrangement::Order {
+                        before,
+                        digest,
+                        indices,
+                    } => {
+                        command.arg("order").arg(before).arg(digest);
                         for index in indices {
                             command.arg(*index);
                         }

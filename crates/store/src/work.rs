@@ -492,9 +492,32 @@ impl Store {
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn hand_back(&self, seat: &Seat, jobs: &[JobRef], delay: Duration) -> Result<Vec<Released>, StoreError> {
+        self.give_back(seat, jobs, delay, "").await
+    }
+
+    /// The same for tests of which nothing was sent: what their claims took of rate and budget is given back too.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn hand_back_unsent(
+        &self,
+        seat: &Seat,
+        jobs: &[JobRef],
+        delay: Duration,
+    ) -> Result<Vec<Released>, StoreError> {
+        self.give_back(seat, jobs, delay, "unsent").await
+    }
+
+    async fn give_back(
+        &self,
+        seat: &Seat,
+        jobs: &[JobRef],
+        delay: Duration,
+        what: &str,
+    ) -> Result<Vec<Released>, StoreError> {
         let answer = self
             .run(&script::HAND_BACK, |command| {
-                command.arg(&seat.worker);
+                command.arg(&seat.worker).arg(what);
                 for job in jobs {
                     command.arg(&job.id).arg(job.fence).arg(millis(delay));
                 }

@@ -236,6 +236,7 @@ enum Said {
     },
     NotNow {
         ms: u64,
+        sent: bool,
     },
 }
 
@@ -261,7 +262,7 @@ impl From<Outcome> for Said {
                 ms: ms(delay),
                 feedback,
             },
-            Outcome::NotNow { delay } => Self::NotNow { ms: ms(delay) },
+            Outcome::NotNow { delay, sent } => Self::NotNow { ms: ms(delay), sent },
         }
     }
 }
@@ -286,8 +287,9 @@ impl From<Said> for Outcome {
                 delay: Duration::from_millis(ms),
                 feedback,
             },
-            Said::NotNow { ms } => Self::NotNow {
+            Said::NotNow { ms, sent } => Self::NotNow {
                 delay: Duration::from_millis(ms),
+                sent,
             },
         }
     }

@@ -43,10 +43,12 @@ pub enum Outcome {
         /// What the attempt told about the endpoint.
         feedback: Feedback,
     },
-    /// Nothing was tried; somebody may try after this time, and no attempt is spent.
+    /// Not tried, or not to its end; somebody may try after this time, and no attempt is spent.
     NotNow {
         /// How long to wait.
         delay: Duration,
+        /// Whether the endpoint may have been called.
+        sent: bool,
     },
 }
 

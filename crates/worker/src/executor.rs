@@ -72,11 +72,11 @@ impl TestExecutor {
         };
         let plan = match self.plans.of(job.run).await {
             Ok(plan) => plan,
-            Err(NoPlan::Gone) => return Outcome::NotNow { delay: NOT_NOW },
+            Err(NoPlan::Gone) => return not_now(),
             Err(NoPlan::Store(error)) => {
                 // Every test of the run meets the same; that the store does not answer is said once, by the loops.
                 debug!(run.id = %job.run, %error, "the run's configuration could not be loaded; the test is handed back");
-                return Outcome::NotNow { delay: NOT_NOW };
+                return not_now();
             }
             Err(NoPlan::Broken(reason)) => {
                 return self.refuse(
@@ -99,7 +99,7 @@ impl TestExecutor {
         }
         if !tenure.holds() {
             warn!(run.id = %job.run, test.id = %test.id, "the lease ran out before the test was begun; it is left to others");
-            return Outcome::NotNow { delay: NOT_NOW };
+            return not_now();
         }
         let allowed = plan.configuration.endpoint.retry.max_attempts;
         if job.attempt > allowed && job.lost > 0 {
@@ -133,7 +133,10 @@ impl TestExecutor {
         match ended {
             None => {
                 warn!(run.id = %job.run, test.id = %test.id, "the lease ran out; the test is left to others");
-                Outcome::NotNow { delay: NOT_NOW }
+                Outcome::NotNow {
+                    delay: NOT_NOW,
+                    sent: true,
+                }
             }
             Some(Ok(outcome)) => outcome,
             Some(Err(_)) => {
@@ -161,7 +164,7 @@ impl TestExecutor {
         tenure: &Tenure,
     ) -> Outcome {
         let Some(_room) = apart.room() else {
-            return Outcome::NotNow { delay: NOT_NOW };
+            return not_now();
         };
         let allowed = plan.configuration.endpoint.retry.max_attempts;
         warn!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, lost = job.lost, "workers were lost with this test; it is tried in a process of its own");
@@ -171,7 +174,7 @@ impl TestExecutor {
             Ok(Ok(outcome)) => return outcome,
             Ok(Err(lost @ Lost::NotStarted(_))) => {
                 warn!(run.id = %job.run, test.id = %test.id, error = %lost, "the test is handed back");
-                return Outcome::NotNow { delay: NOT_NOW };
+                return not_now();
             }
             Ok(Err(lost)) => lost.to_string(),
             Err(_) => "the process that made the attempt gave no answer in time and was ended".to_owned(),
@@ -463,4 +466,12 @@ fn merged(before: &Map<String, Value>, invocation: &Invocation) -> String {
 fn milliseconds(duration: Duration) -> f64 {
     // Microseconds are as exact as these clocks are, and keep the stored numbers short.
     duration.as_micros() as f64 / 1_000.0
+}
+
+/// Nothing was sent.
+fn not_now() -> Outcome {
+    Outcome::NotNow {
+        delay: NOT_NOW,
+        sent: false,
+    }
 }

@@ -32,6 +32,7 @@ impl Execute for NoOpExecutor {
             },
             Err(_) => Outcome::NotNow {
                 delay: std::time::Duration::from_secs(1),
+                sent: false,
             },
         }
     }

@@ -122,6 +122,7 @@ impl Execute for Troubled {
             },
             2 if job.test.attempt == 1 && job.claimed_at_parity() => Outcome::NotNow {
                 delay: Duration::from_millis(10),
+                sent: false,
             },
             _ => NoOpExecutor.execute(job).await,
         }

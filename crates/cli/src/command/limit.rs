@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use testfleet_model::configuration::reading::rate_from_text;
 use testfleet_model::configuration::{Adaptive, Breaker, Rate};
 use testfleet_model::duration;
 use testfleet_store::Setting;
 
-/// The longest time of a rate.
-const LONGEST_PER: Duration = Duration::from_secs(24 * 3600);
 /// The longest that a breaker stays open.
 const LONGEST_COOL_DOWN: Duration = Duration::from_secs(60);
 
@@ -38,30 +37,7 @@ pub fn count(text: &str) -> Result<Setting<u32>, String> {
 /// # Errors
 /// A sentence that says what was expected.
 pub fn rate(text: &str) -> Result<Setting<Rate>, String> {
-    setting(text, |value| {
-        let expected = || "expected a rate such as 50/s, 300/m, 1000/h or 10/250ms, none or clear".to_owned();
-        let (count, per) = value.split_once('/').ok_or_else(expected)?;
-        let count: u64 = count.trim().parse().map_err(|_| expected())?;
-        // A unit alone is one of it.
-        let per = per.trim();
-        let one = if per.starts_with(|c: char| c.is_ascii_digit()) {
-            ""
-        } else {
-            "1"
-        };
-        let per = duration::parse(&format!("{one}{per}")).map_err(|_| expected())?;
-        if count == 0 {
-            return Err("a rate of 0 would let nothing through; `testfleet endpoint hold` does that".to_owned());
-        }
-        if per < Duration::from_millis(1) || per > LONGEST_PER {
-            return Err("the time of a rate is 1ms to 1day".to_owned());
-        }
-        Ok(Rate {
-            count,
-            per,
-            burst: None,
-        })
-    })
+    setting(text, rate_from_text)
 }
 
 /// `on`, `off`, `MIN:START` or `clear`.

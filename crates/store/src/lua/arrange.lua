@@ -3,7 +3,7 @@
 -- Promises: SUBMIT-ATOMIC
 -- Flags: none
 -- Keys: run run:again run:needs run:waits run:dependents run:groups run:grouped deadlines
--- ARGV: 1 run id; 2 staging timeout ms; 3 what it is: `order` (4 how many come before; then indices), `needs` (then index,
+-- ARGV: 1 run id; 2 staging timeout ms; 3 what it is: `order` (4 how many come before; 5 digest of the whole order; then indices), `needs` (then index,
 --   dependencies as `1,2`, `a` to run whatever came of them or ''), `dependents` (then index, dependents as `1,2`),
 --   `groups` (then group, tests in flight at most) or `grouped` (then index, group); at most 2000 values
 -- Answers: arranged | unknown | closed (state)
@@ -16,9 +16,15 @@ if state ~= 'preparing' then return { 'closed', state } end
 redis.call('HSET', run_key(run), 'shaped', '1')
 redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[2])), run)
 if kind == 'order' then
-  if redis.call('LLEN', run_key(run, 'again')) == tonumber(ARGV[4]) and #ARGV > 4 then
-    redis.call('RPUSH', run_key(run, 'again'), unpack(ARGV, 5))
+  -- Another order than the one begun with, of a submission that goes on after it died, or of a second one: it begins anew, and
+  -- what is still sent of the other changes nothing.
+  if ARGV[4] == '0' and redis.call('HGET', run_key(run), 'order') ~= ARGV[5] then
+    redis.call('DEL', run_key(run, 'again'))
+    redis.call('HSET', run_key(run), 'order', ARGV[5])
   end
+  local is_next = redis.call('LLEN', run_key(run, 'again')) == tonumber(ARGV[4])
+    and redis.call('HGET', run_key(run), 'order') == ARGV[5]
+  if is_next and #ARGV > 5 then redis.call('RPUSH', run_key(run, 'again'), unpack(ARGV, 6)) end
 elseif kind == 'needs' then
   for at = 4, #ARGV, 3 do
     local _, count = string.gsub(ARGV[at + 1], '%d+', '')

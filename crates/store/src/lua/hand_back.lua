@@ -6,7 +6,7 @@
 --   bell control control:attempts control:owners lingering wakes run:grouped run:group ready:endpoints fleet
 --   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines paused delayed clock mails
 --   endpoint endpoint:slots leases outbox quarantine quarantine:reasons worker:jobs
--- ARGV: 1 worker incarnation; then per job (at most 256): job id, fence, delay ms
+-- ARGV: 1 worker incarnation; 2 `unsent` when nothing was sent of the tests, or ''; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys
 --@include time
@@ -28,12 +28,16 @@ local function hand_back_test(run, index, fence, due)
     stop_lingering(run, index, fence)
     return 'lost'
   end
-  -- It may have been sent before it was given up.
-  lose_request(run)
+  if ARGV[2] == 'unsent' then
+    local endpoint = redis.call('HGET', run_key(run), 'endpoint')
+    if endpoint then return_rate(endpoint, 1) end
+  else
+    lose_request(run)
+  end
   local owner = read_owner(held)
   return release_test(run, index, owner, owner.attempt - 1, owner.lost, due)
 end
-for at = 2, #ARGV, 3 do
+for at = 3, #ARGV, 3 do
   local job, fence, due = ARGV[at], ARGV[at + 1], now + tonumber(ARGV[at + 2])
   local run, index = split_job(job)
   if run then

@@ -976,6 +976,7 @@ async fn arrange(store: &Store, plan: &Planned, shape: &Shape) {
     for arrangement in [
         Arrangement::Order {
             before: 0,
+            digest: 1,
             indices: &order,
         },
         Arrangement::Needs(&needs),

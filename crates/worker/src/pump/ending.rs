@@ -13,12 +13,20 @@ use crate::attempt::{Execute, Outcome};
 use crate::control::{Control, ControlFailure};
 use crate::holding::{HeldJob, Stopped};
 
+/// A job that is given back unspent.
+pub(super) struct Return {
+    pub(super) job: JobRef,
+    pub(super) delay: Duration,
+    /// Whether its endpoint may have been called.
+    pub(super) sent: bool,
+}
+
 /// Results and refusals of one turn.
 #[derive(Default)]
 pub(super) struct Finished {
     pub(super) completions: Vec<Completion>,
     pub(super) retries: Vec<Retry>,
-    pub(super) returns: Vec<(JobRef, Duration)>,
+    pub(super) returns: Vec<Return>,
 }
 
 impl Finished {
@@ -84,7 +92,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 delay,
                 feedback,
             }),
-            (Ok((_, Outcome::NotNow { delay })), _) => finished.returns.push((held.reference(), delay)),
+            (Ok((_, Outcome::NotNow { delay, sent })), _) => finished.returns.push(Return {
+                job: held.reference(),
+                delay,
+                sent,
+            }),
             (Err(error), _) if error.is_panic() => {
                 error!(run.id = %run, test.index = index, "an attempt panicked; the test is in error");
                 finished.completions.push(panicked(run, index, fence));
@@ -97,7 +109,11 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 delay: Duration::ZERO,
                 feedback: cut_off(),
             }),
-            (Err(_), _) => finished.returns.push((held.reference(), Duration::ZERO)),
+            (Err(_), _) => finished.returns.push(Return {
+                job: held.reference(),
+                delay: Duration::ZERO,
+                sent: true,
+            }),
         }
     }
 
@@ -119,13 +135,25 @@ impl<E: Execute, C: Control> Pump<E, C> {
             Ok((_, Ok(()))) => {}
             Ok((_, Err(failure))) => {
                 warn!(job = %job, reason = %failure.reason, "a control job is tried again later");
-                finished.returns.push((held.reference(), failure.delay));
+                finished.returns.push(Return {
+                    job: held.reference(),
+                    delay: failure.delay,
+                    sent: true,
+                });
             }
             Err(error) if error.is_panic() => {
                 error!(job = %job, "a control job panicked; it is tried again later");
-                finished.returns.push((held.reference(), Duration::from_secs(5)));
+                finished.returns.push(Return {
+                    job: held.reference(),
+                    delay: Duration::from_secs(5),
+                    sent: true,
+                });
             }
-            Err(_) => finished.returns.push((held.reference(), Duration::ZERO)),
+            Err(_) => finished.returns.push(Return {
+                job: held.reference(),
+                delay: Duration::ZERO,
+                sent: true,
+            }),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use testfleet_store::{
-    BATCH_LIMIT, ClaimAnswer, Claimed, Completion, ForeignRun, JobRef, RUN_FORMAT, Retry, Settled, Want,
+    BATCH_LIMIT, ClaimAnswer, Claimed, Completion, ForeignRun, JobRef, RUN_FORMAT, Retry, Settled, StoreError, Want,
 };
 use tracing::{debug, info, warn};
 
 use super::Pump;
-use super::ending::Finished;
+use super::ending::{Finished, Return};
 use crate::attempt::{Execute, Job};
 use crate::backoff::Backoff;
 use crate::clock::ServerClock;
@@ -160,7 +160,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
     }
 
     /// Retries and returns, each repeated until the store has answered.
-    async fn give_back(&mut self, retries: &[Retry], returns: &[(JobRef, Duration)]) {
+    async fn give_back(&mut self, retries: &[Retry], returns: &[Return]) {
         for chunk in retries.chunks(BATCH_LIMIT) {
             let mut backoff = Backoff::default();
             while let Err(error) = self.store.retry(&self.seat, chunk).await {
@@ -170,18 +170,16 @@ impl<E: Execute, C: Control> Pump<E, C> {
             }
             self.answered("retry");
         }
-        let mut delays: Vec<Duration> = returns.iter().map(|(_, delay)| *delay).collect();
-        delays.sort_unstable();
-        delays.dedup();
-        for delay in delays {
-            let jobs: Vec<JobRef> = returns
-                .iter()
-                .filter(|(_, wanted)| *wanted == delay)
-                .map(|(job, _)| job.clone())
-                .collect();
+        // One call for each kind.
+        let mut kinds: Vec<(Duration, bool)> = returns.iter().map(|given| (given.delay, given.sent)).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        for (delay, sent) in kinds {
+            let of_kind = |given: &&Return| (given.delay, given.sent) == (delay, sent);
+            let jobs: Vec<JobRef> = returns.iter().filter(of_kind).map(|given| given.job.clone()).collect();
             for chunk in jobs.chunks(BATCH_LIMIT) {
                 let mut backoff = Backoff::default();
-                while let Err(error) = self.store.hand_back(&self.seat, chunk, delay).await {
+                while let Err(error) = self.hand_back(chunk, delay, sent).await {
                     if !self.wait_out("hand_back", &error, &mut backoff, true).await {
                         return;
                     }
@@ -189,6 +187,15 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 self.answered("hand_back");
             }
         }
+    }
+
+    async fn hand_back(&self, jobs: &[JobRef], delay: Duration, sent: bool) -> Result<(), StoreError> {
+        if sent {
+            self.store.hand_back(&self.seat, jobs, delay).await?;
+        } else {
+            self.store.hand_back_unsent(&self.seat, jobs, delay).await?;
+        }
+        Ok(())
     }
 }
 

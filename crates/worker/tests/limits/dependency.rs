@@ -56,6 +56,7 @@ async fn a_test_whose_dependency_did_not_pass_is_skipped_uncalled_and_names_it()
     let arrangements = [
         Arrangement::Order {
             before: 0,
+            digest: 1,
             indices: &[0, 1],
         },
         Arrangement::Needs(&needs),

@@ -146,6 +146,7 @@ async fn tests_that_wait_for_others_in_a_run_that_is_stopped_are_not_run() {
     let arrangements = [
         Arrangement::Order {
             before: 0,
+            digest: 1,
             indices: &[0, 1, 2],
         },
         Arrangement::Needs(&needs),

@@ -95,6 +95,15 @@ fn read_rate(field: Field, findings: &mut Findings) -> Option<Rate> {
     }
 }
 
+/// Reads a rate as people type it: `300/m`, `50/s`, `10/250ms`.
+///
+/// # Errors
+/// A sentence that says what was expected, or why it cannot be meant.
+pub fn rate_from_text(text: &str) -> Result<Rate, String> {
+    let rate = parse_rate(text)?;
+    absurd(&rate).map_or(Ok(rate), Err)
+}
+
 /// Reads `300/m`. Whether the numbers make sense is another question.
 fn parse_rate(text: &str) -> Result<Rate, String> {
     let expected = || format!("expected {RATE}, found the text {}", quote(text));

@@ -40,6 +40,7 @@ use crate::configuration::TestConfiguration;
 pub use canonical::{CanonicalError, from_canonical_json};
 pub use check::{check_attributes, check_test};
 pub use identity::{DuplicateCheck, generated_id};
+pub use limit::rate_from_text;
 pub use position::Positions;
 pub use problem::{Position, Problem, Problems};
 pub use retry::Defaults;

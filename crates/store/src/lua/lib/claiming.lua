@@ -201,8 +201,9 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
     if not is_done then expect(wait_in_line(run, endpoint, tenant)) end
   elseif is_done then
     tenant_waits, others_wait = leave_line(run, endpoint, tenant)
-  elseif not finishes_first() then
-    redis.call('ZADD', waiting_key(endpoint, tenant), vt, run)
+  else
+    local activated = finishes_first() and FINISH_FIRST + (tonumber(fields[11]) or 0)
+    redis.call('ZADD', waiting_key(endpoint, tenant), activated and tostring(activated) or vt, run)
   end
   if in_line and tenant_waits then redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'XX', tenant_vt, tenant) end
   if others_wait then

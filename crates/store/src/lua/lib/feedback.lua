@@ -56,6 +56,12 @@ local function make_adapting_tools()
       set.rejected = rejected
       local most = state.first and FIRST_DECREASE or MOST_DECREASE
       set.limit = math.min(limit, math.max(least, met * most, met - rejected))
+      -- What people read of the episode is where it came to.
+      local newest = redis.call('LINDEX', endpoint_key(endpoint, 'history'), 0)
+      if set.limit < limit and newest and string.find(newest, '|decreased|', 1, true) then
+        redis.call('LPOP', endpoint_key(endpoint, 'history'))
+        note(endpoint, rounded(set.limit), 'decreased', 'refused at ' .. rounded(met))
+      end
     end
   end
 
@@ -81,7 +87,11 @@ local function make_adapting_tools()
   local function adapt(endpoint, state, set, told, going)
     if told.hold_ms > 0 and now + told.hold_ms > (tonumber(state.retry_until) or 0) then
       set.retry_until = whole(now + told.hold_ms)
-      note(endpoint, state.limit and rounded(tonumber(state.limit) or 0) or '', 'held', 'Retry-After ' .. whole(told.hold_ms) .. ' ms')
+      -- The longest of a batch that says so at the same time is enough for people.
+      if (tonumber(state.retry_until) or 0) <= now then
+        note(endpoint, state.limit and rounded(tonumber(state.limit) or 0) or '', 'held',
+          'Retry-After ' .. whole(told.hold_ms) .. ' ms')
+      end
     end
     if state.adaptive == 'off' then return end
     -- Time-outs tell of too much load only where somebody asked for it: an endpoint may also just hang.

@@ -34,13 +34,15 @@ local function tenant_of(run) return redis.call('HGET', run_key(run), 'tenant') 
 local FINISH_FIRST = -10000000000000
 
 -- New and returning runs and tenants begin at the current virtual time: nobody saves up for later.
-local function wait_in_line(run, endpoint, tenant, soon)
+local function place_in_line(run, run_clock)
   local vt, activated = unpack(redis.call('HMGET', run_key(run), 'vt', 'activated_at'))
+  if finishes_first() then return tostring(FINISH_FIRST + (tonumber(activated) or 0)) end
+  return tostring(math.max(tonumber(vt) or 0, tonumber(run_clock) or 0))
+end
+local function wait_in_line(run, endpoint, tenant, soon)
   local run_clock, tenant_vt, tenant_clock, own =
     unpack(redis.call('HMGET', endpoint_key(endpoint), 'clock:' .. tenant, 'vt:' .. tenant, 'clock', 'vt'))
-  local at = math.max(tonumber(vt) or 0, tonumber(run_clock) or 0)
-  if finishes_first() then at = FINISH_FIRST + (tonumber(activated) or 0) end
-  redis.call('ZADD', waiting_key(endpoint, tenant), tostring(at), run)
+  redis.call('ZADD', waiting_key(endpoint, tenant), place_in_line(run, run_clock), run)
   redis.call('ZADD', endpoint_key(endpoint, 'tenants'), 'NX',
     tostring(math.max(tonumber(tenant_vt) or 0, tonumber(tenant_clock) or 0)), tenant)
   if soon then

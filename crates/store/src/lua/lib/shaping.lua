@@ -55,7 +55,7 @@ local function release_dependents(run, index, passed, mode)
 end
 
 -- In a run that is tried again, who waits for whom: for those that are tried again too. What a dependency came to that is not
--- is known: only what did not pass is kept.
+-- is known: what did not pass is kept, unless it was left out.
 local function arrange_again(run, mode)
   local chosen = redis.call('LRANGE', run_key(run, 'again'), 0, -1)
   local ready = {}
@@ -64,7 +64,10 @@ local function arrange_again(run, mode)
     local left, unmet = 0, nil
     for dependency in string.gmatch(needed or '', '%d+') do
       if redis.call('HEXISTS', run_key(run, 'results'), dependency) == 0 then left = left + 1
-      elseif redis.call('HEXISTS', run_key(run, 'kept'), dependency) == 1 then unmet = unmet or dependency end
+      elseif redis.call('HEXISTS', run_key(run, 'kept'), dependency) == 1
+        or string.find(redis.call('HGET', run_key(run, 'results'), dependency), '"status":"Skipped"', 1, true) then
+        unmet = unmet or dependency
+      end
     end
     if unmet and always == '' then
       redis.call('HSET', run_key(run, 'unmet'), index, unmet)
