@@ -27,7 +27,8 @@ async fn a_run_that_is_not_private_any_more_is_not_arranged() {
     let run = bench.run(Spec::default()).await;
     let before = bench.look().await;
     let order = Arrangement::Order {
-        before: 0, digest: 1,
+        before: 0,
+        digest: 1,
         indices: &[2, 1, 0],
     };
     assert_eq!(
@@ -44,7 +45,8 @@ async fn more_entries_than_a_call_takes_are_refused_before_they_are_sent() {
     let before = bench.look().await;
     let indices: Vec<u32> = (0..=500).collect();
     let order = Arrangement::Order {
-        before: 0, digest: 1,
+        before: 0,
+        digest: 1,
         indices: &indices,
     };
     let error = bench.store.arrange(run, STAGING, order).await.unwrap_err();
@@ -69,7 +71,7 @@ async fn arranging_twice_is_arranging_once() {
     assert_eq!(
         bench.since(&before).await,
         json!({
-            "run:R1": {"shaped": "1"},
+            "run:R1": {"order": "1", "shaped": "1"},
             "run:R1:again": ["4", "0", "1"],
             "run:R1:needs": {"2": "|0,1", "3": "a|2"},
             "run:R1:waits": {"2": "2", "3": "a1"},
@@ -98,6 +100,7 @@ async fn an_order_in_chunks_is_complete_whichever_of_them_come_twice() {
     ] {
         let order = Arrangement::Order {
             before,
+            digest: 1,
             indices: &chunk,
         };
         bench.store.arrange(run, STAGING, order).await.unwrap();
@@ -107,6 +110,32 @@ async fn an_order_in_chunks_is_complete_whichever_of_them_come_twice() {
     assert_eq!(indices(&bench.claim(&seat, 9).await), [5, 4, 3, 2, 1, 0]);
 }
 
+/// A submission that goes on after its sender died may have another order, since it goes by what was measured since.
+#[tokio::test]
+async fn another_order_begins_anew_and_chunks_of_the_one_before_change_nothing() {
+    let bench = Bench::start().await;
+    let spec = Spec::parallel(1, 4);
+    let run = bench.staged(&spec).await;
+    let chunks: [(u32, u64, &[u32]); 5] = [
+        (0, 1, &[3, 2]),
+        (0, 2, &[0, 1]),
+        (2, 1, &[1, 0]),
+        (2, 2, &[2, 3]),
+        (2, 1, &[1, 0]),
+    ];
+    for (before, digest, indices) in chunks {
+        let order = Arrangement::Order {
+            before,
+            digest,
+            indices,
+        };
+        bench.store.arrange(run, STAGING, order).await.unwrap();
+    }
+    assert_eq!(bench.activate(&spec).await, Activated::Activated);
+    let seat = bench.seat("w1").await;
+    assert_eq!(indices(&bench.claim(&seat, 9).await), [0, 1, 2, 3]);
+}
+
 /// F05
 #[tokio::test]
 async fn a_run_of_which_a_test_has_no_place_is_not_activated() {
@@ -114,7 +143,8 @@ async fn a_run_of_which_a_test_has_no_place_is_not_activated() {
     let spec = Spec::parallel(1, 3);
     let run = bench.staged(&spec).await;
     let order = Arrangement::Order {
-        before: 0, digest: 1,
+        before: 0,
+        digest: 1,
         indices: &[0],
     };
     bench.store.arrange(run, STAGING, order).await.unwrap();
@@ -343,4 +373,40 @@ async fn what_depends_on_a_test_that_failed_and_is_not_tried_again_is_unmet() {
     let mut given: Vec<_> = given.iter().map(|test| (test.index, test.unmet)).collect();
     given.sort_unstable();
     assert_eq!(given, [(1, Some(0)), (2, None)]);
+}
+
+/// What never became free in the epoch before leaves nothing behind that the next one would stumble over.
+#[tokio::test]
+async fn a_run_that_was_cancelled_while_tests_waited_for_others_can_be_tried_again() {
+    for chosen in [
+        &[(1, Status::Cancelled)][..],
+        &[(0, Status::Cancelled), (1, Status::Cancelled), (2, Status::Cancelled)],
+    ] {
+        let bench = Bench::start().await;
+        let run = bench
+            .shaped(Spec::parallel(1, 3), &Shape::default().needs(1, &[0]).needs(2, &[1]))
+            .await;
+        let seat = bench.seat("w1").await;
+        bench.store.cancel(run).await.unwrap();
+        let fence = bench.claim_control(&seat).await.fence;
+        bench.fill(&seat, run, fence, &[0, 1, 2]).await;
+        bench.collect(&seat, run, fence, None).await;
+        assert_eq!(bench.store.examine().await.unwrap().findings, []);
+        reopened(&bench, chosen).await;
+        assert_eq!(bench.store.examine().await.unwrap().findings, []);
+        let mut given = Vec::new();
+        for _ in 0..chosen.len() {
+            let test = bench.claim_one(&seat).await;
+            given.push((test.index, test.unmet));
+            bench.complete(&seat, &[test]).await;
+        }
+        let expected = if chosen.len() == 1 {
+            vec![(1, Some(0))]
+        } else {
+            vec![(0, None), (1, None), (2, None)]
+        };
+        assert_eq!(given, expected);
+        assert_eq!(bench.state(run).await, RunState::Collecting);
+        assert_eq!(bench.store.examine().await.unwrap().findings, []);
+    }
 }

@@ -259,7 +259,27 @@ async fn a_retry_of_the_oldest_run_goes_before_newer_runs() {
     assert_eq!(fleet.next().await, 1);
 }
 
-/// The order changes for those that come into line from then on; tenants share as before.
+/// Of those that wait already too, and back again.
+#[tokio::test]
+async fn another_order_holds_at_once() {
+    let fleet = Fleet::start().await;
+    for run in 1..=3 {
+        fleet.run(Spec::parallel(run, 50), 40).await;
+        let key = fleet.bench.store.keys().run(id(run));
+        let () = fleet
+            .bench
+            .ask(&["HSET", &key, "activated_at", &(1_000 + run).to_string()])
+            .await;
+    }
+    assert_eq!(fleet.next().await, 1);
+    order(&fleet, FleetOrder::FinishFirst).await;
+    assert_eq!(fleet.shares(10).await, shares([(1, 10)]));
+    order(&fleet, FleetOrder::Fair).await;
+    // From now on: nobody has saved anything up.
+    assert_eq!(fleet.shares(9).await, shares([(1, 3), (2, 3), (3, 3)]));
+}
+
+/// Tenants share as before.
 #[tokio::test]
 async fn finishing_first_is_within_a_tenant() {
     let fleet = Fleet::start().await;

@@ -114,7 +114,7 @@ fn refused(claimed_ms: i64, hold: Duration) -> Feedback {
     }
 }
 
-/// F74
+/// F74, F73: waiting for it costs no attempt; only what was sent was one.
 #[tokio::test]
 async fn a_retry_after_holds_the_endpoint_for_everybody_and_no_other() {
     let bench = Bench::start().await;
@@ -138,7 +138,7 @@ async fn a_retry_after_holds_the_endpoint_for_everybody_and_no_other() {
         history.contains(&"|held|Retry-After 3600000 ms".to_owned()),
         "{history:?}"
     );
-    // F73: waiting for it costs no attempt; only what was sent was one.
+    // Its time is over.
     bench.know("retry_until", 1).await;
     let () = bench
         .ask(&["HDEL", &crate::support::endpoint_of("api", "limits"), "limit"])

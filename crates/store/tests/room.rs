@@ -1,11 +1,13 @@
 //! `claim.lua`, the part that chooses: room of runs and endpoints, what a full endpoint means for others, fair shares.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use serde_json::{Value, json};
 use testfleet_store::{ClaimAnswer, Want};
 
-use crate::support::{Bench, JOB_LEASE, Spec, endpoint_of, tests_of};
+use crate::support::{Bench, JOB_LEASE, Spec, completion, endpoint_of, tests_of};
 
 const MANY: Want = Want {
     tests: 200,
@@ -49,6 +51,47 @@ async fn an_endpoint_never_has_more_in_flight_than_its_limit_over_all_its_runs()
     }
     assert_eq!(given, 3);
     assert_eq!(bench.ask::<usize>(&["SCARD", &endpoint_of("api", "slots")]).await, 3);
+}
+
+/// F63: sixty-four workers that claim and complete as fast as they can; each counts what it holds from the answer to a claim
+/// until it sends the result, so that what is counted was in flight.
+#[tokio::test]
+async fn sixty_four_workers_that_race_never_hold_more_than_the_limit() {
+    let bench = Bench::start().await;
+    for run in 1..=4 {
+        bench.run(Spec::parallel(run, 100).limit(3)).await;
+    }
+    let held = Arc::new(AtomicUsize::new(0));
+    let racing = (0..64).map(|number| {
+        let store = testfleet_store::Store::new(&testfleet_store::StoreOptions::new(bench.redis.url())).unwrap();
+        let held = Arc::clone(&held);
+        tokio::spawn(async move {
+            let worker = format!("w{number}");
+            let (seat, _) = store.register(&worker, JOB_LEASE, &Default::default()).await.unwrap();
+            let (mut most, mut done) = (0, 0);
+            for _ in 0..20 {
+                let ClaimAnswer::Claimed(claimed) = store.claim(&seat, MANY).await.unwrap() else {
+                    panic!("{worker} is registered");
+                };
+                let count = claimed.tests.len();
+                most = most.max(held.fetch_add(count, SeqCst) + count);
+                let results: Vec<_> = claimed.tests.iter().map(completion).collect();
+                held.fetch_sub(count, SeqCst);
+                store.complete(&seat, &results, Want::default()).await.unwrap();
+                done += count;
+            }
+            (most, done)
+        })
+    });
+    let (mut most, mut done) = (0, 0);
+    for task in racing.collect::<Vec<_>>() {
+        let (held, completed) = task.await.unwrap();
+        most = most.max(held);
+        done += completed;
+    }
+    assert!(most <= 3, "{most}");
+    assert!(done > 64, "{done} were completed");
+    assert_eq!(bench.ask::<usize>(&["SCARD", &endpoint_of("api", "slots")]).await, 0);
 }
 
 /// F65

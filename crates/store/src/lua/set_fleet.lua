@@ -1,7 +1,7 @@
 --- set_fleet: what holds for the whole fleet: tests in flight in all, and whether runs that were started come first.
 -- Promises: LIMITS-HOLD, FAIR
 -- Flags: allow-oom
--- Keys: fleet bell
+-- Keys: fleet bell run endpoint endpoint:tenants endpoint:waiting endpoints
 -- ARGV: name, value pairs: `max_concurrency`, `order` (`fair` or `finish-first`); '' clears
 -- Answers: set
 --@include keys

@@ -62,7 +62,8 @@ impl Bench {
         let dependents: Vec<(u32, Vec<u32>)> = dependents.into_iter().collect();
         for arrangement in [
             Arrangement::Order {
-                before: 0, digest: 1,
+                before: 0,
+                digest: 1,
                 indices: &first,
             },
             Arrangement::Needs(&shape.needs),
