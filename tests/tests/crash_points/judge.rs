@@ -25,11 +25,11 @@ pub(crate) struct Expected {
     pub(crate) at_once: usize,
 }
 
-/// Parts of keys that are gone when nothing runs and nothing waits.
-const LIVE: [&str; 25] = [
+/// Parts of keys that are gone when nothing runs and nothing waits. Not the calls that linger: those of a worker that was
+/// killed do so until their time, and are forgotten when somebody looks.
+const LIVE: [&str; 24] = [
     "ready:endpoints",
     "wakes",
-    "lingering",
     "paused",
     "leases",
     "workers",
