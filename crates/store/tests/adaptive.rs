@@ -171,9 +171,7 @@ async fn what_tells_nothing_of_the_load_changes_nothing() {
         load.end(2, signal, load.now().await).await;
         let mut after = load.bench.look().await["endpoint:api:limits"].clone();
         // How long a test takes is measured all the same.
-        for field in ["cost_ms"] {
-            after.as_object_mut().unwrap().remove(field);
-        }
+        after.as_object_mut().unwrap().remove("cost_ms");
         assert_eq!(after, before, "{signal:?}");
     }
 }
