@@ -256,6 +256,7 @@ async fn a_test_waits_for_those_it_depends_on_and_is_lost_when_one_did_not_pass(
     let shape = [
         Arrangement::Order {
             before: 0,
+            digest: 1,
             indices: &[0, 1],
         },
         Arrangement::Needs(&needs),
@@ -323,6 +324,7 @@ async fn a_test_waits_for_room_in_its_group() {
     let shape = [
         Arrangement::Order {
             before: 0,
+            digest: 1,
             indices: &[0, 1],
         },
         Arrangement::Groups(&[("login", 1)]),
