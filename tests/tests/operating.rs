@@ -102,7 +102,9 @@ async fn the_commands_show_a_run_in_flight_and_what_became_of_it() {
 
 /// A key as the architecture page spells it.
 fn spelled(key: &str, runs: &[RunId], workers: &[String]) -> String {
-    let mut key = key.replace("endpoint:stub", "endpoint:<name>");
+    let mut key = key
+        .replace("endpoint:stub", "endpoint:<name>")
+        .replace(":default:waiting", ":<tenant>:waiting");
     for run in runs {
         key = key.replace(&run.to_string(), "<id>");
     }
@@ -159,7 +161,8 @@ fn every_key_of_the_commands_is_a_key_of_the_architecture_page() {
         let key = key
             .replace(":RUN", ":<id>")
             .replace(":WORKER", ":<id>")
-            .replace(":ENDPOINT", ":<name>");
+            .replace(":ENDPOINT", ":<name>")
+            .replace(":default:waiting", ":<tenant>:waiting");
         keys.contains(&key)
     };
     assert!(commands().len() >= 15, "the page has its commands");

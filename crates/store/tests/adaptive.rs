@@ -129,8 +129,9 @@ async fn an_episode_that_is_not_the_first_takes_off_three_fifths_at_most() {
     load.bench.know("limit", 100).await;
     let later = load.now().await;
     for limit in [85.0, 60.0, 40.0, 40.0] {
-        let refused = if limit == 85.0 { 10 } else { 30 };
-        load.end(refused, Refused, later).await;
+        // Only the first of them began after the limit had fallen, so that it falls again.
+        let (refused, begun) = if limit == 85.0 { (10, later) } else { (30, load.early()) };
+        load.end(refused, Refused, begun).await;
         assert_eq!(load.limit().await, limit);
     }
     assert_eq!(load.bench.amount("ceiling").await, 100.0);

@@ -594,6 +594,8 @@ async fn workers_are_away_or_stopping_or_busy() {
 }
 
 /// FAIR
+///
+/// F95.
 #[tokio::test]
 async fn others_come_first() {
     let bench = Bench::start().await;
@@ -634,6 +636,8 @@ async fn others_come_first() {
 }
 
 /// F68: what nothing keeps from being claimed has its place in the queue.
+///
+/// F95.
 #[tokio::test]
 async fn a_run_that_lost_its_place_is_said_to_have_none() {
     let bench = Bench::start().await;

@@ -86,6 +86,8 @@ impl Load {
 }
 
 /// Runs that end well while workers are killed, stopped and started, and others are cancelled.
+///
+/// F62.
 #[tokio::test]
 async fn no_limit_is_exceeded_while_workers_come_and_go_and_runs_are_cancelled() {
     let fleet = Fleet::start(FleetOptions::short_lease());

@@ -65,6 +65,7 @@ async fn goes_on(fleet: &Fleet, run: RunId) {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// F61.
 #[tokio::test]
 async fn the_slots_of_workers_that_were_all_killed_come_back_and_another_goes_on() {
     let (fleet, _crew, run, _) = lose_all(FleetOptions::short_lease()).await;

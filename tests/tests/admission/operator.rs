@@ -42,6 +42,7 @@ async fn nothing_begins_at_a_held_endpoint_until_it_is_released() {
     fleet.idle().await;
 }
 
+/// F64.
 #[tokio::test]
 async fn what_an_operator_sets_holds_over_what_a_run_brings() {
     let fleet = Fleet::start(FleetOptions::default());

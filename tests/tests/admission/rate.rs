@@ -21,6 +21,7 @@ async fn start(options: FleetOptions, tests: usize) -> (Fleet, Crew, testfleet_m
     (fleet, crew, run)
 }
 
+/// F69.
 #[tokio::test]
 async fn no_second_has_more_calls_than_the_rate_allows() {
     let (fleet, _crew, run) = start(FleetOptions::default(), 3 * RATE).await;

@@ -54,6 +54,7 @@ async fn start(options: FleetOptions, limits: StubLimits, wants: &Wants, tests: 
     (fleet, crew, run)
 }
 
+/// F74.
 #[tokio::test]
 async fn an_endpoint_that_refuses_what_is_too_much_answers_every_test_in_the_end() {
     let limits = StubLimits {
