@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testfleet_model::RunState;
-use testfleet_store::{Budget, ClaimedTest, Completion, ControlJob, Feedback, JobRef, Seat, Signal, Want};
+use testfleet_store::{Budget, ClaimedTest, Completion, ControlJob, Feedback, JobRef, Released, Seat, Signal, Want};
 
 use crate::support::limit::{AGE, told};
 use crate::support::shape::indices;
@@ -83,6 +83,12 @@ async fn what_a_lost_worker_had_and_what_is_handed_back_counts() {
     let test = bench.claim_one(&seat).await;
     let job = JobRef::test(test.run, test.index, test.fence);
     bench.store.hand_back(&seat, &[job], Duration::ZERO).await.unwrap();
+    assert_eq!(bench.look().await["run:R1"]["spent_requests"], "3");
+    // Of this one it is known that it was not.
+    let test = bench.claim_one(&seat).await;
+    let job = JobRef::test(test.run, test.index, test.fence);
+    let unsent = bench.store.hand_back_unsent(&seat, &[job], Duration::ZERO).await;
+    assert_eq!(unsent.unwrap(), [Released::Released]);
     assert_eq!(bench.look().await["run:R1"]["spent_requests"], "3");
     let held = bench.claim(&seat, 50).await;
     assert_eq!(held.len(), 1);

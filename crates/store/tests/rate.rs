@@ -1,7 +1,9 @@
 //! Rates: the generic cell rate algorithm, exact to the call (LIMITS-HOLD).
 
+use std::time::Duration;
+
 use testfleet_model::configuration::{Limits, Rate};
-use testfleet_store::{EndpointSettings, Setting, Signal};
+use testfleet_store::{EndpointSettings, JobRef, Setting, Signal};
 
 use crate::support::limit::{AGE, interval_us, per_age, told};
 use crate::support::{Bench, Spec};
@@ -113,23 +115,42 @@ async fn in_every_window_there_are_at_most_what_its_share_of_the_rate_is_and_the
     }
 }
 
-/// A test that came to nothing before it was sent: no connection, no request.
+/// A test that came to nothing before it was sent: no connection, no request, a worker that goes.
 #[tokio::test]
 async fn an_attempt_that_sends_nothing_gives_its_token_back() {
-    for retried in [false, true] {
+    for how in ["result", "retry", "hand back"] {
         let (bench, seat) = limited(4, Some(1)).await;
         let test = bench.claim_one(&seat).await;
         let used = bench.amount("tat").await;
         let unsent = told(Signal::Unsent, 0);
-        if retried {
-            bench.try_later(&seat, &test, AGE, unsent).await;
-        } else {
-            bench.finish(&seat, &[test], unsent).await;
+        match how {
+            "result" => drop(bench.finish(&seat, &[test], unsent).await),
+            "retry" => bench.try_later(&seat, &test, AGE, unsent).await,
+            _ => {
+                let job = JobRef::test(test.run, test.index, test.fence);
+                bench
+                    .store
+                    .hand_back_unsent(&seat, &[job], Duration::ZERO)
+                    .await
+                    .unwrap();
+            }
         }
-        assert_eq!(bench.amount("tat").await, used - interval_us(4), "retried: {retried}");
-        assert_eq!(bench.offered().await, ["api"], "retried: {retried}");
+        assert_eq!(bench.amount("tat").await, used - interval_us(4), "{how}");
+        assert_eq!(bench.offered().await, ["api"], "{how}");
         assert_eq!(bench.claim(&seat, 50).await.len(), 1);
     }
+}
+
+/// What may have been sent was.
+#[tokio::test]
+async fn what_is_handed_back_otherwise_keeps_its_token() {
+    let (bench, seat) = limited(4, Some(1)).await;
+    let test = bench.claim_one(&seat).await;
+    let used = bench.amount("tat").await;
+    let job = JobRef::test(test.run, test.index, test.fence);
+    bench.store.hand_back(&seat, &[job], Duration::ZERO).await.unwrap();
+    assert_eq!(bench.amount("tat").await, used);
+    assert_eq!(bench.claim(&seat, 50).await.len(), 0);
 }
 
 #[tokio::test]
