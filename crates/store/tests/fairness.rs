@@ -148,6 +148,10 @@ async fn a_tenant_that_was_idle_has_saved_nothing_up() {
     fleet.run(Spec::parallel(2, 5).tenant("idle"), 40).await;
     fleet.shares(300).await;
     fleet.run(Spec::parallel(3, 900).tenant("idle"), 40).await;
+    // It begins where the last one that was served began.
+    let tenants = crate::support::endpoint_of("api", "tenants");
+    let places: Vec<(String, f64)> = fleet.bench.ask(&["ZRANGE", &tenants, "0", "-1", "WITHSCORES"]).await;
+    assert_eq!((places[0].0.as_str(), places[1].1 - places[0].1), ("idle", 40.0));
     let first = fleet.shares(2).await;
     assert_eq!(first.len(), 2, "{first:?}");
     assert_eq!(fleet.shares(40).await, shares([(1, 20), (3, 20)]));
