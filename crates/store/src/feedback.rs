@@ -11,8 +11,10 @@ pub enum Signal {
     /// Nothing was sent. What the claim took of the endpoint's rate is given back.
     #[default]
     Unsent,
-    /// The endpoint answered, and took the call.
+    /// The endpoint gave an answer that can be used.
     Accepted,
+    /// The endpoint took the call, and its answer is an error of another kind than too much load.
+    Answered,
     /// 429: the endpoint works, and this was too much.
     Refused,
     /// 503: too much, or down.
@@ -42,6 +44,9 @@ pub struct Feedback {
     /// Cost, in the currency of the configuration; `None` when it is not known.
     pub cost: Option<f64>,
 }
+
+/// Within this time a claim that sent nothing gives back what it took of the rate: the burst of a rate that names none.
+const PROMPT: Duration = Duration::from_millis(10);
 
 /// What attempts of one run told, added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -74,12 +79,13 @@ impl Told {
             cost,
         } = *feedback;
         if signal == Signal::Unsent {
-            self.unsent += 1;
+            // One given back late would let more into a window than its share.
+            self.unsent += u64::from(busy <= PROMPT);
             return;
         }
         self.calls += 1;
-        self.accepted += u64::from(signal == Signal::Accepted);
-        self.answered += u64::from(matches!(signal, Signal::Accepted | Signal::Refused));
+        self.accepted += u64::from(matches!(signal, Signal::Accepted | Signal::Answered));
+        self.answered += u64::from(matches!(signal, Signal::Accepted | Signal::Answered | Signal::Refused));
         self.failed += u64::from(matches!(signal, Signal::Overloaded | Signal::TimedOut | Signal::Failed));
         self.late += u64::from(signal == Signal::TimedOut);
         if matches!(signal, Signal::Refused | Signal::Overloaded) {
@@ -90,7 +96,7 @@ impl Told {
         }
         self.hold_ms = self.hold_ms.max(hold.map_or(0, |hold| hold.as_millis()));
         // Refusals are quick and tell nothing of what a test takes.
-        if signal == Signal::Accepted || signal == Signal::TimedOut {
+        if matches!(signal, Signal::Accepted | Signal::Answered | Signal::TimedOut) {
             self.busy_ms += busy.as_secs_f64() * 1e3;
             self.timed += 1;
         }
@@ -156,6 +162,7 @@ mod tests {
         told.add(&of(Signal::Failed, 8));
         told.add(&of(Signal::CutOff, 9));
         told.add(&of(Signal::Unsent, 8));
+        told.add(&Feedback::default());
         assert_eq!(told.text(), "6 1 2 2 7 1 3 2000 40.000 2 30 1 0 0.5 1");
     }
 

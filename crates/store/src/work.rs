@@ -495,7 +495,7 @@ impl Store {
         self.give_back(seat, jobs, delay, "").await
     }
 
-    /// The same for tests of which nothing was sent: what their claims took of rate and budget is given back too.
+    /// The same for tests of which nothing was sent: nothing of their run's budget is spent.
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe.

@@ -135,6 +135,11 @@ async fn an_attempt_that_sends_nothing_gives_its_token_back() {
                     .unwrap();
             }
         }
+        // Handed back, it may have been claimed long ago: what is given back late would let too much into a window.
+        if how == "hand back" {
+            assert_eq!(bench.amount("tat").await, used, "{how}");
+            continue;
+        }
         assert_eq!(bench.amount("tat").await, used - interval_us(4), "{how}");
         assert_eq!(bench.offered().await, ["api"], "{how}");
         assert_eq!(bench.claim(&seat, 50).await.len(), 1);

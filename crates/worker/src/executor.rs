@@ -94,7 +94,7 @@ impl TestExecutor {
         }
         if let Some(dependency) = job.unmet {
             let reason = Some(self.not_met(job.run, dependency, &test).await);
-            let skipped = TestResult::without_execution(test.id.clone(), job.index, Status::Skipped, reason);
+            let skipped = TestResult::without_execution(test.id.clone(), job.index, Status::NotRun, reason);
             return self.done(skipped, job, &test, claimed_at, "", Load::default());
         }
         if !tenure.holds() {
@@ -334,7 +334,7 @@ impl TestExecutor {
         give_up: &str,
         load: Load,
     ) -> Outcome {
-        if result.status != Status::Skipped {
+        if !matches!(result.status, Status::Skipped | Status::NotRun) {
             result.attempts = job.attempt;
             result.started_at = Some(claimed_at.after(Duration::ZERO));
         }

@@ -98,7 +98,7 @@ end
 local function free_all(run, endpoint, verdict, shaped)
   -- Calls of a closed run that went on: their worker says that they stopped.
   if #verdict.late > 0 then
-    redis.call('ZREM', endpoint_key(endpoint, 'lingering'), unpack(verdict.late))
+    verdict.lingered = redis.call('ZREM', endpoint_key(endpoint, 'lingering'), unpack(verdict.late))
     redis.call('ZREM', key('lingering'), unpack(verdict.late))
   end
   if verdict.freed == 0 then return end
@@ -178,7 +178,8 @@ local function settle(run, captured, told, first, count)
   local verdict = judge(run, first, count, is_open(state), owners, stored)
   free_all(run, endpoint, verdict, shaped)
   -- Told once: a call that is repeated because its answer was lost frees nothing.
-  if verdict.freed > 0 then take_feedback(run, endpoint, told, verdict.freed, cost_ms, budget) end
+  local ended = verdict.freed + (verdict.lingered or 0)
+  if ended > 0 then take_feedback(run, endpoint, told, ended, cost_ms, budget) end
   if verdict.discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', verdict.discarded) end
   if verdict.accepted > 0 then store(run, verdict, shaped, mode) end
   if verdict.accepted > 0 then

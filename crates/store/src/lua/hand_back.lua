@@ -28,12 +28,7 @@ local function hand_back_test(run, index, fence, due)
     stop_lingering(run, index, fence)
     return 'lost'
   end
-  if ARGV[2] == 'unsent' then
-    local endpoint = redis.call('HGET', run_key(run), 'endpoint')
-    if endpoint then return_rate(endpoint, 1) end
-  else
-    lose_request(run)
-  end
+  if ARGV[2] ~= 'unsent' then lose_request(run) end
   local owner = read_owner(held)
   return release_test(run, index, owner, owner.attempt - 1, owner.lost, due)
 end

@@ -24,7 +24,8 @@ local worker, words = ARGV[1], {}
 local function give_up(run, index, fence, due, told)
   local held = redis.call('HGET', run_key(run, 'owners'), index)
   if not holds(held, worker, fence) then
-    stop_lingering(run, index, fence)
+    local endpoint = stop_lingering(run, index, fence)
+    if endpoint then take_feedback(run, endpoint, told, 1, nil, nil) end
     return 'lost'
   end
   local owner = read_owner(held)

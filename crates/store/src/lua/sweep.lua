@@ -121,7 +121,11 @@ for _, endpoint in ipairs(unused) do
     'set:breaker', 'hold_until')
   local in_use = redis.call('EXISTS', endpoint_key(endpoint, 'slots'), endpoint_key(endpoint, 'tenants'),
     endpoint_key(endpoint, 'lingering'))
-  if in_use == 0 and not (kept[1] or kept[2] or kept[3] or kept[4] or kept[5] or kept[6]) then
+  local held = kept[6] == '-1' or (tonumber(kept[6]) or 0) > now
+  if in_use > 0 or kept[1] or kept[2] or kept[3] or kept[4] or kept[5] or held then
+    -- Behind the others, or they would never be looked at.
+    redis.call('ZADD', key('endpoints'), 'XX', whole(now), endpoint)
+  else
     redis.call('DEL', endpoint_key(endpoint), endpoint_key(endpoint, 'history'))
     redis.call('ZREM', key('ready:endpoints'), endpoint)
     redis.call('ZREM', key('wakes'), endpoint)

@@ -117,7 +117,7 @@ local function read_place(endpoint, tenant)
   return redis.call('HMGET', endpoint_key(endpoint), unpack(fields))
 end
 
--- Whoever is served pays with virtual time: the endpoint and the tenant for the tenant's weight, the run for its own
+-- Whoever is served pays with virtual time: the endpoint in full, the tenant and the run by their weights
 -- (start-time fair queueing, on three levels); and the endpoint's rate is used. Answers the new virtual times of the run, the
 -- tenant and the endpoint.
 local function charge(endpoint, tenant, count, fields, place)
@@ -128,7 +128,7 @@ local function charge(endpoint, tenant, count, fields, place)
   local tenant_served = math.max(tonumber(place[AT_TENANT_VT]) or 0, tonumber(place[AT_CLOCK]) or 0)
   local run_served = math.max(tonumber(fields[12]) or 0, tonumber(place[AT_RUN_CLOCK]) or 0)
   redis.call('SET', key('clock'), whole(math.floor(served)))
-  local vt, tenant_vt = string.format('%.3f', served + cost / weight), string.format('%.3f', tenant_served + cost / weight)
+  local vt, tenant_vt = string.format('%.3f', served + cost), string.format('%.3f', tenant_served + cost / weight)
   local changed = { 'vt', vt, 'clock', whole(math.floor(tenant_served)), 'vt:' .. tenant, tenant_vt,
     'clock:' .. tenant, whole(math.floor(run_served)) }
   if place[AT_RATE] and count > 0 then

@@ -104,6 +104,8 @@ local function make_adapting_tools()
   local function trip(endpoint, state, set, told)
     local failures, cool_down = string.match(state.breaker or '', '^(%d+)/(%d+)$')
     local open_until = tonumber(state.open_until)
+    -- What ends while it is open had begun before: it neither closes it nor prolongs it.
+    if open_until and now < open_until then return end
     if told.answered > 0 then
       if state.broken then set.broken = false end
       if open_until then

@@ -36,13 +36,14 @@ local function linger(run, index, owner, endpoint)
     redis.call('ZADD', key('lingering'), until_ms, entry)
   end
 end
--- Its worker says that it stopped.
+-- Its worker says that it stopped. Answers the endpoint, when it did not know that yet.
 local function stop_lingering(run, index, fence)
   local endpoint = redis.call('HGET', run_key(run), 'endpoint')
   local entry = job_id(run, index) .. '|' .. fence
   if endpoint and redis.call('ZREM', endpoint_key(endpoint, 'lingering'), entry) == 1 then
     redis.call('ZREM', key('lingering'), entry)
     offer(endpoint)
+    return endpoint
   end
 end
 -- Attempts spent, workers lost, since when it may be claimed, and when its first attempt began.

@@ -36,12 +36,22 @@ local function derive_limits(endpoint)
   interval, burst = interval_of(effective.tokens)
   set_or_drop(name, 'tokens_us', interval and string.format('%.3f', interval))
   set_or_drop(name, 'tokens_slack', interval and string.format('%.0f', burst))
-  if not interval then redis.call('HDEL', name, 'token_tat', 'token_silent') end
+  -- Nor is a smaller budget of before: no more is owed than all of this one.
+  local token_tat = tonumber(redis.call('HGET', name, 'token_tat'))
+  if not interval then redis.call('HDEL', name, 'token_tat', 'token_silent')
+  elseif token_tat and token_tat > now_us + burst then redis.call('HSET', name, 'token_tat', whole(now_us + burst)) end
   if effective.adaptive == 'off' then
-    redis.call('HDEL', name, 'limit', 'ceiling', 'met', 'rejected', 'first', 'decreased_ms', 'probe_ms', 'probe_wait')
+    redis.call('HDEL', name, 'limit', 'ceiling', 'met', 'rejected', 'first', 'decreased_ms', 'probe_ms', 'probe_wait', 'start')
   else
-    local start = string.match(effective.adaptive or '', '^%d+/(%d+)$')
-    if start then redis.call('HSETNX', name, 'limit', start) end
+    local least, start = string.match(effective.adaptive or '', '^(%d+)/(%d*)$')
+    local limit, decreased, begun_with = unpack(redis.call('HMGET', name, 'limit', 'decreased_ms', 'start'))
+    limit, start = tonumber(limit), tonumber(start)
+    -- A start that is new is one to go on from; one that is gone, without a refusal so far, leaves no limit.
+    if start and (not limit or (tonumber(begun_with) ~= start and start > limit)) then limit = start end
+    if not start and not decreased then limit = nil end
+    if limit then limit = math.max(limit, tonumber(least) or 1) end
+    set_or_drop(name, 'limit', limit and tostring(limit))
+    set_or_drop(name, 'start', start and whole(start))
   end
   if not effective.breaker then redis.call('HDEL', name, 'broken', 'open_until', 'opened') end
   -- They may just have been raised.
