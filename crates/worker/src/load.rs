@@ -131,7 +131,7 @@ mod tests {
             (Status, Some(500), Signal::Answered),
             (Mapping, Some(200), Signal::Answered),
             (TooLarge, Some(200), Signal::Answered),
-            (Mapping, Some(429), Signal::Accepted),
+            (Mapping, Some(429), Signal::Answered),
             (Template, None, Signal::Unsent),
             (Egress, None, Signal::Unsent),
             (Secret, None, Signal::Unsent),
