@@ -227,7 +227,7 @@ fn a_held_endpoint_gives_nothing_until_it_is_released() {
     ]);
     assert_eq!(
         out,
-        "brightwater-chat is held for 10m; 0 tests in flight, which end as usual, and 1 run waiting\n"
+        "brightwater-chat is held for 10m; what is in flight ends as usual (0 tests); 1 run waiting\n"
     );
     assert!(
         fleet
@@ -247,7 +247,7 @@ fn a_held_endpoint_gives_nothing_until_it_is_released() {
     assert_eq!((&released["released"], &released["hold"]), (&json!(true), &Value::Null));
     assert_eq!(
         fleet.out(&["endpoint", "release", ENDPOINT]),
-        "nothing held brightwater-chat; it is ready\n"
+        "nothing held brightwater-chat; now: ready\n"
     );
 }
 

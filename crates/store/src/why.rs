@@ -455,7 +455,8 @@ impl Seen<'_> {
         } else {
             self.count("waiting_for_others")
         };
-        let others = [self.count("done"), held, self.pending(), depends];
+        let groups = self.count("waiting_for_groups");
+        let others = [self.count("done"), held, self.pending(), depends, groups];
         let delayed = self.count("total").saturating_sub(others.iter().sum());
         if delayed > 0 {
             reasons.push(Reason::RetryDelay {

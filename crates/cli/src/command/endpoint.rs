@@ -189,7 +189,7 @@ async fn note_when_new(store: &Store, name: &str) -> Result<(), Failure> {
     let meant = nearest(name, names.iter().map(String::as_str));
     let slip = meant.map_or_else(String::new, |near| format!(" (there is {near:?})"));
     output::note(&format!(
-        "no run has used the endpoint {name:?} yet{slip}; this holds from its first run on, and is forgotten when none comes for a long time"
+        "no run has used the endpoint {name:?} yet{slip}; this holds from its first run on, and stays until it is cleared or released"
     ));
     Ok(())
 }
@@ -227,7 +227,7 @@ async fn hold(arguments: &HoldArguments, session: &Session) -> Result<(), Failur
         |time| format!("for {}", testfleet_model::duration::format(time)),
     );
     session.output.text(&format!(
-        "{} is held {time}; {} in flight, which end as usual, and {} waiting\n",
+        "{} is held {time}; what is in flight ends as usual ({}); {} waiting\n",
         one_line(&arguments.name, MAX_NAME),
         text::counted(u64::from(detail.endpoint.in_flight), "test"),
         text::counted(detail.endpoint.waiting_runs, "run"),
@@ -253,8 +253,8 @@ async fn release(name: &str, session: &Session) -> Result<(), Failure> {
     let shown = one_line(name, MAX_NAME);
     let state = standing::sentence(&detail.endpoint, now);
     session.output.text(&if released {
-        format!("{shown} is not held any more; it is {state}\n")
+        format!("{shown} is not held any more; now: {state}\n")
     } else {
-        format!("nothing held {shown}; it is {state}\n")
+        format!("nothing held {shown}; now: {state}\n")
     })
 }

@@ -1,5 +1,7 @@
 //! `run why`: why a test, or a run, is not running.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use testfleet_model::{ExitCode, RunId};
@@ -96,11 +98,15 @@ fn text(answer: &Answer) -> String {
             }
         })
         .collect();
-    let counts = format!(
-        "({} of {} tests of the run are done, {} in flight, {} could be given out)",
-        why.done, why.total, why.in_flight, why.pending
+    let mut counts = format!(
+        "{} of {} tests of the run are done, {} in flight",
+        why.done, why.total, why.in_flight
     );
-    lines.push(format!("  {counts}"));
+    // Of a run that is over nothing is given out any more.
+    if why.done < why.total {
+        let _ = write!(counts, ", {} could be given out", why.pending);
+    }
+    lines.push(format!("  ({counts})"));
     lines.join("\n") + "\n"
 }
 

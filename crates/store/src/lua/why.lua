@@ -38,6 +38,11 @@ tell('again', redis.call('LLEN', run_key(run, 'again')))
 tell('again_head', redis.call('LINDEX', run_key(run, 'again'), 0))
 tell('done', redis.call('HLEN', run_key(run, 'results')))
 tell('held', redis.call('HLEN', run_key(run, 'owners')))
+local for_groups = 0
+for _, group in ipairs(redis.call('HKEYS', run_key(run, 'groups'))) do
+  for_groups = for_groups + redis.call('LLEN', group_key(run, group, 'waiting'))
+end
+tell('waiting_for_groups', for_groups)
 tell('waiting_for_others', redis.call('HLEN', run_key(run, 'waits')))
 if endpoint then
   local room, at, word = admission(endpoint)

@@ -31,7 +31,12 @@ pub(super) fn everything(detail: &EndpointDetail, now: i64) -> String {
     line("in flight", &in_flight(endpoint));
     line("waiting", &counted(endpoint.waiting_runs, "run"));
     if let Some(ms) = endpoint.mean_ms {
-        line("mean time", &format!("{} a test", between(0, ms.round() as i64)));
+        let mean = if ms < 1_000.0 {
+            format!("{ms:.0} ms")
+        } else {
+            between(0, ms.round() as i64)
+        };
+        line("mean time", &format!("{mean} a test"));
     }
     if let Some(hold) = &endpoint.hold {
         let until = hold.until_ms.map_or_else(
