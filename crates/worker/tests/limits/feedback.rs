@@ -79,9 +79,9 @@ async fn every_end_of_an_attempt_has_its_signal_and_the_wait_that_was_asked_for(
     let seconds = Duration::from_secs;
     for (name, signal, hold) in [
         ("fine", Signal::Accepted, None),
-        ("400", Signal::Accepted, None),
-        ("401", Signal::Accepted, None),
-        ("500", Signal::Accepted, None),
+        ("400", Signal::Answered, None),
+        ("401", Signal::Answered, None),
+        ("500", Signal::Answered, None),
         ("429", Signal::Refused, Some(seconds(3))),
         ("503", Signal::Overloaded, Some(seconds(120))),
         ("502", Signal::Failed, None),
@@ -164,7 +164,10 @@ async fn what_an_answer_used_is_told_or_unknown() {
             "map": { "output": output, "cost": "$.cost", "usage": { "total_tokens": "$.tokens" } }
         });
         let feedback = only(planned).await.feedback.unwrap();
-        assert_eq!(feedback.signal, Signal::Accepted, "{name} {output}");
+        // An output that is missing or null cannot be used.
+        let usable = (name, output) == ("used", "$.text");
+        let signal = if usable { Signal::Accepted } else { Signal::Answered };
+        assert_eq!(feedback.signal, signal, "{name} {output}");
         assert_eq!((feedback.tokens, feedback.cost), expected, "{name} {output}");
     }
 }
