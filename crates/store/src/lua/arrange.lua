@@ -3,9 +3,10 @@
 -- Promises: SUBMIT-ATOMIC
 -- Flags: none
 -- Keys: run run:again run:needs run:waits run:dependents run:groups run:grouped deadlines
--- ARGV: 1 run id; 2 staging timeout ms; 3 what it is: `order` (4 how many come before; 5 digest of the whole order; then indices), `needs` (then index,
---   dependencies as `1,2`, `a` to run whatever came of them or ''), `dependents` (then index, dependents as `1,2`),
---   `groups` (then group, tests in flight at most) or `grouped` (then index, group); at most 2000 values
+-- ARGV: 1 run id; 2 staging timeout ms; 3 what it is: `order` (4 how many come before; 5 digest of the whole order; then
+--   indices), `needs` (then index, dependencies as `1,2`, `a` to run whatever came of them or ''), `dependents` (then
+--   index, dependents as `1,2`), `groups` (then group, tests in flight at most) or `grouped` (then index, group); at most
+--   2000 values
 -- Answers: arranged | unknown | closed (state)
 --@include keys
 --@include time
@@ -31,8 +32,9 @@ elseif kind == 'needs' then
     redis.call('HSET', run_key(run, 'needs'), ARGV[at], ARGV[at + 2] .. '|' .. ARGV[at + 1])
     redis.call('HSET', run_key(run, 'waits'), ARGV[at], ARGV[at + 2] .. whole(count))
   end
-elseif #ARGV < 5 then return { 'arranged' }
-elseif kind == 'dependents' then redis.call('HSET', run_key(run, 'dependents'), unpack(ARGV, 4))
-elseif kind == 'groups' then redis.call('HSET', run_key(run, 'groups'), unpack(ARGV, 4))
-elseif kind == 'grouped' then redis.call('HSET', run_key(run, 'grouped'), unpack(ARGV, 4)) end
+elseif #ARGV > 3 then
+  if kind == 'dependents' then redis.call('HSET', run_key(run, 'dependents'), unpack(ARGV, 4))
+  elseif kind == 'groups' then redis.call('HSET', run_key(run, 'groups'), unpack(ARGV, 4))
+  elseif kind == 'grouped' then redis.call('HSET', run_key(run, 'grouped'), unpack(ARGV, 4)) end
+end
 return { 'arranged' }

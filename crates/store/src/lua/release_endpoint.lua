@@ -14,9 +14,8 @@ local endpoint = ARGV[1]
 local until_times = redis.call('HMGET', endpoint_key(endpoint), 'hold_until', 'retry_until', 'open_until')
 local is_held = until_times[1] == '-1' or until_times[3]
 for _, at in ipairs(until_times) do is_held = is_held or (tonumber(at) or 0) > now end
-redis.call('HDEL', endpoint_key(endpoint), 'hold_until', 'hold_reason', 'retry_until', 'open_until', 'opened',
-  'broken')
 if not is_held then return { 'not_held' } end
+redis.call('HDEL', endpoint_key(endpoint), 'hold_until', 'hold_reason', 'retry_until', 'open_until', 'opened', 'broken')
 note(endpoint, '', 'released', 'by an operator')
 offer(endpoint)
 ring()

@@ -27,7 +27,7 @@ if redis.call('EXISTS', run_key(run)) == 0 then return { 'unknown' } end
 tell('now', whole(now))
 tell_fields(run_key(run), { 'state', 'mode', 'total', 'next', 'cap', 'format', 'activated_at', 'stop', 'budget_requests',
   'budget_tokens', 'budget_cost', 'spent_requests', 'spent_tokens', 'spent_cost' })
-local endpoint, tenant, shaped = unpack(redis.call('HMGET', run_key(run), 'endpoint', 'tenant', 'shaped'))
+local endpoint, tenant = unpack(redis.call('HMGET', run_key(run), 'endpoint', 'tenant'))
 tenant = tenant or 'default'
 tell('endpoint', endpoint)
 tell('tenant', tenant)

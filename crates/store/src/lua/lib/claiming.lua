@@ -144,7 +144,7 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
   local lease_until = whole(now + tonumber(fields[7]))
   local fence = whole(next_fence(fields[8]))
   local indices, repeated = pick(run, count, again, next_index)
-  local taken, unmet = #indices, {}
+  local unmet = {}
   if fields[16] then indices, unmet = admit_shaped(run, indices) repeated = #indices end
   local payloads = #indices > 0 and redis.call('HMGET', run_key(run, 'tests'), unpack(indices)) or {}
   local tries = {}
@@ -210,8 +210,8 @@ local function claim_from(worker, endpoint, tenant, run, count, fields, again, r
     redis.call('ZADD', key('ready:endpoints'), 'XX', endpoint_vt, endpoint)
     if free_places <= claimed then expect(settle_place(endpoint)) end
   end
-  return { run, mode, fence, mode == 'Sequential' and fields[19] or '', fields[10] or fields[11] or now_text, fields[13] or '1', members, tried, unmet },
-    claimed
+  local captured, released = mode == 'Sequential' and fields[19] or '', fields[10] or fields[11] or now_text
+  return { run, mode, fence, captured, released, fields[13] or '1', members, tried, unmet }, claimed
 end
 
 -- How many tests of a run may be claimed now, and how many are waiting to run again.

@@ -6,7 +6,7 @@
 local FEEDBACK = { 'calls', 'accepted', 'answered', 'congested', 'begun_ms', 'late', 'failed', 'hold_ms', 'busy_ms', 'timed',
   'tokens', 'metered', 'silent', 'cost', 'unsent' }
 local ENDPOINT_STATE = { 'cost_ms', 'adaptive', 'limit', 'ceiling', 'met', 'decreased_ms', 'rejected', 'first', 'probe_ms', 'probe_wait',
-  'breaker', 'broken', 'open_until', 'opened', 'tokens_us', 'token_tat', 'token_mean', 'token_silent', 'rate_us', 'tat',
+  'breaker', 'broken', 'open_until', 'opened', 'tokens_us', 'token_tat', 'token_mean', 'token_silent',
   'retry_until', 'max_concurrency' }
 -- Of one episode; the first one may begin far above what the endpoint takes.
 local DECREASE, MOST_DECREASE, FIRST_DECREASE, EARLY_STEP = 0.85, 0.4, 0.05, 0.25
@@ -115,8 +115,8 @@ local function make_adapting_tools()
     elseif told.failed > 0 and failures then
       local broken, opened = (tonumber(state.broken) or 0) + told.failed, tonumber(state.opened) or 0
       set.broken = broken
-      -- What fails while it is open had begun before.
-      if (open_until and now >= open_until) or (not open_until and broken >= tonumber(failures)) then
+      -- Half open, one is enough.
+      if open_until or broken >= tonumber(failures) then
         local length = math.min(MOST_OPEN_MS, tonumber(cool_down) * 2 ^ math.min(opened, 16))
         set.open_until, set.opened = whole(now + length), opened + 1
         note(endpoint, '', 'breaker', 'open for ' .. whole(length) .. ' ms after ' .. broken .. ' failures')
@@ -128,9 +128,8 @@ local function make_adapting_tools()
   local function use_tokens(state, set, told)
     local interval = tonumber(state.tokens_us)
     if told.silent > 0 and not state.token_silent then set.token_silent = '1' end
-    local counted = told.metered
-    if told.tokens > 0 and counted > 0 then
-      set.token_mean = averaged(state.token_mean, told.tokens / counted, counted)
+    if told.tokens > 0 and told.metered > 0 then
+      set.token_mean = averaged(state.token_mean, told.tokens / told.metered, told.metered)
       if interval then
         set.token_tat = string.format('%.0f', math.max(tonumber(state.token_tat) or 0, now_us) + told.tokens * interval)
       end

@@ -1,5 +1,6 @@
 -- Runs whose tests depend on each other or belong to groups. They give everything out from `again`. A test with dependencies
 -- is in `waits` until each of them has its result; one whose group is full waits in the list of its group.
+
 -- Of the indices taken from `again`, those that may begin; the rest is put aside. Also answers, in pairs, which of them have a
 -- dependency that did not pass.
 local function admit_shaped(run, indices)
@@ -22,13 +23,12 @@ local function admit_shaped(run, indices)
   return admitted, unmet
 end
 
--- The room that a test leaves in its group is for the one that waits longest for it. Answers whether one does.
+-- The room that a test leaves in its group is for the one that waits longest for it.
 local function leave_group(run, index)
   local group = redis.call('HGET', run_key(run, 'grouped'), index)
-  if not group or redis.call('SREM', group_key(run, group, 'slots'), index) == 0 then return false end
+  if not group or redis.call('SREM', group_key(run, group, 'slots'), index) == 0 then return end
   local next_one = redis.call('LPOP', group_key(run, group, 'waiting'))
   if next_one then redis.call('LPUSH', run_key(run, 'again'), next_one) end
-  return next_one and true or false
 end
 
 -- What the first terminal result of a test means for those that depend on it. In a Sequential run they come after it anyway.

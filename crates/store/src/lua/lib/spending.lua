@@ -1,4 +1,5 @@
 -- What claims use up of a run's budget, and what is given back of an endpoint's rate.
+
 -- A claim of which nothing was sent gives back what it took.
 local function return_rate(endpoint, count)
   local interval, tat = unpack(redis.call('HMGET', endpoint_key(endpoint), 'rate_us', 'tat'))
