@@ -57,6 +57,8 @@ end
 -- In a run that is tried again, who waits for whom: for those that are tried again too. What a dependency came to that is not
 -- is known: what did not pass is kept, unless it was left out.
 local function arrange_again(run, mode)
+  -- Groups and an order are found again as they are.
+  if redis.call('EXISTS', run_key(run, 'needs')) == 0 then return end
   local chosen = redis.call('LRANGE', run_key(run, 'again'), 0, -1)
   local ready = {}
   for _, index in ipairs(chosen) do
@@ -83,12 +85,17 @@ local function arrange_again(run, mode)
 end
 
 -- Nothing is in flight: whoever waits for room in a group has it. Our transitions leave nobody there, a lost key may.
+local WAKE_OF_GROUPS_AT_MOST = 1000
 local function wake_groups(run)
+  local woken = 0
   for _, group in ipairs(redis.call('HKEYS', run_key(run, 'groups'))) do
     redis.call('DEL', group_key(run, group, 'slots'))
     local next_one = redis.call('LPOP', group_key(run, group, 'waiting'))
     while next_one do
       redis.call('RPUSH', run_key(run, 'again'), next_one)
+      woken = woken + 1
+      -- The rest with the next sweep, or when these are done.
+      if woken == WAKE_OF_GROUPS_AT_MOST then return end
       next_one = redis.call('LPOP', group_key(run, group, 'waiting'))
     end
   end
