@@ -18,8 +18,9 @@ use crate::mode::ExecutionMode;
 
 /// The most tests that one test may depend on, repetitions counted each.
 pub const MAX_DEPENDENCIES: u32 = 1_000;
-/// The most dependencies of a run, repetitions counted each on both sides.
-const MAX_DEPENDENCIES_OF_ALL: u64 = 1_000_000;
+/// The most dependencies of a run, repetitions counted each on both sides: all of them may be released by one test, in one
+/// script, and are looked at in one when the run is tried again.
+const MAX_DEPENDENCIES_OF_ALL: u64 = 50_000;
 
 /// What is wrong with the place of a test among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -195,7 +195,7 @@ fn every_cycle_is_told_as_a_whole_from_its_first_test() {
 
 #[test]
 fn a_long_cycle_is_cut_in_the_sentence_and_found_without_recursion() {
-    let count: u32 = 100_000;
+    let count: u32 = 40_000;
     let tests: Vec<TestCase> = (0..count)
         .map(|n| test(&n.to_string(), &[((n + 1) % count).to_string().as_str()]))
         .collect();
@@ -204,7 +204,7 @@ fn a_long_cycle_is_cut_in_the_sentence_and_found_without_recursion() {
         told.starts_with("0: depends_on: the tests wait for each other: 0 → 1 → 2 → "),
         "{told}"
     );
-    assert!(told.ends_with("19 → … 99980 more … → 0"), "{told}");
+    assert!(told.ends_with("19 → … 39980 more … → 0"), "{told}");
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn nobody_may_write_an_id_that_a_repetition_gets() {
 #[test]
 fn dependencies_are_bounded_for_each_test_and_in_all() {
     let make = repeated(1_000, test("make", &[]));
-    assert!(shape(&attributes(), &[make.clone(), repeated(1_000, test("use", &["make"]))]).is_ok());
+    assert!(shape(&attributes(), &[make.clone(), repeated(50, test("use", &["make"]))]).is_ok());
     let beyond = shape(
         &attributes(),
         &[make.clone(), test("a", &[]), test("use", &["make", "a"])],
@@ -275,9 +275,9 @@ fn dependencies_are_bounded_for_each_test_and_in_all() {
         beyond,
         ["2: depends_on: depends on 1001 tests, repetitions counted each, and at most 1000 are allowed"]
     );
-    let all = [make, repeated(1_000, test("use", &["make"])), test("too", &["make"])];
+    let all = [make, repeated(50, test("use", &["make"])), test("too", &["make"])];
     assert_eq!(
         shape(&attributes(), &all).unwrap_err(),
-        ["2: depends_on: with this test the set has more than 1000000 dependencies, repetitions counted each"]
+        ["2: depends_on: with this test the set has more than 50000 dependencies, repetitions counted each"]
     );
 }
