@@ -49,7 +49,7 @@ pub struct Suite {
     pub configuration: TestConfiguration,
     /// What looks like a mistake and may be none.
     pub warnings: Vec<Problem>,
-    /// Tests of sources and document together.
+    /// Tests of its runs: those of sources and document together, repetitions counted each.
     pub total: u32,
     file: String,
     sources: Vec<PathBuf>,
@@ -217,7 +217,7 @@ impl Suite {
         }
     }
 
-    /// Checks every test and answers how many there are.
+    /// Checks every test and answers how many a run has.
     fn check_tests(&self, problems: &mut Vec<Problem>) -> u32 {
         let mut ids = DuplicateCheck::new();
         let mut shape = Shape::new(&self.configuration.attributes);
@@ -230,7 +230,7 @@ impl Suite {
                     problems.extend(unread);
                 }
                 Ok(mut located) => {
-                    total = total.saturating_add(1);
+                    total = total.saturating_add(located.test.repetitions(&self.configuration.attributes));
                     if let Err(duplicate) = ids.admit(&mut located.test, &located.file, located.position) {
                         problems.push(duplicate);
                     }
