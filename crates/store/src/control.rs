@@ -7,8 +7,8 @@ use testfleet_model::{RunId, RunState, Status};
 use crate::error::StoreError;
 use crate::link::Store;
 use crate::script;
+use crate::seat::Seat;
 use crate::submission::millis;
-use crate::work::Seat;
 
 /// What came of `cancel`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,10 +16,12 @@
 mod admission;
 mod answer;
 mod bell;
+mod claiming;
 mod configuration;
 mod control;
 mod dead;
 mod duration;
+mod ending;
 mod error;
 mod examination;
 mod feedback;
@@ -31,19 +33,21 @@ pub mod raw;
 mod recovery;
 mod reopening;
 pub mod script;
+mod seat;
 mod shape;
 mod submission;
 mod usage;
 pub mod view;
 mod why;
-mod work;
 
 pub use admission::{EndpointSettings, FleetOrder, FleetSettings, HoldUntil, Setting};
 pub use bell::Bell;
+pub use claiming::{ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, ControlJob, ForeignRun, JobRef, Want};
 pub use configuration::{Put, StoredConfiguration};
 pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
 pub use dead::{DROP_LIMIT, DeadRecord, Revived};
 pub use duration::durations_name;
+pub use ending::{Completion, Extended, Released, Retry, Settled};
 pub use error::{StoreError, StoreErrorKind};
 pub use examination::{Examination, Mended, Repaired};
 pub use feedback::{Feedback, Signal};
@@ -52,14 +56,11 @@ pub use link::{Store, StoreOptions};
 pub use pausing::{Paused, Resumed};
 pub use recovery::{Look, Reaped, Swept, TickPace, Ticked, Watch};
 pub use reopening::{REOPEN_LIMIT, Reopened, Reopening};
+pub use seat::{Heartbeat, Reconciled, Seat, WorkerInfo};
 pub use shape::{ARRANGE_LIMIT, Arranged, Arrangement, Needs};
 pub use submission::{Activated, Budget, Created, Idempotency, NewRun, RUN_FORMAT, RunPolicy, Staged};
 pub use usage::ServerUsage;
 pub use why::{Reason, Why};
-pub use work::{
-    ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, Completion, ControlJob, Extended, ForeignRun, Heartbeat, JobRef,
-    Reconciled, Released, Retry, Seat, Settled, Want, WorkerInfo,
-};
 
 /// The most jobs one call of `complete`, `retry` or `hand_back` takes, and the most tests one claim gives.
 /// Lua unpacks about 8,000 values at most; one script should also stay far below a millisecond or two.

@@ -7,9 +7,9 @@ use deadpool_redis::redis::parse_redis_value;
 use testfleet_model::RunId;
 
 use crate::answer::Answer;
+use crate::claiming::{ClaimAnswer, read_claim};
 use crate::error::StoreError;
 use crate::view::{RunView, part, run_view};
-use crate::work::{ClaimAnswer, read_claim};
 
 /// The answer of the claim script, as its bytes come over the wire (RESP 2 or 3).
 ///

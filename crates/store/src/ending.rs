@@ -1,0 +1,259 @@
+//! How work ends: `complete`, `retry`, `hand_back`; and `extend`, while it does not yet.
+
+use std::time::Duration;
+
+use testfleet_model::{RunId, Status};
+
+use crate::BATCH_LIMIT;
+use crate::answer::Answer;
+use crate::claiming::{ClaimAnswer, JobRef, Want, read_claim};
+use crate::error::StoreError;
+use crate::feedback::{Feedback, Told};
+use crate::link::Store;
+use crate::script;
+use crate::seat::Seat;
+use crate::submission::millis;
+
+/// A result to store.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// The run.
+    pub run: RunId,
+    /// The test.
+    pub index: u32,
+    /// The right to it.
+    pub fence: u64,
+    /// Its status, for the counts.
+    pub status: Status,
+    /// The result as stored.
+    pub result: Vec<u8>,
+    /// Sequential: all values captured so far, as JSON; empty to leave them as they are.
+    pub captured: String,
+    /// Keep the test among the dead, with this reason; empty for an ordinary result.
+    pub give_up: String,
+    /// What its last attempt told about the endpoint.
+    pub feedback: Feedback,
+}
+
+/// What came of one result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is the test's result.
+    Stored,
+    /// It was stored by an earlier call whose answer was lost.
+    Already,
+    /// The right had moved on; counted as discarded.
+    Lost,
+    /// The run was closed meanwhile; counted as discarded.
+    Closed,
+    /// The run is not there any more.
+    Unknown,
+}
+
+/// An attempt that ended without a result.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// The run.
+    pub run: RunId,
+    /// The test.
+    pub index: u32,
+    /// The right to it.
+    pub fence: u64,
+    /// How long until it may be claimed again.
+    pub delay: Duration,
+    /// What it told about the endpoint.
+    pub feedback: Feedback,
+}
+
+/// What came of giving a job up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It can be claimed again, now or when its delay is over.
+    Released,
+    /// The right had moved on.
+    Lost,
+    /// The run is closed; nothing of it is claimed again.
+    Closed,
+    /// The run is not there any more.
+    Unknown,
+}
+
+/// What came of `extend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// The deadline has moved.
+    Extended,
+    /// The right had moved on.
+    Lost,
+}
+
+impl Store {
+    /// Stores results and claims, in one step. Answers one word per result, in the order given. At most
+    /// [`BATCH_LIMIT`] results.
+    ///
+    /// # Errors
+    /// When the server does not answer. Completing again is safe (`Already`), but jobs may have been claimed
+    /// nevertheless: call [`reconcile`](Self::reconcile) before claiming again.
+    pub async fn complete(
+        &self,
+        seat: &Seat,
+        completions: &[Completion],
+        want: Want,
+    ) -> Result<(Vec<Settled>, ClaimAnswer), StoreError> {
+        if completions.len() > BATCH_LIMIT {
+            return Err(StoreError::Answer {
+                call: "complete",
+                detail: format!("more than {BATCH_LIMIT} at once"),
+            });
+        }
+        let groups = by_run(completions);
+        let mut answer = self
+            .run(&script::COMPLETE, |command| {
+                command
+                    .arg(&seat.worker)
+                    .arg(seat.epoch)
+                    .arg(want.tests.min(BATCH_LIMIT))
+                    .arg(want.control.min(BATCH_LIMIT));
+                command.arg(groups.len());
+                for (run, members) in &groups {
+                    let captured = members.last().map_or("", |at| completions[*at].captured.as_str());
+                    let mut told = Told::default();
+                    for at in members {
+                        told.add(&completions[*at].feedback);
+                    }
+                    command
+                        .arg(run.to_string())
+                        .arg(captured)
+                        .arg(told.text())
+                        .arg(members.len());
+                    for completion in members.iter().map(|at| &completions[*at]) {
+                        command
+                            .arg(completion.index)
+                            .arg(completion.fence)
+                            .arg(completion.status.word());
+                        command.arg(&completion.give_up).arg(&completion.result);
+                    }
+                }
+            })
+            .await?;
+        let mut words = answer.array()?;
+        let mut settled = vec![Settled::Unknown; completions.len()];
+        for at in groups.iter().flat_map(|(_, members)| members) {
+            settled[*at] = match words.text()?.as_str() {
+                "stored" => Settled::Stored,
+                "already" => Settled::Already,
+                "lost" => Settled::Lost,
+                "closed" => Settled::Closed,
+                "unknown" => Settled::Unknown,
+                other => return Err(words.unknown_word(other)),
+            };
+        }
+        Ok((settled, read_claim(answer.array()?)?))
+    }
+
+    /// Ends attempts without a result; at most [`BATCH_LIMIT`]. Answers one word per test, in the order given.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn retry(&self, seat: &Seat, retries: &[Retry]) -> Result<Vec<Released>, StoreError> {
+        let answer = self
+            .run(&script::RETRY, |command| {
+                command.arg(&seat.worker);
+                for retry in retries {
+                    let mut told = Told::default();
+                    told.add(&retry.feedback);
+                    command
+                        .arg(retry.run.to_string())
+                        .arg(retry.index)
+                        .arg(retry.fence)
+                        .arg(millis(retry.delay))
+                        .arg(told.text());
+                }
+            })
+            .await?;
+        read_released(answer)
+    }
+
+    /// Gives jobs back unspent; at most [`BATCH_LIMIT`]. Answers one word per job, in the order given. A control job
+    /// that is given back with a delay counts as tried.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn hand_back(&self, seat: &Seat, jobs: &[JobRef], delay: Duration) -> Result<Vec<Released>, StoreError> {
+        self.give_back(seat, jobs, delay, "").await
+    }
+
+    /// The same for tests of which nothing was sent: nothing of their run's budget is spent.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn hand_back_unsent(
+        &self,
+        seat: &Seat,
+        jobs: &[JobRef],
+        delay: Duration,
+    ) -> Result<Vec<Released>, StoreError> {
+        self.give_back(seat, jobs, delay, "unsent").await
+    }
+
+    async fn give_back(
+        &self,
+        seat: &Seat,
+        jobs: &[JobRef],
+        delay: Duration,
+        what: &str,
+    ) -> Result<Vec<Released>, StoreError> {
+        let answer = self
+            .run(&script::HAND_BACK, |command| {
+                command.arg(&seat.worker).arg(what);
+                for job in jobs {
+                    command.arg(&job.id).arg(job.fence).arg(millis(delay));
+                }
+            })
+            .await?;
+        read_released(answer)
+    }
+
+    /// Moves the hard deadline of one job.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn extend(&self, seat: &Seat, job: &JobRef, by: Duration) -> Result<Extended, StoreError> {
+        let mut answer = self
+            .run(&script::EXTEND, |command| {
+                command.arg(&seat.worker).arg(&job.id).arg(job.fence).arg(millis(by));
+            })
+            .await?;
+        match answer.text()?.as_str() {
+            "extended" => Ok(Extended::Extended),
+            "lost" => Ok(Extended::Lost),
+            other => Err(answer.unknown_word(other)),
+        }
+    }
+}
+
+/// The positions of the completions of each run, runs in order of first appearance.
+fn by_run(completions: &[Completion]) -> Vec<(RunId, Vec<usize>)> {
+    let mut groups: Vec<(RunId, Vec<usize>)> = Vec::new();
+    for (at, completion) in completions.iter().enumerate() {
+        match groups.iter_mut().find(|(run, _)| *run == completion.run) {
+            Some((_, members)) => members.push(at),
+            None => groups.push((completion.run, vec![at])),
+        }
+    }
+    groups
+}
+
+fn read_released(mut answer: Answer) -> Result<Vec<Released>, StoreError> {
+    let mut words = Vec::with_capacity(answer.len());
+    while !answer.is_empty() {
+        words.push(match answer.text()?.as_str() {
+            "released" => Released::Released,
+            "lost" => Released::Lost,
+            "closed" => Released::Closed,
+            "unknown" => Released::Unknown,
+            other => return Err(answer.unknown_word(other)),
+        });
+    }
+    Ok(words)
+}
