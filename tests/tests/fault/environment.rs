@@ -52,7 +52,8 @@ async fn workers_whose_clocks_are_minutes_apart_share_a_run_as_if_they_were_righ
     let mut behaviour = fleet_behaviour(Duration::from_millis(100));
     behaviour.fail_first = Some(FailFirst {
         attempts: 1,
-        status: 503,
+        // Not 429 or 503: they would shrink what may be in flight to what one worker can hold.
+        status: 502,
     });
     fleet.stub.set_behaviour(behaviour).expect("a valid behaviour");
     // A clock that only the time of day is wrong of; that it stands still or jumps is the kernel's matter.
