@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::io::tcp::TcpSettings;
-use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError};
-use deadpool_redis::redis::{ServerErrorKind, Value};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisError, Value};
 use deadpool_redis::{Manager, Pool, Runtime};
 
 use crate::answer::Answer;
@@ -192,7 +191,8 @@ impl Store {
         error
     }
 
-    /// Runs a transition. A server that does not know the script (restarted, flushed) is sent it, once.
+    /// Runs a transition. A server that does not know its function (restarted, flushed, never asked before) is sent it, once;
+    /// one that may not be sent functions, or has no memory for them, is sent it as a script.
     pub(crate) async fn run<A>(&self, script: &'static Script, arguments: A) -> Result<Answer, StoreError>
     where
         A: Fn(&mut Cmd),
@@ -205,15 +205,15 @@ impl Store {
             arguments(&mut command);
             command
         };
-        let mut answer = connection
-            .send_packed_command(&command("EVALSHA", script.hash()))
-            .await
-            .and_then(Value::extract_error);
-        if matches!(&answer, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
-            answer = connection
-                .send_packed_command(&command("EVAL", script.code()))
-                .await
-                .and_then(Value::extract_error);
+        let function = command("FCALL", script.function());
+        let mut answer = send(&mut connection, &function).await;
+        if answer.as_ref().is_err_and(is_function_unknown) {
+            answer = match send(&mut connection, &loading(script)).await {
+                Ok(_) => send(&mut connection, &function).await,
+                Err(error) if is_function_there(&error) => send(&mut connection, &function).await,
+                Err(error) if is_function_refused(&error) => send(&mut connection, &command("EVAL", script.code())).await,
+                Err(error) => Err(error),
+            };
         }
         match answer {
             Ok(value) => Answer::new(call, value),
@@ -253,4 +253,31 @@ impl Store {
         let (seconds, micros): (i64, i64) = self.query("TIME", &deadpool_redis::redis::cmd("TIME")).await?;
         Ok(seconds * 1_000 + micros / 1_000)
     }
+}
+
+async fn send(connection: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
+    connection
+        .send_packed_command(command)
+        .await
+        .and_then(Value::extract_error)
+}
+
+fn loading(script: &Script) -> Cmd {
+    let mut command = deadpool_redis::redis::cmd("FUNCTION");
+    command.arg("LOAD").arg(script.library());
+    command
+}
+
+fn is_function_unknown(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("Function not found"))
+}
+
+/// Another process has just sent it.
+fn is_function_there(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("already exists"))
+}
+
+/// Functions are data: a server without memory refuses them, and an account may be refused the command.
+fn is_function_refused(error: &RedisError) -> bool {
+    matches!(error.code(), Some("OOM" | "NOPERM"))
 }

@@ -1,11 +1,21 @@
 //! The Lua transitions: embedded, assembled from their includes, and described by their headers.
 //!
-//! A script is a file of `lua/`. Its header is a contract that `tests/header.rs` holds against the body: promises,
+//! A transition is a file of `lua/`. Its header is a contract that `tests/header.rs` holds against the body: promises,
 //! flags, keys touched, arguments and answers. `--@include NAME` lines bring in `lua/lib/NAME.lua`, each once.
+//!
+//! Every transition becomes a function library of the server ([`FUNCTION LOAD`](https://redis.io/docs/latest/commands/function-load/)).
+//! What stands before the line `--@call` is made once, when the library is loaded; what stands after it is done in every call.
+//! A file without that line is done in every call as a whole. So a variable that a call changes has to be set after `--@call`,
+//! or it has the value that the call before left. Where functions cannot be loaded, the same text runs as a script.
 
 use std::sync::LazyLock;
 
 use deadpool_redis::redis;
+
+/// The line that parts what is made once from what is done in every call.
+const CALL: &str = "--@call";
+/// Digits of a transition's hash in the name of its function: other texts have other names, so versions do not meet.
+const DIGITS: usize = 10;
 
 /// One transition, ready to be sent.
 #[derive(Debug)]
@@ -13,29 +23,65 @@ pub struct Script {
     name: &'static str,
     source: &'static str,
     code: String,
-    hash: String,
+    library: String,
+    function: String,
+}
+
+/// A transition's text, parted by when it runs.
+#[derive(Default)]
+struct Parts {
+    once: String,
+    call: String,
+}
+
+impl Parts {
+    fn add(&mut self, text: &str, is_library: bool) {
+        let mut in_call = !is_library && !text.lines().any(|line| line == CALL);
+        for line in text.lines() {
+            if line == CALL {
+                in_call = true;
+                continue;
+            }
+            let part = if in_call { &mut self.call } else { &mut self.once };
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
 }
 
 impl Script {
     fn assemble(name: &'static str, source: &'static str) -> Self {
-        let flags = source.lines().find_map(|line| line.strip_prefix("-- Flags: "));
-        let mut code = match flags {
-            Some(flags) if flags != "none" => format!("#!lua flags={flags}\n"),
-            _ => String::from("#!lua\n"),
-        };
+        let stated = source.lines().find_map(|line| line.strip_prefix("-- Flags: "));
+        let flags = stated.filter(|flags| *flags != "none");
+        let mut parts = Parts::default();
+        let mut body = String::new();
         for line in source.lines() {
             match line.strip_prefix("--@include ") {
-                Some(include) => code.push_str(library(include.trim())),
-                None => code.push_str(line),
+                Some(include) => parts.add(library(include.trim()), true),
+                None => {
+                    body.push_str(line);
+                    body.push('\n');
+                }
             }
-            code.push('\n');
         }
+        parts.add(&body, false);
+        let Parts { once, call } = parts;
+        let text = format!("{once}local function transition()\n{call}end\n");
+        let script_flags = flags.map_or_else(String::new, |flags| format!(" flags={flags}"));
+        let code = format!("#!lua{script_flags}\n{text}return transition()\n");
         let hash = redis::Script::new(&code).get_hash().to_owned();
+        let function = format!("testfleet_{name}_{}", hash.get(..DIGITS).unwrap_or(&hash));
+        let function_flags = flags.map_or_else(String::new, |flags| format!(", flags={{'{flags}'}}"));
+        let library = format!(
+            "#!lua name={function}\nlocal KEYS, ARGV\n{text}redis.register_function{{function_name='{function}'{function_flags}, \
+             callback=function(keys, arguments)\n  KEYS, ARGV = keys, arguments\n  return transition()\nend}}\n"
+        );
         Self {
             name,
             source,
             code,
-            hash,
+            library,
+            function,
         }
     }
 
@@ -51,16 +97,22 @@ impl Script {
         self.source
     }
 
-    /// What the server runs: shebang, includes and body.
+    /// The text as a script: shebang, includes and body.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// The SHA-1 by which the server knows it.
+    /// The text as a function library.
     #[must_use]
-    pub fn hash(&self) -> &str {
-        &self.hash
+    pub fn library(&self) -> &str {
+        &self.library
+    }
+
+    /// The name of the function, and of its library.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        &self.function
     }
 }
 
@@ -100,7 +152,6 @@ libraries!(
     "releasing",
     "releasing_control",
     "damage",
-    "damaged",
     "delaying",
     "repairing",
     "examining",

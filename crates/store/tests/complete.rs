@@ -409,11 +409,11 @@ async fn a_call_that_is_cut_off_has_happened_wholly_or_not_at_all() {
     let seat = bench.seat("w1").await;
     let test = bench.claim_one(&seat).await;
     let script = &testfleet_store::script::COMPLETE;
-    let _: String = bench.ask(&["SCRIPT", "LOAD", script.code()]).await;
+    let _: String = bench.ask(&["FUNCTION", "LOAD", "REPLACE", script.library()]).await;
     let (epoch, fence, run_id) = (seat.epoch.to_string(), test.fence.to_string(), run.to_string());
-    let mut call = deadpool_redis::redis::cmd("EVALSHA");
+    let mut call = deadpool_redis::redis::cmd("FCALL");
     call.arg(&[
-        script.hash(),
+        script.function(),
         "1",
         bench.store.keys().root(),
         "w1",

@@ -144,7 +144,7 @@ async fn figures_of_a_crowd() {
             }
             let spent = cpu_time(&bench).await - cpu;
             let stats: String = bench.ask(&["INFO", "commandstats"]).await;
-            let script = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:")).unwrap();
+            let script = stats.lines().find(|line| line.starts_with("cmdstat_fcall:")).unwrap();
             let per_call = script
                 .split("usec_per_call=")
                 .nth(1)

@@ -4,10 +4,8 @@ use crate::support::{Bench, Spec};
 
 async fn cached(bench: &Bench) -> usize {
     let info: String = bench.ask(&["INFO", "memory"]).await;
-    let line = info
-        .lines()
-        .find_map(|line| line.strip_prefix("number_of_cached_scripts:"));
-    line.expect("the server counts its scripts").trim().parse().unwrap()
+    let line = info.lines().find_map(|line| line.strip_prefix("number_of_functions:"));
+    line.expect("the server counts its functions").trim().parse().unwrap()
 }
 
 async fn a_whole_run(bench: &Bench, id: u128) {
@@ -26,9 +24,9 @@ async fn a_whole_run(bench: &Bench, id: u128) {
     bench.sweep().await;
 }
 
-/// F58: scripts are fixed texts, so the second run, of other ids and sizes, adds none.
+/// F58: transitions are fixed texts, so the second run, of other ids and sizes, adds none.
 #[tokio::test]
-async fn the_server_keeps_as_many_scripts_as_there_are_transitions() {
+async fn the_server_keeps_as_many_functions_as_there_are_transitions() {
     let bench = Bench::start().await;
     a_whole_run(&bench, 1).await;
     let first = cached(&bench).await;

@@ -17,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 const LEASE: Duration = Duration::from_millis(600);
-/// Where a `complete` has its number of groups of results: after `EVALSHA`, hash, number of keys, key, and four arguments.
+/// Where a `complete` has its number of groups of results: after `FCALL`, function, number of keys, key, and four arguments.
 const GROUPS: usize = 8;
 
 fn options() -> WorkerOptions {
@@ -106,7 +106,7 @@ async fn an_answer_that_comes_after_the_lease_begins_no_call() {
     let (url, calls) = endpoint().await;
     let run = submit(&direct, &format!("{url}/first")).await;
     // The call that brings the result of the first test and answers with the second.
-    proxy.count(|command| command.argument(1) == COMPLETE.hash() && command.argument(GROUPS) != "0");
+    proxy.count(|command| command.argument(1) == COMPLETE.function() && command.argument(GROUPS) != "0");
     proxy.arm(1, Point::Executed, |_| Then::Hold);
     let through = Store::new(&StoreOptions {
         response_timeout: Duration::from_secs(30),

@@ -44,7 +44,7 @@ const TROUBLES: &[Trouble] = &[
     },
     Trouble {
         name: "a user without rights",
-        breaks: &[&["ACL", "SETUSER", "default", "-evalsha", "-eval", "-blpop"]],
+        breaks: &[&["ACL", "SETUSER", "default", "-fcall", "-eval", "-blpop"]],
         mends: &[&["ACL", "SETUSER", "default", "+@all"]],
         level: Level::ERROR,
     },

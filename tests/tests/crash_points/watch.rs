@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use testfleet_store::script;
 use testfleet_testkit::Command;
 
-/// Transitions by the hash they are called by.
+/// Transitions by the function they are called by.
 static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
     let all = script::all();
     all.into_iter()
-        .map(|script| (script.hash().to_owned(), script.name()))
+        .map(|script| (script.function().to_owned(), script.name()))
         .collect()
 });
 
@@ -18,13 +18,13 @@ static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
 const REGULAR: [&str; 4] = ["heartbeat", "reap", "sweep", "tick"];
 /// What belongs to a connection, to the check at the start, or to the bell.
 const AROUND: [&str; 10] = [
-    "HELLO", "CLIENT", "AUTH", "SELECT", "PING", "INFO", "BLPOP", "LPUSH", "LTRIM", "return 1",
+    "HELLO", "CLIENT", "AUTH", "SELECT", "PING", "INFO", "BLPOP", "LPUSH", "LTRIM", "FUNCTION",
 ];
 
 /// The transition that a command runs, or the command: `claim`, `HGETALL`.
 pub(crate) fn name_of(command: &Command) -> String {
     match command.name().as_str() {
-        "EVALSHA" => NAMES
+        "FCALL" => NAMES
             .get(&command.argument(1))
             .map_or_else(|| command.argument(1), |name| (*name).to_owned()),
         "EVAL" => {

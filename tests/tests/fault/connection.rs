@@ -20,10 +20,10 @@ async fn clean(fleet: &Fleet) {
 
 /// F52: no error surfaces, and nothing is done twice.
 #[tokio::test(flavor = "multi_thread")]
-async fn scripts_that_are_flushed_all_the_time_are_not_even_noticed() {
+async fn functions_that_are_flushed_all_the_time_are_not_even_noticed() {
     let fleet = Fleet::start(FleetOptions::default().latency(Duration::from_millis(30)));
     let workers = [fleet.worker("a").await, fleet.worker("b").await];
-    let mut flush = cmd("SCRIPT");
+    let mut flush = cmd("FUNCTION");
     flush.arg("FLUSH");
     let fault = Repeated::start(&fleet.redis, flush, Duration::from_millis(5)).await;
     let runs = [

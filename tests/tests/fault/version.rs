@@ -25,7 +25,7 @@ async fn scripts(fleet: &Fleet) -> u64 {
     let info: String = ask(fleet, &["INFO", "commandstats"]).await;
     let calls = info
         .lines()
-        .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="))
+        .find_map(|line| line.strip_prefix("cmdstat_fcall:calls="))
         .and_then(|rest| rest.split(',').next());
     calls.expect("a count of calls").parse().expect("a number")
 }

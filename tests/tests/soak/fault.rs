@@ -176,7 +176,7 @@ impl Faults {
                 )
                 .await;
             }
-            Fault::FlushScripts => ask(fleet, cmd("SCRIPT").arg("FLUSH")).await,
+            Fault::FlushScripts => ask(fleet, cmd("FUNCTION").arg("FLUSH")).await,
             Fault::Partition => self.wire.hold(),
             Fault::CancelRun => {
                 if let Some(run) = submitting.one_of_the_latest(&mut self.chance)

@@ -21,7 +21,6 @@
 --@include closing
 --@include spending
 --@include damage
---@include damaged
 --@include delaying
 --@include repairing
 --@include examining

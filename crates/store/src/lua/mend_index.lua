@@ -2,9 +2,9 @@
 -- Promises: NO-LOST-TEST, LIMITS-HOLD, NOTIFY-ONCE-PLUS, NO-LEAK
 -- Flags: allow-oom
 -- Keys: run run:owners run:results aside bell clock config configs control control:attempts control:owners lingering
---   run:tries run:tests run:summary run:kept run:countdown run:config run:again wakes ready:endpoints fleet
---   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused mails dead dead:jobs endpoint
---   endpoint:slots endpoints leases outbox quarantine quarantine:reasons submission worker worker:jobs workers
+--   wakes ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused mails
+--   dead dead:jobs endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons submission worker
+--   worker:jobs workers
 -- ARGV: 1 the index; 2 whose it is, or ''; 3 where to begin, '0' at first; 4 how many
 -- Answers: as `examine_index`; what can be mended has been
 --@include keys
@@ -19,7 +19,6 @@
 --@include closing
 --@include spending
 --@include damage
---@include damaged
 --@include delaying
 --@include repairing
 --@include examining

@@ -20,7 +20,6 @@
 --@include closing
 --@include spending
 --@include damage
---@include damaged
 --@include delaying
 --@include repairing
 --@include examining

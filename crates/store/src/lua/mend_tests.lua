@@ -3,8 +3,7 @@
 -- Flags: allow-oom
 -- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries bell
 --   clock delayed endpoint:slots leases paused worker:jobs endpoint endpoint:lingering endpoint:tenants
---   endpoint:waiting fleet ready:endpoints run:group run:grouped run:groups run:waits wakes aside endpoint:history
---   quarantine quarantine:reasons
+--   endpoint:waiting fleet ready:endpoints run:group run:grouped run:groups run:waits wakes
 -- ARGV: 1 run id; 2 the first index; 3 how many (at most 500)
 -- Answers: as `examine_tests`; what can be mended has been
 --@include keys
@@ -19,7 +18,6 @@
 --@include closing
 --@include spending
 --@include damage
---@include damaged
 --@include delaying
 --@include repairing
 --@include examining

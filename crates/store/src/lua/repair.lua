@@ -22,7 +22,6 @@
 --@include closing
 --@include spending
 --@include damage
---@include damaged
 --@include delaying
 --@include repairing
 return repair_run(ARGV[1], ARGV[2])

@@ -22,7 +22,6 @@
 --@include closing
 --@include spending
 --@include damage
---@include damaged
 --@include delaying
 local RUNS_AT_MOST, FORGET_AT_MOST, DEAD_AT_MOST, ENDPOINTS_AT_MOST, MAILS_AT_MOST, TRIES_AT_MOST = 100, 50, 200, 50, 16, 500
 local late, abandoned, requeued, forgotten, suspicious = 0, 0, 0, 0, {}

@@ -208,7 +208,7 @@ impl World {
             Step::Collect { worker } => self.collect(worker).await,
             Step::Settle { worker, sent } => self.settle_notification(worker, sent).await,
             Step::ScriptsForgotten => {
-                let () = self.ask(&["SCRIPT", "FLUSH"]).await;
+                let () = self.ask(&["FUNCTION", "FLUSH"]).await;
             }
         }
         self.check().await

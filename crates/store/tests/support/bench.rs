@@ -200,7 +200,7 @@ impl Bench {
         let stats: String = self.ask(&["INFO", "commandstats"]).await;
         let lines = stats.lines().filter_map(|line| line.strip_prefix("cmdstat_"));
         let ours = lines.filter(|line| {
-            !["info", "hello", "client", "config", "eval"]
+            !["info", "hello", "client", "config", "eval", "fcall", "function"]
                 .iter()
                 .any(|other| line.starts_with(other))
         });

@@ -103,3 +103,5 @@ local function fleet_room()
   local lingering = redis.call('ZRANGE', key('lingering'), '(' .. whole(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
   return room, tonumber(lingering[2])
 end
+--@call
+fleet_settings = nil

@@ -282,7 +282,7 @@ local function serve(worker, endpoint, want, groups, passed)
       if not run then break end
       local fields = redis.pcall('HMGET', run_key(run), unpack(RUN_FIELDS))
       if fields.err then
-        damage().blame(run, fields)
+        blame(run, fields)
         leave_line(run, endpoint, tenant)
         return 0
       end
@@ -337,7 +337,7 @@ local function claim_tests(worker, want, comer)
     local sound, claimed = pcall(serve, worker, endpoint, want, groups, passed)
     if not sound then
       -- What raises here is the endpoint's own: work on a run is guarded.
-      if not damage().mend_endpoint(endpoint) then error(claimed) end
+      if not mend_endpoint(endpoint) then error(claimed) end
       claimed = 0
     end
     if claimed then want = want - claimed else skipped = skipped + 1 end
@@ -406,3 +406,5 @@ local function claim(worker, epoch, want_tests, want_control, comer)
   end
   return { 'ok', now, wait, control, passed, unpack(groups) }
 end
+--@call
+soonest = nil

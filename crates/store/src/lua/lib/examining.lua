@@ -1,6 +1,6 @@
 -- What holds between any two transitions, and what can be done where it does not. Looking writes nothing: a finding that
 -- can be mended brings the function that does it, and only `mend_…` scripts call those, in the step that looked.
-local found = {}
+local found
 local function report(code, subject, detail, mend)
   found[#found + 1] = { code = code, subject = subject, detail = detail, mend = mend }
 end
@@ -49,3 +49,5 @@ local function examine_holding(job, owner, lease_ms)
     end)
   end
 end
+--@call
+found = {}

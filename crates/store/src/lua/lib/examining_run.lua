@@ -1,6 +1,6 @@
 -- One run: its parts, its counts, where it is and where its tests are. The work is bounded by what is in flight and what
 -- was tried; that every test is somewhere is told from the counts, and looked for one by one only when they differ.
-local needs_tests_looked_at = false
+local needs_tests_looked_at
 
 local function serious(code, detail, run, retention)
   report(code, run, detail, function()
@@ -362,3 +362,5 @@ local function examine_run(run, retention)
   end
   return state
 end
+--@call
+needs_tests_looked_at = false

@@ -31,116 +31,107 @@ local function averaged(average, mean, count)
   return average + (mean - average) * (1 - (1 - NEWEST) ^ count)
 end
 
--- Made for endpoints that have something to adapt; see `damage`.
-local function make_adapting_tools()
-  -- Calls were refused because there were too many: the limit falls once for all calls that were under way.
-  local function decrease(endpoint, state, set, told, going)
-    local least = tonumber(string.match(state.adaptive or '', '^(%d+)/')) or 1
-    local limit = tonumber(state.limit)
-    local decreased = tonumber(state.decreased_ms) or 0
-    if told.begun_ms > decreased then
-      local ceiling = math.max(1, limit and math.min(limit, going) or going)
-      local before, wait = tonumber(state.met), PROBE_MS
-      if before and math.abs(ceiling - before) <= math.max(1, before / 10) then
-        wait = math.min(MOST_PROBE_MS, 2 * (tonumber(state.probe_wait) or PROBE_MS))
-      end
-      limit = math.min(ceiling * DECREASE, ceiling - told.congested)
-      limit = math.max(least, ceiling * (before and MOST_DECREASE or FIRST_DECREASE), limit)
-      set.ceiling, set.met, set.limit = ceiling, ceiling, limit
-      set.decreased_ms, set.rejected, set.first = whole(now), told.congested, not before and '1' or false
-      set.probe_ms, set.probe_wait = whole(now + told.hold_ms + wait), whole(wait)
-      note(endpoint, rounded(limit), 'decreased', 'refused at ' .. rounded(ceiling))
-    elseif limit and state.met then
-      -- Calls of the same episode: how many were refused says how much was too much.
-      local met, rejected = tonumber(state.met) or limit, (tonumber(state.rejected) or 0) + told.congested
-      set.rejected = rejected
-      local most = state.first and FIRST_DECREASE or MOST_DECREASE
-      set.limit = math.min(limit, math.max(least, met * most, met - rejected))
-      -- What people read of the episode is where it came to.
-      local newest = redis.call('LINDEX', endpoint_key(endpoint, 'history'), 0)
-      if set.limit < limit and newest and string.find(newest, '|decreased|', 1, true) then
-        redis.call('LPOP', endpoint_key(endpoint, 'history'))
-        note(endpoint, rounded(set.limit), 'decreased', 'refused at ' .. rounded(met))
-      end
+-- Calls were refused because there were too many: the limit falls once for all calls that were under way.
+local function decrease(endpoint, state, set, told, going)
+  local least = tonumber(string.match(state.adaptive or '', '^(%d+)/')) or 1
+  local limit = tonumber(state.limit)
+  local decreased = tonumber(state.decreased_ms) or 0
+  if told.begun_ms > decreased then
+    local ceiling = math.max(1, limit and math.min(limit, going) or going)
+    local before, wait = tonumber(state.met), PROBE_MS
+    if before and math.abs(ceiling - before) <= math.max(1, before / 10) then
+      wait = math.min(MOST_PROBE_MS, 2 * (tonumber(state.probe_wait) or PROBE_MS))
+    end
+    limit = math.min(ceiling * DECREASE, ceiling - told.congested)
+    limit = math.max(least, ceiling * (before and MOST_DECREASE or FIRST_DECREASE), limit)
+    set.ceiling, set.met, set.limit = ceiling, ceiling, limit
+    set.decreased_ms, set.rejected, set.first = whole(now), told.congested, not before and '1' or false
+    set.probe_ms, set.probe_wait = whole(now + told.hold_ms + wait), whole(wait)
+    note(endpoint, rounded(limit), 'decreased', 'refused at ' .. rounded(ceiling))
+  elseif limit and state.met then
+    -- Calls of the same episode: how many were refused says how much was too much.
+    local met, rejected = tonumber(state.met) or limit, (tonumber(state.rejected) or 0) + told.congested
+    set.rejected = rejected
+    local most = state.first and FIRST_DECREASE or MOST_DECREASE
+    set.limit = math.min(limit, math.max(least, met * most, met - rejected))
+    -- What people read of the episode is where it came to.
+    local newest = redis.call('LINDEX', endpoint_key(endpoint, 'history'), 0)
+    if set.limit < limit and newest and string.find(newest, '|decreased|', 1, true) then
+      redis.call('LPOP', endpoint_key(endpoint, 'history'))
+      note(endpoint, rounded(set.limit), 'decreased', 'refused at ' .. rounded(met))
     end
   end
-
-  -- It grows only while it is what limits.
-  local function increase(endpoint, state, set, told, going)
-    local limit = tonumber(set.limit or state.limit)
-    if not limit or going < 0.8 * math.floor(limit) then return end
-    local most = tonumber(state.max_concurrency) or UNBOUNDED
-    local step = told.accepted / limit
-    local ceiling = tonumber(state.ceiling)
-    if ceiling and now < (tonumber(state.probe_ms) or 0) then
-      most = math.min(most, math.max(limit, ceiling - 1))
-    elseif ceiling then
-      set.ceiling = false
-      note(endpoint, rounded(limit), 'probing', 'beyond ' .. rounded(ceiling))
-    elseif not state.decreased_ms then
-      step = told.accepted * EARLY_STEP
-    end
-    local grown = math.min(limit + step, most)
-    if grown > limit then set.limit = grown end
-  end
-
-  local function adapt(endpoint, state, set, told, going)
-    if told.hold_ms > 0 and now + told.hold_ms > (tonumber(state.retry_until) or 0) then
-      set.retry_until = whole(now + told.hold_ms)
-      -- The longest of a batch that says so at the same time is enough for people.
-      if (tonumber(state.retry_until) or 0) <= now then
-        note(endpoint, state.limit and rounded(tonumber(state.limit) or 0) or '', 'held',
-          'Retry-After ' .. whole(told.hold_ms) .. ' ms')
-      end
-    end
-    if state.adaptive == 'off' then return end
-    -- Time-outs tell of too much load only where somebody asked for it: an endpoint may also just hang.
-    if string.match(state.adaptive or '', '^%d+/%d+$') then told.congested = told.congested + told.late end
-    if told.congested > 0 then decrease(endpoint, state, set, told, going)
-    elseif told.accepted > 0 then increase(endpoint, state, set, told, going) end
-  end
-
-  -- Closed, open, half open (Nygard, Release It!): see `Breaker` of the configuration.
-  local function trip(endpoint, state, set, told)
-    local failures, cool_down = string.match(state.breaker or '', '^(%d+)/(%d+)$')
-    local open_until = tonumber(state.open_until)
-    -- What ends while it is open had begun before: it neither closes it nor prolongs it.
-    if open_until and now < open_until then return end
-    if told.answered > 0 then
-      if state.broken then set.broken = false end
-      if open_until then
-        set.open_until, set.opened = false, false
-        note(endpoint, '', 'breaker', 'closed')
-      end
-    elseif told.failed > 0 and failures then
-      local broken, opened = (tonumber(state.broken) or 0) + told.failed, tonumber(state.opened) or 0
-      set.broken = broken
-      -- Half open, one is enough.
-      if open_until or broken >= tonumber(failures) then
-        local length = math.min(MOST_OPEN_MS, tonumber(cool_down) * 2 ^ math.min(opened, 16))
-        set.open_until, set.opened = whole(now + length), opened + 1
-        note(endpoint, '', 'breaker', 'open for ' .. whole(length) .. ' ms after ' .. broken .. ' failures')
-      end
-    end
-  end
-
-  -- Usage is known when a call has ended: what it used is taken from the budget then.
-  local function use_tokens(state, set, told)
-    local interval = tonumber(state.tokens_us)
-    if told.silent > 0 and not state.token_silent then set.token_silent = '1' end
-    if told.tokens > 0 and told.metered > 0 then
-      set.token_mean = averaged(state.token_mean, told.tokens / told.metered, told.metered)
-      if interval then
-        set.token_tat = string.format('%.0f', math.max(tonumber(state.token_tat) or 0, now_us) + told.tokens * interval)
-      end
-    end
-  end
-  return { adapt = adapt, trip = trip, use_tokens = use_tokens }
 end
-local adapting_tools
-local function adapting()
-  adapting_tools = adapting_tools or make_adapting_tools()
-  return adapting_tools
+
+-- It grows only while it is what limits.
+local function increase(endpoint, state, set, told, going)
+  local limit = tonumber(set.limit or state.limit)
+  if not limit or going < 0.8 * math.floor(limit) then return end
+  local most = tonumber(state.max_concurrency) or UNBOUNDED
+  local step = told.accepted / limit
+  local ceiling = tonumber(state.ceiling)
+  if ceiling and now < (tonumber(state.probe_ms) or 0) then
+    most = math.min(most, math.max(limit, ceiling - 1))
+  elseif ceiling then
+    set.ceiling = false
+    note(endpoint, rounded(limit), 'probing', 'beyond ' .. rounded(ceiling))
+  elseif not state.decreased_ms then
+    step = told.accepted * EARLY_STEP
+  end
+  local grown = math.min(limit + step, most)
+  if grown > limit then set.limit = grown end
+end
+
+local function adapt(endpoint, state, set, told, going)
+  if told.hold_ms > 0 and now + told.hold_ms > (tonumber(state.retry_until) or 0) then
+    set.retry_until = whole(now + told.hold_ms)
+    -- The longest of a batch that says so at the same time is enough for people.
+    if (tonumber(state.retry_until) or 0) <= now then
+      note(endpoint, state.limit and rounded(tonumber(state.limit) or 0) or '', 'held',
+        'Retry-After ' .. whole(told.hold_ms) .. ' ms')
+    end
+  end
+  if state.adaptive == 'off' then return end
+  -- Time-outs tell of too much load only where somebody asked for it: an endpoint may also just hang.
+  if string.match(state.adaptive or '', '^%d+/%d+$') then told.congested = told.congested + told.late end
+  if told.congested > 0 then decrease(endpoint, state, set, told, going)
+  elseif told.accepted > 0 then increase(endpoint, state, set, told, going) end
+end
+
+-- Closed, open, half open (Nygard, Release It!): see `Breaker` of the configuration.
+local function trip(endpoint, state, set, told)
+  local failures, cool_down = string.match(state.breaker or '', '^(%d+)/(%d+)$')
+  local open_until = tonumber(state.open_until)
+  -- What ends while it is open had begun before: it neither closes it nor prolongs it.
+  if open_until and now < open_until then return end
+  if told.answered > 0 then
+    if state.broken then set.broken = false end
+    if open_until then
+      set.open_until, set.opened = false, false
+      note(endpoint, '', 'breaker', 'closed')
+    end
+  elseif told.failed > 0 and failures then
+    local broken, opened = (tonumber(state.broken) or 0) + told.failed, tonumber(state.opened) or 0
+    set.broken = broken
+    -- Half open, one is enough.
+    if open_until or broken >= tonumber(failures) then
+      local length = math.min(MOST_OPEN_MS, tonumber(cool_down) * 2 ^ math.min(opened, 16))
+      set.open_until, set.opened = whole(now + length), opened + 1
+      note(endpoint, '', 'breaker', 'open for ' .. whole(length) .. ' ms after ' .. broken .. ' failures')
+    end
+  end
+end
+
+-- Usage is known when a call has ended: what it used is taken from the budget then.
+local function use_tokens(state, set, told)
+  local interval = tonumber(state.tokens_us)
+  if told.silent > 0 and not state.token_silent then set.token_silent = '1' end
+  if told.tokens > 0 and told.metered > 0 then
+    set.token_mean = averaged(state.token_mean, told.tokens / told.metered, told.metered)
+    if interval then
+      set.token_tat = string.format('%.0f', math.max(tonumber(state.token_tat) or 0, now_us) + told.tokens * interval)
+    end
+  end
 end
 
 local function spend(run, told)
@@ -164,10 +155,10 @@ local function take_feedback(run, endpoint, text, ended, cost_ms, budget)
   told.calls = math.min(told.calls, math.max(ended, 1))
   if budget then spend(run, told) end
   if told.congested + told.late > 0 or told.hold_ms > 0 or state.limit then
-    adapting().adapt(endpoint, state, set, told, calls_going_on(endpoint) + ended)
+    adapt(endpoint, state, set, told, calls_going_on(endpoint) + ended)
   end
-  if state.breaker then adapting().trip(endpoint, state, set, told) end
-  if told.tokens > 0 or told.silent > 0 then adapting().use_tokens(state, set, told) end
+  if state.breaker then trip(endpoint, state, set, told) end
+  if told.tokens > 0 or told.silent > 0 then use_tokens(state, set, told) end
   if told.unsent > 0 then return_rate(endpoint, told.unsent) end
   local changed, gone = {}, {}
   for name, value in pairs(set) do
