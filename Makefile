@@ -96,8 +96,9 @@ build: ## Optimised programs: testfleet, testfleet-worker, testfleet-stub
 demo: redis build ## A stub, a fleet and a run, on this machine
 	$(RELEASE)/testfleet demo
 
-bench: redis build ## How many tests a second the queue takes, with tests that do nothing
-	$(RELEASE)/testfleet bench
+BENCH ?= fan-out
+bench: redis build ## Measure the queue; BENCH="--suite" for everything, BENCH="http --repeat 5" for some of it
+	$(RELEASE)/testfleet bench $(BENCH)
 
 clean-report: ## Remove reports that runs have written
 	rm -rf report

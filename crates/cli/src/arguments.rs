@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use testfleet_model::ExitCode;
 
-use crate::command::bench::{BenchArguments, BenchWorkerArguments};
+use crate::command::bench::{BenchArguments, BenchStubArguments, BenchWorkerArguments};
 use crate::command::config::ConfigCommand;
 use crate::command::dead::DeadCommand;
 use crate::command::demo::DemoArguments;
@@ -73,11 +73,14 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// See it all work in a few seconds, against an endpoint that comes along
     Demo(DemoArguments),
-    /// Measure the queue itself, with tests that do nothing
-    Bench(BenchArguments),
+    /// Measure the queue itself: one workload, or a suite of them
+    Bench(Box<BenchArguments>),
     /// A worker for `bench --separate`
     #[command(hide = true)]
     BenchWorker(BenchWorkerArguments),
+    /// An endpoint for `bench http` and its like
+    #[command(hide = true)]
+    BenchStub(BenchStubArguments),
 }
 
 fn top_help() -> String {

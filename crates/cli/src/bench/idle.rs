@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use testfleet_bootstrap::settings::SecretUrl;
 
+use super::flag::Given;
+use super::ground::Ground;
+use super::plan::Plan;
 use super::worker::Workers;
+use super::workload::Workload;
 use crate::exit::Failure;
 use crate::output::{self, Column, table};
 use crate::session::Session;
@@ -32,16 +35,14 @@ struct Rate {
 }
 
 /// Starts workers, lets them settle, and counts.
-pub(super) async fn measure(
-    count: u32,
-    seconds: u32,
-    url: &SecretUrl,
-    prefix: &str,
-    session: &Session,
-) -> Result<Traffic, Failure> {
-    let store = session.store_at(url.expose(), prefix, 0)?;
-    let workers = Workers::start(count, false, url, prefix, session)?;
-    workers.registered(&store, count as usize).await?;
+pub(super) async fn measure(count: u32, seconds: u32, ground: &Ground, session: &Session) -> Result<Traffic, Failure> {
+    let store = ground.store(0, session)?;
+    let given = Given {
+        workers: Some(count),
+        ..Given::default()
+    };
+    let concurrency = u32::try_from(session.settings.worker.concurrency).unwrap_or(u32::MAX);
+    let workers = Workers::start(&Plan::new(Workload::FanOut, &given, concurrency), ground, session).await?;
     tokio::time::sleep(SETTLE).await;
     output::note(&format!("counting for {seconds} s"));
     let (before, begun) = (store.command_counts().await?, Instant::now());

@@ -4,34 +4,28 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use testfleet_bootstrap::settings::SecretUrl;
-use testfleet_dispatcher::{DispatchLimits, Submission, dispatch, wait_until_ended};
-use testfleet_model::{ExecutionMode, RunId, TestResult};
+use testfleet_dispatcher::wait_until_ended;
+use testfleet_model::{RunId, TestResult};
 use testfleet_store::Store;
-use testfleet_worker::{Execute, Job, NoOpExecutor, Outcome};
 
+use super::flag::Given;
+use super::ground::Ground;
+use super::plan::Plan;
 use super::worker::registered;
-use super::{LOOK_EVERY, Plan, configuration, process, tests};
+use super::workload::Workload;
+use super::{material, pass, process};
 use crate::exit::Failure;
 use crate::output;
 use crate::session::Session;
 use crate::waiting;
+use crate::worker_process::WorkerProcess;
 
+/// Between two looks at a run.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// What a worker that is to be killed is told.
+const HOLD: [&str; 2] = ["--work", "hold"];
 /// Times are taken at other places of the heartbeat each time: a prime number of milliseconds later.
 const SHIFT: Duration = Duration::from_millis(331);
-
-/// Never ends a first attempt.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Holding;
-
-impl Execute for Holding {
-    async fn execute(&self, job: Job) -> Outcome {
-        if job.test.attempt == 1 {
-            std::future::pending::<()>().await;
-        }
-        NoOpExecutor.execute(job).await
-    }
-}
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -47,14 +41,13 @@ pub(super) struct Times {
 }
 
 /// Kills workers, one after the other.
-pub(super) async fn measure(repeat: u32, url: &SecretUrl, prefix: &str, session: &Session) -> Result<Times, Failure> {
-    let store = session.store_at(url.expose(), prefix, 0)?;
-    let heirs = process::start(1, &["--hold"], url, prefix, session)?;
+pub(super) async fn measure(repeat: u32, ground: &Ground, session: &Session) -> Result<Times, Failure> {
+    let store = ground.store(0, session)?;
+    let mut heirs = process::start(1, &HOLD, ground.url(), ground.prefix(), session)?;
     registered(&store, 1).await?;
-    let mut heirs = heirs;
     let mut takeover_s = Vec::new();
     for number in 1..=repeat {
-        let (seconds, next) = one(number, heirs, &store, url, prefix, session).await?;
+        let (seconds, next) = one(number, heirs, &store, ground, session).await?;
         heirs = next;
         output::note(&format!("kill {number} of {repeat}: {seconds:.2} s"));
         takeover_s.push(seconds);
@@ -80,17 +73,16 @@ pub(super) async fn measure(repeat: u32, url: &SecretUrl, prefix: &str, session:
 /// that is left.
 async fn one(
     number: u32,
-    holders: Vec<crate::worker_process::WorkerProcess>,
+    holders: Vec<WorkerProcess>,
     store: &Store,
-    url: &SecretUrl,
-    prefix: &str,
+    ground: &Ground,
     session: &Session,
-) -> Result<(f64, Vec<crate::worker_process::WorkerProcess>), Failure> {
-    let run = submit(store, session).await?;
+) -> Result<(f64, Vec<WorkerProcess>), Failure> {
+    let run = submit(store).await?;
     while store.run_view(run).await?.is_none_or(|view| view.in_flight == 0) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let heirs = process::start(1, &["--hold"], url, prefix, session)?;
+    let heirs = process::start(1, &HOLD, ground.url(), ground.prefix(), session)?;
     registered(store, 2).await?;
     tokio::time::sleep(SHIFT * number).await;
     let killed_ms = store.now_ms().await?;
@@ -113,28 +105,9 @@ async fn one(
     Ok(((begun_ms - killed_ms) as f64 / 1_000.0, heirs))
 }
 
-async fn submit(store: &Store, session: &Session) -> Result<RunId, Failure> {
-    let plan = Plan {
-        tests: 1,
-        mode: ExecutionMode::Parallel,
-        workers: 1,
-        separate: true,
-        limits: false,
-        append_only: false,
-        repeat: 1,
-    };
-    let configuration = configuration(plan, session)?;
-    let run = RunId::new(uuid::Uuid::now_v7());
-    let submission = Submission {
-        run,
-        configuration: &configuration,
-        configuration_id: None,
-        limits: DispatchLimits::default(),
-    };
-    dispatch(store, submission, tests(1))
-        .await
-        .map_err(|error| crate::dispatching::failure(&error))?;
-    Ok(run)
+async fn submit(store: &Store) -> Result<RunId, Failure> {
+    let plan = Plan::new(Workload::FanOut, &Given::default(), 1);
+    pass::submit_one(store, &material::configuration(&plan, None)?, 1).await
 }
 
 /// Shows the times.

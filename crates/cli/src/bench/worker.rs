@@ -2,22 +2,72 @@
 
 use std::time::{Duration, Instant};
 
-use testfleet_bootstrap::settings::SecretUrl;
 use testfleet_bootstrap::shutdown::Shutdown;
 use testfleet_model::ExitCode;
+use testfleet_model::duration::format;
 use testfleet_store::Store;
-use testfleet_worker::{NoOpExecutor, Worker, WorkerHandle, WorkerOptions};
+use testfleet_worker::{Execute, Job, NoOpExecutor, Outcome, Worker, WorkerHandle, WorkerOptions};
+use tokio::sync::mpsc::UnboundedSender;
 
+use super::ground::Ground;
+use super::plan::{Plan, Work};
 use super::process;
-use super::takeover::Holding;
 use crate::exit::Failure;
 use crate::session::Session;
 use crate::worker_process::WorkerProcess;
 
-/// How long an ended run of the benchmark is kept.
-const RETENTION: Duration = Duration::from_secs(10);
 /// How long workers may take to register.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Most tests in flight that another process can be told by its settings.
+const MOST_SEPARATE: u32 = 10_000;
+
+/// What a worker process of a benchmark does.
+#[derive(Clone, Copy, Debug)]
+pub struct Duty {
+    /// With a test.
+    pub work: Work,
+    /// How long `Work::Wait` takes.
+    pub latency: Duration,
+    /// Tests in flight.
+    pub concurrency: Option<u32>,
+    /// How long it keeps runs that it has ended.
+    pub retention: Duration,
+}
+
+/// Never ends a first attempt.
+#[derive(Clone, Copy, Debug)]
+struct Holding;
+
+impl Execute for Holding {
+    async fn execute(&self, job: Job) -> Outcome {
+        if job.test.attempt == 1 {
+            std::future::pending::<()>().await;
+        }
+        NoOpExecutor.execute(job).await
+    }
+}
+
+/// Passes every test after a time, as one that waits for an endpoint would.
+#[derive(Clone, Copy, Debug)]
+struct Waiting(Duration);
+
+impl Execute for Waiting {
+    async fn execute(&self, job: Job) -> Outcome {
+        tokio::time::sleep(self.0).await;
+        NoOpExecutor.execute(job).await
+    }
+}
+
+/// Says when it is given a test, and passes it at once.
+struct Noticing(UnboundedSender<Instant>);
+
+impl Execute for Noticing {
+    async fn execute(&self, job: Job) -> Outcome {
+        // Nobody listens any more only when the measurement was given up.
+        let _ = self.0.send(Instant::now());
+        NoOpExecutor.execute(job).await
+    }
+}
 
 /// The workers of a benchmark.
 pub(super) enum Workers {
@@ -26,38 +76,58 @@ pub(super) enum Workers {
 }
 
 impl Workers {
-    pub(super) fn start(
-        count: u32,
-        separate: bool,
-        url: &SecretUrl,
-        prefix: &str,
+    /// Starts those of the plan; answers when all of them can claim.
+    pub(super) async fn start(plan: &Plan, ground: &Ground, session: &Session) -> Result<Self, Failure> {
+        let workers = if plan.separate {
+            Self::Separate(separate(plan, ground, session)?)
+        } else {
+            process::forget_peak();
+            let duty = Duty {
+                work: plan.work,
+                latency: plan.latency.unwrap_or_default(),
+                concurrency: Some(plan.concurrency),
+                retention: ground.retention(),
+            };
+            let start = |_| begin(duty, ground.store(1, session)?, session);
+            Self::Here((0..plan.workers).map(start).collect::<Result<_, Failure>>()?)
+        };
+        registered(&ground.store(0, session)?, plan.workers as usize).await?;
+        Ok(workers)
+    }
+
+    /// The same in this process; each says when it is given a test.
+    pub(super) async fn noticing(
+        plan: &Plan,
+        begun: &UnboundedSender<Instant>,
+        ground: &Ground,
         session: &Session,
     ) -> Result<Self, Failure> {
-        if separate {
-            return process::start(count, &[], url, prefix, session).map(Self::Separate);
-        }
-        let options = worker_options(session)?;
+        process::forget_peak();
+        let mut options = worker_options(session)?;
+        options.retention = ground.retention();
         let start = |_| {
-            let store = session.store_at(url.expose(), prefix, 1)?;
-            Ok(Worker::with_executor(store, options.clone(), NoOpExecutor).start())
+            let store = ground.store(1, session)?;
+            Ok(Worker::with_executor(store, options.clone(), Noticing(begun.clone())).start())
         };
-        Ok(Self::Here((0..count).map(start).collect::<Result<_, Failure>>()?))
+        let workers = Self::Here((0..plan.workers).map(start).collect::<Result<_, Failure>>()?);
+        registered(&ground.store(0, session)?, plan.workers as usize).await?;
+        Ok(workers)
     }
 
-    /// Waits until all of them can claim.
-    pub(super) async fn registered(&self, store: &Store, wanted: usize) -> Result<(), Failure> {
-        registered(store, wanted).await
-    }
-
-    /// The largest resident memory any of them has had; `None` where the system does not tell.
-    pub(super) fn resident_mib(&self) -> Option<f64> {
+    /// The processes they are, for `/proc`; this one is not among those of separate workers.
+    pub(super) fn processes(&self) -> Vec<String> {
         match self {
-            Self::Here(_) => process::peak_resident_mib("self"),
-            Self::Separate(workers) => workers
-                .iter()
-                .filter_map(|worker| process::peak_resident_mib(&worker.pid().to_string()))
-                .reduce(f64::max),
+            Self::Here(_) => vec!["self".to_owned()],
+            Self::Separate(workers) => workers.iter().map(|worker| worker.pid().to_string()).collect(),
         }
+    }
+
+    /// The most memory any of their processes has had, MiB; `None` where the system does not tell.
+    pub(super) fn resident_mib(&self) -> Option<f64> {
+        self.processes()
+            .iter()
+            .filter_map(|pid| process::peak_resident_mib(pid))
+            .reduce(f64::max)
     }
 
     pub(super) async fn stop(self) -> Result<(), Failure> {
@@ -82,6 +152,34 @@ impl Workers {
     }
 }
 
+fn separate(plan: &Plan, ground: &Ground, session: &Session) -> Result<Vec<WorkerProcess>, Failure> {
+    if plan.concurrency > MOST_SEPARATE {
+        return Err(Failure::usage(format!(
+            "a worker process takes {MOST_SEPARATE} tests in flight at most, and {} were asked for; give more --workers",
+            plan.concurrency
+        )));
+    }
+    let work = match plan.work {
+        Work::Nothing => "nothing",
+        Work::Wait => "wait",
+        Work::Call => "call",
+        Work::Hold => "hold",
+    };
+    let (latency, retention) = (format(plan.latency.unwrap_or_default()), format(ground.retention()));
+    let concurrency = plan.concurrency.to_string();
+    let arguments = [
+        "--work",
+        work,
+        "--latency",
+        &latency,
+        "--concurrency",
+        &concurrency,
+        "--retention",
+        &retention,
+    ];
+    process::start(plan.workers, &arguments, ground.url(), ground.prefix(), session)
+}
+
 /// Waits until so many workers can claim.
 pub(super) async fn registered(store: &Store, wanted: usize) -> Result<(), Failure> {
     let until = Instant::now() + PATIENCE;
@@ -94,29 +192,36 @@ pub(super) async fn registered(store: &Store, wanted: usize) -> Result<(), Failu
     Ok(())
 }
 
-fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
-    let mut options =
-        WorkerOptions::from_settings(&session.settings, false).map_err(|error| Failure::usage(error.to_string()))?;
-    options.retention = RETENTION;
-    Ok(options)
+/// What a worker in this process is told. It may call this machine, where the stub is.
+pub(super) fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
+    WorkerOptions::from_settings(&session.settings, true).map_err(|error| Failure::usage(error.to_string()))
 }
 
-/// A worker that does nothing with tests, until it is told to stop. `hold`: it never ends a first attempt.
+fn begin(duty: Duty, store: Store, session: &Session) -> Result<WorkerHandle, Failure> {
+    let mut options = worker_options(session)?;
+    options.retention = duty.retention;
+    if let Some(concurrency) = duty.concurrency {
+        options.concurrency = concurrency as usize;
+    }
+    Ok(match duty.work {
+        Work::Nothing => Worker::with_executor(store, options, NoOpExecutor).start(),
+        Work::Wait => Worker::with_executor(store, options, Waiting(duty.latency)).start(),
+        Work::Call => Worker::new(store, options).start(),
+        Work::Hold => Worker::with_executor(store, options, Holding).start(),
+    })
+}
+
+/// A worker that does its duty until it is told to stop.
 ///
 /// # Errors
 /// When the server cannot be used, or the worker failed.
-pub async fn work(hold: bool, session: &Session) -> Result<ExitCode, Failure> {
+pub async fn work(duty: Duty, session: &Session) -> Result<ExitCode, Failure> {
     let shutdown = Shutdown::new();
     let _signals = shutdown
         .listen()
         .map_err(|error| Failure::internal(format!("could not listen for signals: {error}")))?;
     let store = session.fleet_view().await?;
-    let options = worker_options(session)?;
-    let mut worker = if hold {
-        Worker::with_executor(store, options, Holding).start()
-    } else {
-        Worker::with_executor(store, options, NoOpExecutor).start()
-    };
+    let mut worker = begin(duty, store, session)?;
     let stopped = tokio::select! {
         stopped = worker.ended() => stopped,
         () = shutdown.draining() => worker.stop().await,

@@ -66,8 +66,9 @@ async fn dispatch(command: Command, session: &Session) -> Result<ExitCode, Failu
         Command::Tenant(command) => tenant::execute(command, session).await,
         Command::Doctor(arguments) => doctor::execute(arguments, session).await,
         Command::Demo(arguments) => demo::execute(arguments, session).await,
-        Command::Bench(arguments) => bench::execute(arguments, session).await,
+        Command::Bench(arguments) => bench::execute(*arguments, session).await,
         Command::BenchWorker(arguments) => bench::execute_worker(arguments, session).await,
+        Command::BenchStub(arguments) => bench::execute_stub(arguments, session).await,
     }
 }
 
