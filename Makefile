@@ -9,7 +9,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume limits
+.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume limits peers
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
@@ -99,6 +99,11 @@ demo: redis build ## A stub, a fleet and a run, on this machine
 BENCH ?= fan-out
 bench: redis build ## Measure the queue; BENCH="--suite" for everything, BENCH="http --repeat 5" for some of it
 	$(RELEASE)/testfleet bench $(BENCH)
+
+PEERS ?= bullmq apalis celery
+peers: redis build ## testfleet beside other queues on the same work (an hour or more); PEERS="bullmq sidekiq" for some
+	benches/peers/install.sh $(PEERS)
+	benches/peers/compare.py --programs $(RELEASE) $(PEERS) $(COMPARE)
 
 clean-report: ## Remove reports that runs have written
 	rm -rf report
