@@ -94,7 +94,7 @@ async fn measure(measurement: Measurement, session: &Session) -> Result<(), Fail
     match measurement {
         Measurement::Workloads { named, given, against } => {
             let suite = named.is_empty();
-            let workloads = if suite { Workload::ALL.to_vec() } else { named };
+            let workloads = if suite { Workload::all().to_vec() } else { named };
             given.check(&workloads, suite)?;
             if let Some(other) = against {
                 let pairings = against::measure(&other, &workloads, &given, session).await?;

@@ -122,10 +122,10 @@ impl Given {
             }
             let without = workloads.iter().find(|workload| !workload.takes().contains(&flag));
             if let Some(workload) = without.filter(|_| !suite) {
-                let takers = Workload::ALL
-                    .into_iter()
+                let takers = Workload::all()
+                    .iter()
                     .filter(|workload| workload.takes().contains(&flag));
-                let takers: Vec<String> = takers.map(Workload::name).collect();
+                let takers: Vec<String> = takers.map(|workload| workload.name()).collect();
                 return Err(Failure::usage(format!(
                     "{} means nothing to the workload {}; it is for {}",
                     flag.name(),
@@ -167,8 +167,8 @@ mod tests {
             workers: Some(2),
             ..Given::default()
         };
-        assert!(given.check(&Workload::ALL, true).is_ok());
-        let refused = with_latency().check(&Workload::ALL, true).unwrap_err();
+        assert!(given.check(Workload::all(), true).is_ok());
+        let refused = with_latency().check(Workload::all(), true).unwrap_err();
         assert!(refused.message().contains("--quick"), "{}", refused.message());
         let only = given.only(Workload::Dispatch.takes());
         assert_eq!((only.limits, only.workers), (true, None));
@@ -178,7 +178,7 @@ mod tests {
     fn every_flag_is_taken_by_somebody() {
         for flag in Flag::ALL {
             assert!(
-                Workload::ALL.iter().any(|workload| workload.takes().contains(&flag)),
+                Workload::all().iter().any(|workload| workload.takes().contains(&flag)),
                 "{flag:?}"
             );
         }

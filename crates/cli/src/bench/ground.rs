@@ -1,24 +1,16 @@
 //! The server of one measurement: a private one that nobody has used before, or the one that was named, under a prefix of our
 //! own, so that no other worker takes part.
 
-use std::time::Duration;
-
 use testfleet_bootstrap::redis_server::PrivateRedis;
 use testfleet_bootstrap::server_check::{CheckOptions, check_url};
 use testfleet_bootstrap::settings::SecretUrl;
 use testfleet_store::Store;
 use tokio::task::spawn_blocking;
 
-use super::wire::{self, Wire};
+use super::wire::Wire;
 use crate::exit::Failure;
 use crate::fleet;
-use crate::output;
 use crate::session::Session;
-
-/// How long ended runs are kept where all keys are removed afterwards: nothing is swept while it is measured.
-const KEPT: Duration = Duration::from_secs(3600);
-/// The same where they cannot be removed.
-const BRIEFLY: Duration = Duration::from_secs(10);
 
 /// A server to measure on.
 pub(super) struct Ground {
@@ -66,11 +58,6 @@ impl Ground {
         &self.version
     }
 
-    /// How long an ended run is to be kept.
-    pub(super) fn retention(&self) -> Duration {
-        if wire::reaches(&self.url) { KEPT } else { BRIEFLY }
-    }
-
     /// A way to it for a process that runs so many workers.
     pub(super) fn store(&self, workers: usize, session: &Session) -> Result<Store, Failure> {
         session.store_at(self.url.expose(), &self.prefix, workers)
@@ -90,14 +77,6 @@ impl Ground {
     pub(super) async fn close(self) -> Result<(), Failure> {
         if let Some(server) = self.server {
             return fleet::stop_server(server).await;
-        }
-        let url = self.url.clone();
-        if !wire::reaches(&url) {
-            output::note(&format!(
-                "keys that begin with {}: stay on the server: it is reached over TLS",
-                self.prefix
-            ));
-            return Ok(());
         }
         let prefix = self.prefix.clone();
         self.bare(move |wire| wire.clear(&prefix)).await.map(drop)

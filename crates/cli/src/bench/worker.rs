@@ -18,6 +18,8 @@ use crate::worker_process::WorkerProcess;
 
 /// How long workers may take to register.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long ended runs are kept: all keys are removed after a measurement, and nothing is to be swept within it.
+const RETENTION: Duration = Duration::from_secs(3600);
 /// Most tests in flight that another process can be told by its settings.
 const MOST_SEPARATE: u32 = 10_000;
 
@@ -30,8 +32,6 @@ pub struct Duty {
     pub latency: Duration,
     /// Tests in flight.
     pub concurrency: Option<u32>,
-    /// How long it keeps runs that it has ended.
-    pub retention: Duration,
 }
 
 /// Never ends a first attempt.
@@ -86,7 +86,6 @@ impl Workers {
                 work: plan.work,
                 latency: plan.latency.unwrap_or_default(),
                 concurrency: Some(plan.concurrency),
-                retention: ground.retention(),
             };
             let start = |_| begin(duty, ground.store(1, session)?, session);
             Self::Here((0..plan.workers).map(start).collect::<Result<_, Failure>>()?)
@@ -103,8 +102,7 @@ impl Workers {
         session: &Session,
     ) -> Result<Self, Failure> {
         process::forget_peak();
-        let mut options = worker_options(session)?;
-        options.retention = ground.retention();
+        let options = worker_options(session)?;
         let start = |_| {
             let store = ground.store(1, session)?;
             Ok(Worker::with_executor(store, options.clone(), Noticing(begun.clone())).start())
@@ -165,18 +163,9 @@ fn separate(plan: &Plan, ground: &Ground, session: &Session) -> Result<Vec<Worke
         Work::Call => "call",
         Work::Hold => "hold",
     };
-    let (latency, retention) = (format(plan.latency.unwrap_or_default()), format(ground.retention()));
+    let latency = format(plan.latency.unwrap_or_default());
     let concurrency = plan.concurrency.to_string();
-    let arguments = [
-        "--work",
-        work,
-        "--latency",
-        &latency,
-        "--concurrency",
-        &concurrency,
-        "--retention",
-        &retention,
-    ];
+    let arguments = ["--work", work, "--latency", &latency, "--concurrency", &concurrency];
     process::start(plan.workers, &arguments, ground.url(), ground.prefix(), session)
 }
 
@@ -192,14 +181,16 @@ pub(super) async fn registered(store: &Store, wanted: usize) -> Result<(), Failu
     Ok(())
 }
 
-/// What a worker in this process is told. It may call this machine, where the stub is.
+/// What a worker of a benchmark is told. It may call this machine, where the stub is.
 pub(super) fn worker_options(session: &Session) -> Result<WorkerOptions, Failure> {
-    WorkerOptions::from_settings(&session.settings, true).map_err(|error| Failure::usage(error.to_string()))
+    let mut options =
+        WorkerOptions::from_settings(&session.settings, true).map_err(|error| Failure::usage(error.to_string()))?;
+    options.retention = RETENTION;
+    Ok(options)
 }
 
 fn begin(duty: Duty, store: Store, session: &Session) -> Result<WorkerHandle, Failure> {
     let mut options = worker_options(session)?;
-    options.retention = duty.retention;
     if let Some(concurrency) = duty.concurrency {
         options.concurrency = concurrency as usize;
     }

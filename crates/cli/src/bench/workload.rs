@@ -58,21 +58,9 @@ pub enum Workload {
 
 impl Workload {
     /// All of them, in the order of the suite.
-    pub(super) const ALL: [Self; 13] = [
-        Self::FanOut,
-        Self::Chain,
-        Self::Http,
-        Self::Dispatch,
-        Self::Collect,
-        Self::Runs,
-        Self::Endpoints,
-        Self::Latency,
-        Self::Scaling,
-        Self::ScalingHttp,
-        Self::Batch,
-        Self::InFlight,
-        Self::Bare,
-    ];
+    pub(super) fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
 
     /// Its name on the command line.
     pub(super) fn name(self) -> String {
@@ -90,8 +78,7 @@ impl Workload {
             Self::Collect => collect::TAKES,
             Self::Runs | Self::Endpoints => crowd::TAKES,
             Self::Latency => latency::TAKES,
-            Self::Scaling => scaling::TAKES,
-            Self::ScalingHttp => scaling::TAKES,
+            Self::Scaling | Self::ScalingHttp => scaling::TAKES,
             Self::Batch => batch::TAKES,
             Self::InFlight => in_flight::TAKES,
             Self::Bare => bare::TAKES,

@@ -99,9 +99,6 @@ pub struct BenchWorkerArguments {
     /// Tests in flight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: Option<u32>,
-    /// How long it keeps runs that it has ended
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "10s")]
-    retention: Duration,
 }
 
 /// `bench-stub`
@@ -180,7 +177,6 @@ pub async fn execute_worker(arguments: BenchWorkerArguments, session: &Session) 
         work: arguments.work,
         latency: arguments.latency,
         concurrency: arguments.concurrency,
-        retention: arguments.retention,
     };
     bench::work(duty, session).await
 }

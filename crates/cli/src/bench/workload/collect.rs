@@ -37,8 +37,7 @@ pub(super) async fn measure(plan: &Plan, ground: &Ground, session: &Session) -> 
     process::forget_peak();
     let mut configuration = material::configuration(plan, None)?;
     configuration.attributes.batch_concurrency = u32::try_from(BATCH_LIMIT).unwrap_or(u32::MAX);
-    let mut options = worker_options(session)?;
-    options.retention = ground.retention();
+    let options = worker_options(session)?;
     let store = ground.store(0, session)?;
     let run = pass::submit_one(&store, &configuration, plan.tests).await?;
     give_results(&store, run, plan.tests).await?;
