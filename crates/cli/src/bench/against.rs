@@ -79,7 +79,12 @@ pub(super) async fn measure(
             output::note(&format!("pair {number} of {repeat}: {}", in_short(&mine, &theirs)));
             pairs.push((mine, theirs));
         }
-        pairings.extend(pair_up(&pairs)?);
+        let mut paired = pair_up(&pairs)?;
+        if is_plain(*workload) {
+            // Asked for without its name, it was measured under another one.
+            paired.iter_mut().for_each(|pairing| pairing.title = workload.name());
+        }
+        pairings.extend(paired);
     }
     Ok(pairings)
 }

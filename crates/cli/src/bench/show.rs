@@ -26,7 +26,7 @@ impl Case {
 }
 
 /// Figures that an overview has a column for; whatever else there is stands in the last one.
-const IN_COLUMNS: [Figure; 10] = [
+const IN_COLUMNS: [Figure; 9] = [
     Figure::StagingS,
     Figure::TotalS,
     Figure::JobsPerS,
@@ -36,8 +36,6 @@ const IN_COLUMNS: [Figure; 10] = [
     Figure::ProcessCpuUsPerJob,
     Figure::WorkerRssMib,
     Figure::ServerPeakMib,
-    // How large the payload is says nothing beside what the server needs for it.
-    Figure::PayloadBytes,
 ];
 
 /// Of a case the medians.
