@@ -101,7 +101,7 @@ bench: redis build ## Measure the queue; BENCH="--suite" for everything, BENCH="
 	$(RELEASE)/testfleet bench $(BENCH)
 
 PEERS ?= bullmq apalis celery
-peers: redis build ## testfleet beside other queues on the same work (an hour or more); PEERS="bullmq sidekiq" for some
+peers: redis build ## testfleet beside other queues on the same work (half an hour on a quiet machine); PEERS="bullmq sidekiq" for some
 	benches/peers/install.sh $(PEERS)
 	benches/peers/compare.py --programs $(RELEASE) $(PEERS) $(COMPARE)
 

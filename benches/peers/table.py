@@ -111,12 +111,12 @@ def ratios(summaries: dict[Key, Summary]) -> str:
     return table(["ratio", *(heading for heading, _, _ in RATIOS)], rows) if rows else ""
 
 
-def grouped(records: list[dict]) -> dict[tuple[str, str], dict[Key, Summary]]:
-    """By workload and durability, then by queue and options; in the order of the records."""
-    groups: dict[tuple[str, str], dict[Key, list[dict]]] = {}
+def grouped(records: list[dict]) -> dict[tuple[str, str, int], dict[Key, Summary]]:
+    """By workload, durability and number of jobs, then by queue and options; in the order of the records."""
+    groups: dict[tuple[str, str, int], dict[Key, list[dict]]] = {}
     for record in records:
         options = ",".join(f"{name}={value}" for name, value in sorted(record["options"].items()))
-        rows = groups.setdefault((record["workload"], record["aof"]), {})
+        rows = groups.setdefault((record["workload"], record["aof"], record["jobs"]), {})
         rows.setdefault((record["system"], options), []).append(record)
     return {
         group: {key: Summary(records) for key, records in rows.items()} for group, rows in sorted(groups.items())
@@ -125,7 +125,7 @@ def grouped(records: list[dict]) -> dict[tuple[str, str], dict[Key, Summary]]:
 
 def markdown(records: list[dict]) -> str:
     parts = []
-    for (workload, aof), summaries in grouped(records).items():
+    for (workload, aof, _), summaries in grouped(records).items():
         durability = "" if aof == "no" else f", append-only file with fsync {aof}"
         parts += [f"### {workload}: {WORKLOADS[workload]}{durability}", results(summaries)]
         if (OURS, "") in summaries:
