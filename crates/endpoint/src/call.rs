@@ -61,14 +61,34 @@ pub struct Invocation {
     pub headers: BTreeMap<String, String>,
     /// The body, when the format is JSON.
     pub body: Option<Value>,
-    /// The body as text.
+    /// The body as text; of a stream, the pieces of its text one after the other.
     pub text: String,
     /// From sending to the last byte of the body.
     pub elapsed: Duration,
+    /// From sending to the first piece of text of a stream that was not empty; `None` when there was none, or no stream.
+    pub ttft: Option<Duration>,
     /// What was sent.
     pub request: RequestRecord,
     /// What the test captures for later ones.
     pub captured: BTreeMap<String, Value>,
+}
+
+impl Invocation {
+    /// Why the answer ended, where `response.map.finish_reason` found it.
+    #[must_use]
+    pub fn finish_reason(&self) -> Option<String> {
+        match self.fields.get("finish_reason")? {
+            Value::Null => None,
+            Value::String(reason) => Some(reason.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The tools that the answer calls, where `response.map.tool_calls` found some.
+    #[must_use]
+    pub fn tool_calls(&self) -> Option<&Value> {
+        self.fields.get("tool_calls").filter(|calls| !calls.is_null())
+    }
 }
 
 /// Why there is no answer.
@@ -105,6 +125,8 @@ pub enum RetryAdvice {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) detail: ErrorDetail,
+    /// The class that decides about another attempt, where it is another one.
+    pub(crate) retried_as: Option<ErrorClass>,
     /// What the endpoint asked to wait.
     pub(crate) wait: Option<Duration>,
     /// What the response says it used.
@@ -122,6 +144,7 @@ impl Failure {
     pub(crate) fn new(class: ErrorClass, message: impl Into<String>) -> Self {
         Self {
             detail: ErrorDetail::new(class, message),
+            retried_as: None,
             wait: None,
             used: Used::default(),
         }

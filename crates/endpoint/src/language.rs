@@ -108,6 +108,8 @@ pub(crate) enum Scope {
     Test,
     /// Mappings of a response.
     Response,
+    /// Mappings of a response that is a stream, over each of its events.
+    Event,
 }
 
 impl Scope {
@@ -128,6 +130,7 @@ impl Scope {
             ],
             Self::Test => &["vars", "captured", "test", "run"],
             Self::Response => &["body", "text", "status", "headers"],
+            Self::Event => &["body", "text", "event", "status", "headers"],
         }
     }
 }
@@ -301,7 +304,7 @@ impl Walk<'_> {
                 Ok(())
             }
             Scope::Request { .. } => Err(format!("the secret `{name}` is not declared under `secrets`")),
-            Scope::Test | Scope::Response => {
+            Scope::Test | Scope::Response | Scope::Event => {
                 Err("secrets can be used in the strings of the endpoint only, since results are stored".into())
             }
         }
@@ -454,7 +457,7 @@ mod tests {
 
     #[test]
     fn secrets_are_for_requests_only() {
-        for scope in [Scope::Test, Scope::Response] {
+        for scope in [Scope::Test, Scope::Response, Scope::Event] {
             assert!(check("{{ secrets.TOKEN }}", &scope).is_err());
         }
         assert_eq!(

@@ -14,16 +14,21 @@ use crate::language::{Scope, is_template};
 use crate::path::Path;
 use crate::problem::CompileProblem;
 use crate::template::Template;
+use crate::tool_call::ToolCalls;
 
 /// The most that the mapped fields of one response may take together, in bytes.
 const MAX_MAPPED: usize = 4 * 1024 * 1024;
+/// The field whose pieces a stream puts together.
+const TOOL_CALLS: &str = "tool_calls";
 
 /// A response as mappings see it.
 #[derive(Debug)]
 pub(crate) struct Document<'a> {
-    /// The body; a string when it is text.
+    /// The body; a string when it is text. Of an event, its data; null when it is no JSON.
     pub(crate) body: &'a Json,
     pub(crate) text: &'a str,
+    /// The type of an event.
+    pub(crate) event: Option<&'a str>,
     pub(crate) status: u16,
     pub(crate) headers: &'a BTreeMap<String, String>,
     /// Made when the first template asks for it, since most configurations have paths only.
@@ -31,12 +36,13 @@ pub(crate) struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// `body`, `text`, `status` and `headers`, for templates.
+    /// `body`, `text`, `event`, `status` and `headers`, for templates.
     pub(crate) fn variables(&self) -> &Value {
         self.variables.get_or_init(|| {
             Value::from_pairs([
                 ("body", from_json(self.body)),
                 ("text", Value::from(self.text)),
+                ("event", self.event.map_or(Value::UNDEFINED, Value::from)),
                 ("status", Value::from(self.status)),
                 ("headers", Value::from_pairs(self.headers)),
             ])
@@ -61,7 +67,7 @@ impl Mapping {
             return Path::compile(source).map(Self::Path);
         }
         if is_template(source) {
-            return Template::compile(source, &Scope::Response).map(|template| Self::Template(Box::new(template)));
+            return Template::compile(source, &scope(format)).map(|template| Self::Template(Box::new(template)));
         }
         Err(format!(
             "{source:?} is neither a JSONPath (`$.field`) nor a template (`{{{{ body.field }}}}`)"
@@ -69,11 +75,20 @@ impl Mapping {
     }
 
     /// What it gives; `None` when a path selects nothing or a template is undefined.
-    fn apply(&self, document: &Document<'_>, budget: &mut Budget) -> Result<Option<Json>, String> {
+    pub(crate) fn apply(&self, document: &Document<'_>, budget: &mut Budget) -> Result<Option<Json>, String> {
         match self {
             Self::Path(path) => path.select(document.body, budget),
             Self::Template(template) => template.value(document.variables(), budget),
         }
+    }
+}
+
+/// What the templates of a response see.
+pub(crate) fn scope(format: ResponseFormat) -> Scope {
+    if format.is_stream() {
+        Scope::Event
+    } else {
+        Scope::Response
     }
 }
 
@@ -92,6 +107,43 @@ pub(crate) struct Mapped {
     pub(crate) fields: Map<String, Json>,
     pub(crate) usage: BTreeMap<String, f64>,
     pub(crate) cost: Option<f64>,
+}
+
+/// What the events of a stream gave so far: of each mapping the last that was something.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) output: Option<Json>,
+    fields: Map<String, Json>,
+    tool_calls: ToolCalls,
+    usage: BTreeMap<String, f64>,
+    cost: Option<f64>,
+}
+
+impl Gathered {
+    /// What was used, as far as events said so.
+    pub(crate) fn used(&self) -> Used {
+        Used {
+            usage: self.usage.clone(),
+            cost: self.cost,
+        }
+    }
+
+    /// The answer, where `text` are the pieces of the stream; nothing when it has neither text nor tool calls.
+    pub(crate) fn finish(mut self, text: Option<String>) -> Option<Mapped> {
+        let called = self.tool_calls.finish();
+        let output = self.output.or(text.map(Json::String));
+        // An answer may call tools and say nothing.
+        let output = output.or_else(|| called.as_ref().map(|_| Json::String(String::new())))?;
+        if let Some(called) = called {
+            self.fields.insert(TOOL_CALLS.to_owned(), called);
+        }
+        Some(Mapped {
+            output,
+            fields: self.fields,
+            usage: self.usage,
+            cost: self.cost,
+        })
+    }
 }
 
 impl Mappings {
@@ -125,19 +177,10 @@ impl Mappings {
     /// and anything else is an error, since a wrong mapping would otherwise pass for "no tokens".
     pub(crate) fn apply(&self, document: &Document<'_>) -> Result<Mapped, String> {
         let mut budget = Budget::new(MAX_MAPPED);
-        let mut apply = |key: &str, mapping: &Mapping| {
-            mapping
-                .apply(document, &mut budget)
-                .map_err(|message| format!("response.map.{key} could not be applied: {message}"))
-        };
+        let mut apply = |key: &str, mapping: &Mapping| apply(key, mapping, document, &mut budget);
         let output = match &self.output {
             Some(mapping) => apply("output", mapping)?,
             None => Some(document.body.clone()),
-        };
-        let output = match output {
-            None => return Err("response.map.output selects nothing in the response".into()),
-            Some(Json::Null) => return Err("the output of the response is null".into()),
-            Some(output) => output,
         };
         let mut fields = Map::new();
         for (name, mapping) in &self.fields {
@@ -145,6 +188,14 @@ impl Mappings {
                 fields.insert(name.clone(), value);
             }
         }
+        // An answer may call tools and say nothing.
+        let calls = || matches!(fields.get(TOOL_CALLS), Some(Json::Array(calls)) if !calls.is_empty());
+        let output = match output {
+            Some(output) if !output.is_null() => output,
+            _ if calls() => Json::String(String::new()),
+            None => return Err("response.map.output selects nothing in the response".into()),
+            Some(_) => return Err("the output of the response is null".into()),
+        };
         let mut usage = BTreeMap::new();
         for (name, mapping) in &self.usage {
             let key = format!("usage.{name}");
@@ -162,6 +213,40 @@ impl Mappings {
             usage,
             cost,
         })
+    }
+
+    /// Maps an event of a stream. What it has nothing for stays as it was.
+    pub(crate) fn gather(&self, document: &Document<'_>, gathered: &mut Gathered) -> Result<(), String> {
+        let mut budget = Budget::new(MAX_MAPPED);
+        let mut apply = |key: &str, mapping: &Mapping| {
+            Ok::<_, String>(apply(key, mapping, document, &mut budget)?.filter(|value| !value.is_null()))
+        };
+        if let Some(mapping) = &self.output
+            && let Some(output) = apply("output", mapping)?
+        {
+            gathered.output = Some(output);
+        }
+        for (name, mapping) in &self.fields {
+            match apply(name, mapping)? {
+                Some(pieces) if name == TOOL_CALLS => gathered.tool_calls.add(pieces)?,
+                Some(value) => {
+                    if name == "cost" {
+                        gathered.cost = number(name, &value)?;
+                    }
+                    gathered.fields.insert(name.clone(), value);
+                }
+                None => {}
+            }
+        }
+        for (name, mapping) in &self.usage {
+            let key = format!("usage.{name}");
+            if let Some(value) = apply(&key, mapping)?
+                && let Some(number) = number(&key, &value)?
+            {
+                gathered.usage.insert(name.clone(), number);
+            }
+        }
+        Ok(())
     }
 
     /// What a response that is no answer says it used. Best effort: what cannot be read is left out.
@@ -193,6 +278,12 @@ impl Mappings {
             Ok(Some(value)) => Some(value.to_string()),
         }
     }
+}
+
+fn apply(key: &str, mapping: &Mapping, document: &Document<'_>, budget: &mut Budget) -> Result<Option<Json>, String> {
+    mapping
+        .apply(document, budget)
+        .map_err(|message| format!("response.map.{key} could not be applied: {message}"))
 }
 
 fn number(key: &str, value: &Json) -> Result<Option<f64>, String> {

@@ -3,7 +3,8 @@
 //! A call reads the beginning of an answer without asking. Before it reads on it takes permission for all that it may have
 //! to read, and before a read answer is parsed for what parsing, mapping and evaluating may take. Each is taken once, in
 //! this order and from a store of its own, and whoever has the second waits for nothing more; so calls cannot wait for
-//! each other in a circle. Permissions are given in the order in which they were asked for.
+//! each other in a circle. A stream holds the first only for what it keeps, takes the second for one event that needs it, and
+//! gives that back before it reads on. Permissions are given in the order in which they were asked for.
 //!
 //! What this does not cover: the beginnings, what a connection reads ahead, and results once they are made. All of them are
 //! bounded per call.
@@ -172,7 +173,13 @@ impl AnswerShare {
         }
     }
 
-    /// Waits until what is made of a body may take `bytes`. To be asked once, after [`Self::read`].
+    /// Gives back what [`Self::work`] got: an event of a stream has been worked on, and more are read.
+    pub(crate) fn rest(&mut self) {
+        self.work = None;
+    }
+
+    /// Waits until what is made of a body may take `bytes`. To be asked once, after [`Self::read`]; again only after
+    /// [`Self::rest`], or two calls could wait for each other.
     pub(crate) async fn work(&mut self, bytes: usize) -> Result<(), TooHeavy> {
         let Some(memory) = self.memory.as_ref().filter(|_| bytes > FREE_WORK) else {
             return Ok(());

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -27,6 +28,8 @@ pub struct Redactor {
     pattern: Option<Regex>,
     /// Set when the pattern could not be built: then everything is replaced, rather than nothing.
     opaque: bool,
+    /// Values that are kept out as well.
+    beside: Option<Arc<Redactor>>,
 }
 
 impl Redactor {
@@ -53,23 +56,37 @@ impl Redactor {
         Self {
             opaque: pattern.is_none(),
             pattern,
+            beside: None,
+        }
+    }
+
+    /// This redactor and another one. What stood beside this one before no longer does.
+    pub(crate) fn and(&self, other: &Arc<Self>) -> Self {
+        Self {
+            beside: Some(Arc::clone(other)),
+            ..self.clone()
         }
     }
 
     /// The text without secrets.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match &self.pattern {
+        let own = match &self.pattern {
             Some(pattern) => pattern.replace_all(text, regex::NoExpand(PLACEHOLDER)),
             None if self.opaque => Cow::Borrowed(PLACEHOLDER),
             None => Cow::Borrowed(text),
+        };
+        match (&self.beside, own) {
+            (None, own) => own,
+            (Some(beside), Cow::Borrowed(text)) => beside.text(text),
+            (Some(beside), Cow::Owned(text)) => Cow::Owned(beside.text(&text).into_owned()),
         }
     }
 
     /// Takes secrets out of every string and key of the value. A number that is written like a secret becomes the
     /// placeholder too.
     pub fn value(&self, value: &mut Value) {
-        if self.pattern.is_none() && !self.opaque {
+        if self.pattern.is_none() && !self.opaque && self.beside.is_none() {
             return;
         }
         match value {

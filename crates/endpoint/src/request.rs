@@ -8,19 +8,21 @@ use minijinja::Value;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use testfleet_model::configuration::{ApiKeyPlace, Auth, Endpoint};
-use testfleet_model::result::RequestRecord;
+use testfleet_model::configuration::{ApiKeyPlace, Auth, ClientAuth, Endpoint};
+use testfleet_model::result::{ErrorClass, RequestRecord};
 use url::Url;
 
 use crate::budget::Budget;
-use crate::call::Call;
+use crate::call::{Call, Failure};
 use crate::conversion;
 use crate::language::{Scope, is_template};
 use crate::problem::CompileProblem;
 use crate::redaction::PLACEHOLDER;
 use crate::template::Template;
+use crate::token_request::TokenRequest;
 use crate::tree::Tree;
 
 /// Headers that the HTTP client alone may set, since a wrong one breaks the message.
@@ -72,6 +74,18 @@ enum Credentials {
     Basic { username: Template, password: Template },
     Header { name: HeaderName, value: Template },
     Query { name: String, value: Template },
+    Token(Box<TokenTemplates>),
+}
+
+/// What an access token is asked for with.
+#[derive(Debug)]
+struct TokenTemplates {
+    url: Template,
+    client_id: Template,
+    client_secret: Template,
+    scopes: Vec<Template>,
+    audience: Option<Template>,
+    client_auth: ClientAuth,
 }
 
 /// A rendered request, and what of it may be stored.
@@ -81,6 +95,8 @@ pub(crate) struct Outgoing {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Vec<u8>>,
+    /// What the access token is to be got with that the call needs.
+    pub(crate) token: Option<TokenRequest>,
     /// Without credentials; values of secrets elsewhere are still in it.
     pub(crate) record: RequestRecord,
 }
@@ -226,6 +242,7 @@ impl Plan {
             }
         }
         let mut recorded_url = without_password(&url);
+        let mut token = None;
         self.auth.apply(
             variables,
             budget,
@@ -234,6 +251,7 @@ impl Plan {
                 headers: &mut headers,
                 recorded_url: &mut recorded_url,
                 recorded: &mut recorded,
+                token: &mut token,
             },
         )?;
         let (body, recorded_body) = self.body(variables, budget)?;
@@ -252,6 +270,7 @@ impl Plan {
             url,
             headers,
             body,
+            token,
             record: RequestRecord {
                 method: self.method.to_string(),
                 url: recorded_url.into(),
@@ -296,6 +315,7 @@ struct Sink<'a> {
     headers: &'a mut HeaderMap,
     recorded_url: &'a mut Url,
     recorded: &'a mut BTreeMap<String, String>,
+    token: &'a mut Option<TokenRequest>,
 }
 
 impl Credentials {
@@ -323,6 +343,40 @@ impl Credentials {
                     }),
                 }
             }
+            Auth::Oauth2ClientCredentials {
+                token_url,
+                client_id,
+                client_secret,
+                scopes,
+                audience,
+                client_auth,
+            } => {
+                if !is_template(token_url)
+                    && let Err(message) = parse_url(token_url)
+                {
+                    compiler.problem("endpoint.auth.token_url".into(), message);
+                }
+                let mut template = |key: &str, source: &str| compiler.template(format!("endpoint.auth.{key}"), source);
+                let url = template("token_url", token_url);
+                let client_id = template("client_id", client_id);
+                let client_secret = template("client_secret", client_secret);
+                let scopes = scopes.iter().enumerate();
+                let scopes = scopes.filter_map(|(at, scope)| template(&format!("scopes[{at}]"), scope));
+                let scopes = scopes.collect();
+                let audience = audience.as_ref().and_then(|audience| template("audience", audience));
+                url.zip(client_id)
+                    .zip(client_secret)
+                    .map(|((url, client_id), client_secret)| {
+                        Self::Token(Box::new(TokenTemplates {
+                            url,
+                            client_id,
+                            client_secret,
+                            scopes,
+                            audience,
+                            client_auth: *client_auth,
+                        }))
+                    })
+            }
         };
         compiled.unwrap_or(Self::None)
     }
@@ -331,7 +385,7 @@ impl Credentials {
     fn header(&self) -> Option<&HeaderName> {
         match self {
             Self::None | Self::Query { .. } => None,
-            Self::Bearer(_) | Self::Basic { .. } => Some(&AUTHORIZATION),
+            Self::Bearer(_) | Self::Basic { .. } | Self::Token(_) => Some(&AUTHORIZATION),
             Self::Header { name, .. } => Some(name),
         }
     }
@@ -342,6 +396,10 @@ impl Credentials {
             Self::Bearer(template) => vec![template],
             Self::Basic { username, password } => vec![username, password],
             Self::Header { value, .. } | Self::Query { value, .. } => vec![value],
+            Self::Token(token) => {
+                let first = [&token.url, &token.client_id, &token.client_secret];
+                first.into_iter().chain(&token.scopes).chain(&token.audience).collect()
+            }
         }
     }
 
@@ -377,6 +435,20 @@ impl Credentials {
                 sink.recorded_url.query_pairs_mut().append_pair(name, PLACEHOLDER);
                 return Ok(());
             }
+            (Self::Token(token), [url, client_id, client_secret, more @ ..]) => {
+                let (scopes, audience) = more.split_at(token.scopes.len());
+                *sink.token = Some(TokenRequest {
+                    url: parse_url(url).map_err(|message| format!("endpoint.auth.token_url: {message}"))?,
+                    client_id: (*client_id).to_owned(),
+                    client_secret: SecretString::from(*client_secret),
+                    scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+                    audience: audience.first().map(|audience| (*audience).to_owned()),
+                    client_auth: token.client_auth,
+                });
+                sink.recorded
+                    .insert(AUTHORIZATION.to_string(), format!("Bearer {PLACEHOLDER}"));
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let mut value = header_value("endpoint.auth", &value)?;
@@ -394,6 +466,16 @@ pub(crate) fn literal_credentials(endpoint: &Endpoint) -> Vec<String> {
         Auth::Bearer { token } => vec![token.clone()],
         Auth::Basic { password, .. } => vec![password.clone()],
         Auth::ApiKey { value, .. } => vec![value.clone()],
+        Auth::Oauth2ClientCredentials {
+            client_secret,
+            token_url,
+            ..
+        } => {
+            let password = Url::parse(token_url)
+                .ok()
+                .and_then(|url| url.password().map(str::to_owned));
+            password.into_iter().chain([client_secret.clone()]).collect()
+        }
     };
     if let Ok(url) = Url::parse(&endpoint.url) {
         found.extend(url.password().map(str::to_owned));
@@ -461,6 +543,14 @@ fn header_value(key: &str, text: &str) -> Result<HeaderValue, String> {
         ));
     }
     HeaderValue::from_str(text).map_err(|_| format!("{key} is not a header value"))
+}
+
+/// The header for an access token.
+pub(crate) fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let value = header_value("the access token", &format!("Bearer {token}"));
+    let mut value = value.map_err(|message| Failure::new(ErrorClass::Token, message))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Says which call this is. Our own headers cannot be replaced, the common ones only when they are not set yet.

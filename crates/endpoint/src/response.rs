@@ -8,17 +8,19 @@ use chrono::{DateTime, Utc};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
-use testfleet_model::configuration::{Endpoint, ResponseFormat, StatusRange, TestCase};
+use testfleet_model::configuration::{Endpoint, ResponseFormat, StatusRange, TestCase, Timeouts};
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 
 use crate::call::{Failure, GivenResponse, Used};
 use crate::client;
+use crate::intake::Intake;
 use crate::mapping::{self, Document, Mapped, Mappings};
 use crate::memory::{AnswerShare, FREE_READING};
-use crate::patience::Patience;
+use crate::patience::{Patience, Pause};
 use crate::problem::CompileProblem;
 use crate::redaction::Redactor;
 use crate::retry;
+use crate::stream::{Lens, StreamPlan};
 use crate::template::Template;
 use crate::weight;
 
@@ -26,6 +28,12 @@ use crate::weight;
 const EXCERPT: usize = 2 * 1024;
 /// What is read of the body of an unsuccessful response, in bytes: enough to use the connection again in most cases.
 const MAX_ERROR_BODY: usize = 64 * 1024;
+/// What may be sent of a stream, as so many times the text that may come of it: each event has a frame around its piece.
+const STREAM_FRAMES: usize = 16;
+/// How often the text of a stream exists at once while it is evaluated.
+const TEXTS: usize = 5;
+/// What of an event needs no permission to be worked on, in bytes. Nobody waits in the middle of it.
+const FREE_EVENT: usize = 256 * 1024;
 
 /// How to read the responses of an endpoint.
 #[derive(Debug)]
@@ -34,13 +42,32 @@ pub(crate) struct Reader {
     success: Vec<StatusRange>,
     error_when: Option<Template>,
     mappings: Mappings,
+    stream: Option<StreamPlan>,
     max_body: usize,
-    connect_timeout: Duration,
+    timeouts: Timeouts,
+}
+
+/// For whom a response is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading<'a> {
+    pub(crate) test: &'a TestCase,
+    pub(crate) redactor: &'a Redactor,
+    /// When the call began.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// A response that has been read.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Its body, of which nothing is known yet.
+    Whole(Whole),
+    /// What its events came to.
+    Events(Box<Answer>),
 }
 
 /// A response whose body has been read.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub(crate) struct Whole {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -55,14 +82,17 @@ pub(crate) struct Answer {
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Option<Value>,
     pub(crate) text: String,
+    /// When the first piece of text came.
+    pub(crate) first_text: Option<Duration>,
 }
 
 impl Reader {
     /// Compiles how to read responses. What could not be compiled is reported and left out.
     pub(crate) fn compile(endpoint: &Endpoint, max_body: usize, problems: &mut Vec<CompileProblem>) -> Self {
         let response = &endpoint.response;
+        let scope = mapping::scope(response.format);
         let error_when = response.success.error_when.as_ref().and_then(|source| {
-            Template::condition(source)
+            Template::condition(source, &scope)
                 .map_err(|message| problems.push(CompileProblem::new("endpoint.response.success.error_when", message)))
                 .ok()
         });
@@ -71,8 +101,9 @@ impl Reader {
             success: response.success.status.clone(),
             error_when,
             mappings: Mappings::compile(&response.map, response.format, problems),
+            stream: StreamPlan::compile(endpoint, problems),
             max_body,
-            connect_timeout: endpoint.timeouts.connect,
+            timeouts: endpoint.timeouts.clone(),
         }
     }
 
@@ -80,8 +111,13 @@ impl Reader {
         self.success.iter().any(|range| range.contains(status.as_u16()))
     }
 
-    /// Reads the body, decompressed, up to the limit. Of an unsuccessful response only the beginning is wanted, and
-    /// it does not matter whether the rest arrives.
+    /// Whether the endpoint refuses the credentials.
+    pub(crate) fn is_refusal(&self, status: StatusCode) -> bool {
+        status == StatusCode::UNAUTHORIZED && !self.succeeded(status)
+    }
+
+    /// Reads the body, decompressed, up to the limit; that of a stream event by event, up to its last one. Of an unsuccessful
+    /// response only the beginning is wanted, and it does not matter whether the rest arrives.
     ///
     /// Whoever has to wait for memory does so between two chunks, while the endpoint's time stands still; then there is
     /// permission for the rest of the body and for the work on it.
@@ -90,13 +126,20 @@ impl Reader {
         mut response: Response,
         patience: &mut Patience,
         share: &mut AnswerShare,
+        reading: Reading<'_>,
     ) -> Result<Received, Failure> {
-        let mut received = Received {
+        let mut received = Whole {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body: Vec::new(),
         };
         let succeeded = self.succeeded(received.status);
+        if let Some(plan) = self.stream.as_ref().filter(|_| succeeded) {
+            let headers = received.header_map(reading.redactor);
+            let intake = self.intake(plan, received, &headers, reading)?;
+            let answer = Box::pin(self.receive_events(response, intake, patience, share)).await?;
+            return Ok(Received::Events(Box::new(answer)));
+        }
         let limit = if succeeded {
             self.max_body
         } else {
@@ -108,7 +151,7 @@ impl Reader {
             .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let mut permitted = false;
         loop {
-            let chunk = match patience.wait(response.chunk()).await {
+            let chunk = match patience.wait(Pause::Idle(self.timeouts.idle), response.chunk()).await {
                 Ok(chunk) => chunk,
                 // Its status is an answer, and what it says of the load is needed.
                 Err(_) if !succeeded => break,
@@ -140,7 +183,7 @@ impl Reader {
                 }
                 Err(_) if !succeeded => break,
                 Err(error) => {
-                    let mut failure = client::failure(error, self.connect_timeout);
+                    let mut failure = client::failure(error, self.timeouts.connect);
                     failure.detail.http_status = Some(received.status.as_u16());
                     failure.detail.body = excerpt(&received.text());
                     return Err(failure);
@@ -151,11 +194,78 @@ impl Reader {
         if let Err(heavy) = share.work(needed).await {
             return Err(received.failure(ErrorClass::TooLarge, heavy.to_string(), &received.text()));
         }
-        Ok(received)
+        Ok(Received::Whole(received))
+    }
+
+    /// Reads a stream.
+    async fn receive_events(
+        &self,
+        mut response: Response,
+        mut intake: Intake<'_>,
+        patience: &mut Patience,
+        share: &mut AnswerShare,
+    ) -> Result<Answer, Failure> {
+        let mut permitted = false;
+        while !intake.is_over() {
+            let chunk = patience.wait(Pause::Idle(self.timeouts.idle), response.chunk()).await;
+            match chunk.map_err(|late| intake.broken(late))? {
+                Ok(Some(chunk)) => intake.push(&chunk),
+                Ok(None) => intake.end(),
+                Err(error) => return Err(intake.broken(client::failure(error, self.timeouts.connect))),
+            }
+            if !permitted && intake.held() > FREE_READING {
+                share.read(2 * self.max_body).await;
+                permitted = true;
+            }
+            while let Some(event) = intake.next()? {
+                let needed = weight::of_work(event.data.as_bytes(), self.format);
+                let heavy = if needed > FREE_EVENT {
+                    share.work(needed).await.err()
+                } else {
+                    None
+                };
+                if let Some(heavy) = heavy {
+                    return Err(intake.too_large(heavy.to_string()));
+                }
+                let taken = intake.take(&event, patience.spent());
+                share.rest();
+                taken?;
+            }
+            intake.check_size()?;
+        }
+        // What is made of the text from here on: the output, and its copies while it is evaluated.
+        if let Err(heavy) = share.work(TEXTS * intake.held()).await {
+            return Err(intake.too_large(heavy.to_string()));
+        }
+        intake.finish(patience.spent())
+    }
+
+    /// Before the first event of a stream.
+    fn intake<'a>(
+        &'a self,
+        plan: &'a StreamPlan,
+        received: Whole,
+        headers: &'a BTreeMap<String, String>,
+        reading: Reading<'a>,
+    ) -> Result<Intake<'a>, Failure> {
+        let lens = Lens {
+            plan,
+            mappings: &self.mappings,
+            error_when: self.error_when.as_ref(),
+            redactor: reading.redactor,
+            status: received.status.as_u16(),
+            headers,
+            longest: self.max_body,
+        };
+        Intake::new(lens, received, reading, self.format, self.max_stream())
+    }
+
+    fn max_stream(&self) -> usize {
+        self.max_body.saturating_mul(STREAM_FRAMES)
     }
 
     /// The same for a response that was read elsewhere.
-    pub(crate) fn accept(&self, response: &GivenResponse<'_>) -> Result<Received, Failure> {
+    pub(crate) fn accept(&self, response: &GivenResponse<'_>, reading: Reading<'_>) -> Result<Received, Failure> {
         let malformed = |what: String| Failure::new(ErrorClass::Protocol, format!("the call broke off: {what}"));
         let status = StatusCode::from_u16(response.status)
             .map_err(|_| malformed(format!("{} is no status", response.status)))?;
@@ -175,7 +285,28 @@ impl Reader {
         } else {
             self.max_body.min(MAX_ERROR_BODY)
         };
-        let received = Received {
+        if let Some(plan) = self.stream.as_ref().filter(|_| succeeded) {
+            let received = Whole {
+                status,
+                headers,
+                body: Vec::new(),
+            };
+            let headers = received.header_map(reading.redactor);
+            let mut intake = self.intake(plan, received, &headers, reading)?;
+            intake.push(response.body);
+            for _ in 0..2 {
+                while let Some(event) = intake.next()? {
+                    intake.take(&event, response.elapsed)?;
+                }
+                intake.check_size()?;
+                intake.end();
+            }
+            let mut answer = intake.finish(response.elapsed)?;
+            // Nobody looked at the clock when it came.
+            answer.first_text = None;
+            return Ok(Received::Events(Box::new(answer)));
+        }
+        let received = Whole {
             status,
             headers,
             body: response.body[..response.body.len().min(limit)].to_vec(),
@@ -183,34 +314,42 @@ impl Reader {
         if succeeded && response.body.len() > limit {
             return Err(self.too_large(&received));
         }
-        Ok(received)
+        Ok(Received::Whole(received))
     }
 
-    fn too_large(&self, received: &Received) -> Failure {
+    fn too_large(&self, received: &Whole) -> Failure {
         let message = format!("the response is larger than {} bytes", self.max_body);
         received.failure(ErrorClass::TooLarge, message, &received.text())
     }
 
-    /// Judges and maps a response; secrets are taken out before anything looks at it.
-    pub(crate) fn read(
-        &self,
-        received: &Received,
-        test: &TestCase,
-        redactor: &Redactor,
-        now: DateTime<Utc>,
-    ) -> Result<Answer, Failure> {
+    /// Judges and maps a response; secrets are taken out before anything looks at it. What came in events has been read.
+    ///
+    /// `reading.now` is when the response was complete.
+    pub(crate) fn read(&self, received: Received, reading: Reading<'_>) -> Result<Answer, Failure> {
+        match received {
+            Received::Whole(whole) => self.read_whole(&whole, reading),
+            Received::Events(answer) => Ok(*answer),
+        }
+    }
+
+    fn read_whole(&self, received: &Whole, reading: Reading<'_>) -> Result<Answer, Failure> {
+        let Reading { test, redactor, now } = reading;
         let text = redactor.text(&received.text()).into_owned();
         let headers = received.header_map(redactor);
         let parsed = match self.format {
-            ResponseFormat::Json => parse(&received.body).map(|mut body| {
-                redactor.value(&mut body);
-                body
-            }),
+            // Of a stream, what says why there is none.
+            ResponseFormat::Json | ResponseFormat::Sse | ResponseFormat::Ndjson => {
+                parse(&received.body).map(|mut body| {
+                    redactor.value(&mut body);
+                    body
+                })
+            }
             ResponseFormat::Text => Ok(Value::String(text.clone())),
         };
         let document = |body| Document {
             body,
             text: &text,
+            event: None,
             status: received.status.as_u16(),
             headers: &headers,
             variables: OnceCell::new(),
@@ -266,13 +405,28 @@ impl Reader {
             headers,
             body: (self.format == ResponseFormat::Json).then_some(body),
             text,
+            first_text: None,
         })
     }
 }
 
-impl Received {
+impl Whole {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Keeps what errors show of a body that is not kept.
+    pub(crate) fn keep_beginning(&mut self, chunk: &[u8]) {
+        let room = EXCERPT.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+
     /// The body as text: UTF-8 with anything invalid replaced, or Latin-1 where the response says so.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
         if content_type.contains("charset=iso-8859-1") || content_type.contains("charset=latin1") {
@@ -297,7 +451,7 @@ impl Received {
         headers
     }
 
-    fn failure(&self, class: ErrorClass, message: String, text: &str) -> Failure {
+    pub(crate) fn failure(&self, class: ErrorClass, message: String, text: &str) -> Failure {
         Failure {
             detail: ErrorDetail {
                 class,
@@ -305,13 +459,14 @@ impl Received {
                 http_status: Some(self.status.as_u16()),
                 body: excerpt(text),
             },
+            retried_as: None,
             wait: None,
             used: Used::default(),
         }
     }
 }
 
-fn with_said(message: String, said: Option<String>) -> String {
+pub(crate) fn with_said(message: String, said: Option<String>) -> String {
     match said.as_deref().and_then(excerpt) {
         Some(said) => format!("{message}: {said}"),
         None => message,

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use minijinja::Value;
-use testfleet_model::configuration::{Endpoint, Retry};
-use testfleet_model::result::{ErrorClass, RequestRecord};
+use reqwest::header::AUTHORIZATION;
+use testfleet_model::configuration::{Endpoint, Retry, Timeouts};
+use testfleet_model::result::{ErrorClass, ErrorDetail, RequestRecord};
 
 use crate::budget::Budget;
 use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError};
@@ -16,19 +17,22 @@ use crate::client::{self, Clients};
 use crate::egress::Egress;
 use crate::language::Scope;
 use crate::memory::AnswerShare;
-use crate::patience::Patience;
+use crate::patience::{Patience, Pause};
 use crate::problem::CompileProblem;
 use crate::redaction::Redactor;
 use crate::request::{self, Outgoing, Plan};
-use crate::response::{Reader, Received, excerpt};
+use crate::response::{Reader, Reading, Received, excerpt};
 use crate::retry;
 use crate::secret::Secrets;
+use crate::token::{Token, Tokens};
+use crate::token_request::TokenRequest;
 use crate::variable;
 
 /// Bounds of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest body of a response, decompressed, in bytes. A larger one is an error of class `too_large`.
+    /// The largest body of a response, decompressed, in bytes. A larger one is an error of class `too_large`. Of a stream, the
+    /// longest text that its events come to, and the longest line; all of it may be sixteen times as long.
     pub max_body_bytes: usize,
     /// The largest request that templates may render, in bytes. A larger one is an error of class `template`.
     pub max_request_bytes: usize,
@@ -61,11 +65,11 @@ pub struct Target {
     plan: Plan,
     reader: Reader,
     retry: Retry,
-    attempt_timeout: Duration,
-    connect_timeout: Duration,
+    timeouts: Timeouts,
     limits: Limits,
     egress: Arc<Egress>,
     clients: Clients,
+    tokens: Tokens,
     redactor: Redactor,
     /// The variable `secrets` of templates.
     secrets: Value,
@@ -107,14 +111,21 @@ impl Target {
             plan,
             reader,
             retry: endpoint.retry.clone(),
-            attempt_timeout: endpoint.timeouts.attempt,
-            connect_timeout: endpoint.timeouts.connect,
+            timeouts: endpoint.timeouts.clone(),
             limits,
             clients: Clients::new(Arc::clone(&egress), endpoint.timeouts.connect, roots),
             egress,
+            tokens: Tokens::default(),
             redactor: Redactor::new(values.chain(literal.iter().map(String::as_str))),
             secrets: request::secret_variable(secrets),
         })
+    }
+
+    /// The same, with access tokens that are shared with other targets; else each has its own.
+    #[must_use]
+    pub fn sharing_tokens(mut self, tokens: &Tokens) -> Self {
+        self.tokens = tokens.clone();
+        self
     }
 
     /// The redactor for everything else that is stored or shown about this run.
@@ -144,9 +155,10 @@ impl Target {
         let mut outgoing = self.render(call).map_err(|failure| self.error(failure, None))?;
         self.redact(&mut outgoing.record);
         let record = outgoing.record.clone();
-        let mut patience = Patience::new(self.attempt_timeout);
-        let received = Box::pin(self.exchange(outgoing, &mut patience, share)).await;
-        self.answer(call, record, received, patience.spent())
+        let mut patience = Patience::new(self.timeouts.attempt);
+        let mut redactor = self.redactor.clone();
+        let received = Box::pin(self.exchange(call, outgoing, &mut redactor, &mut patience, share)).await;
+        self.answer(call, record, received, patience.spent(), &redactor)
     }
 
     /// What [`Self::invoke`] would send, without sending it: nothing is resolved and no connection is made. For
@@ -177,7 +189,10 @@ impl Target {
         request: RequestRecord,
         response: &GivenResponse<'_>,
     ) -> Result<Invocation, InvokeError> {
-        self.answer(call, request, self.reader.accept(response), response.elapsed)
+        let received = self
+            .reader
+            .accept(response, reading(call, &self.redactor, Duration::ZERO));
+        self.answer(call, request, received, response.elapsed, &self.redactor)
     }
 
     /// Reads what was received, or says why nothing was.
@@ -187,9 +202,9 @@ impl Target {
         record: RequestRecord,
         received: Result<Received, Failure>,
         elapsed: Duration,
+        redactor: &Redactor,
     ) -> Result<Invocation, InvokeError> {
-        let now = call.now + TimeDelta::from_std(elapsed).unwrap_or_default();
-        let answer = received.and_then(|received| self.reader.read(&received, call.test, &self.redactor, now));
+        let answer = received.and_then(|received| self.reader.read(received, reading(call, redactor, elapsed)));
         match answer {
             Ok(answer) => Ok(Invocation {
                 output: answer.mapped.output,
@@ -201,10 +216,11 @@ impl Target {
                 body: answer.body,
                 text: answer.text,
                 elapsed,
+                ttft: answer.first_text,
                 request: record,
                 captured: answer.captured,
             }),
-            Err(failure) => Err(self.error(failure, Some(record))),
+            Err(failure) => Err(self.error_without(failure, Some(record), redactor)),
         }
     }
 
@@ -218,9 +234,13 @@ impl Target {
             .map_err(|message| Failure::new(ErrorClass::Template, message))
     }
 
+    /// Sends the request. Where it needs an access token that turns out to be refused (401), it is sent once more with
+    /// another one, within the time that the call has left.
     async fn exchange(
         &self,
-        outgoing: Outgoing,
+        call: &Call<'_>,
+        mut outgoing: Outgoing,
+        redactor: &mut Redactor,
         patience: &mut Patience,
         share: &mut AnswerShare,
     ) -> Result<Received, Failure> {
@@ -230,23 +250,67 @@ impl Target {
         let client = self
             .clients
             .get(outgoing.url.port_or_known_default().unwrap_or_default())?;
+        let needed = outgoing.token.take();
+        let failed = |error| client::failure(error, self.timeouts.connect);
         let mut request = client.request(outgoing.method, outgoing.url).headers(outgoing.headers);
         if let Some(body) = outgoing.body {
             request = request.body(body);
         }
-        match patience.wait(request.send()).await? {
-            Ok(response) => self.reader.receive(response, patience, share).await,
-            Err(error) => Err(client::failure(error, self.connect_timeout)),
+        let mut request = request.build().map_err(failed)?;
+        let mut refused: Option<Arc<Token>> = None;
+        loop {
+            let token = match &needed {
+                Some(needed) => Some(self.token(needed, refused.as_ref(), call).await?),
+                None => None,
+            };
+            if let Some(token) = &token {
+                *redactor = self.redactor.and(token.redactor());
+                request
+                    .headers_mut()
+                    .insert(AUTHORIZATION, request::bearer(token.value())?);
+            }
+            // Always possible, since no body is a stream.
+            let again = token.is_some().then(|| request.try_clone()).flatten();
+            if refused.is_some() {
+                patience.begin_again();
+            }
+            let begin = Pause::FirstByte(self.timeouts.first_byte);
+            let response = patience.wait(begin, client.execute(request)).await?.map_err(failed)?;
+            match again {
+                Some(again) if refused.is_none() && self.reader.is_refusal(response.status()) => {
+                    request = again;
+                    refused = token;
+                }
+                _ => {
+                    let reading = reading(call, redactor, Duration::ZERO);
+                    return self.reader.receive(response, patience, share, reading).await;
+                }
+            }
         }
     }
 
+    async fn token(
+        &self,
+        request: &TokenRequest,
+        refused: Option<&Arc<Token>>,
+        call: &Call<'_>,
+    ) -> Result<Arc<Token>, Failure> {
+        let get = || request.send(&self.clients, &self.egress, &self.timeouts, call.now);
+        Ok(self.tokens.token(request.key(), refused, get).await?)
+    }
+
     fn error(&self, failure: Failure, request: Option<RequestRecord>) -> InvokeError {
+        self.error_without(failure, request, &self.redactor)
+    }
+
+    fn error_without(&self, failure: Failure, request: Option<RequestRecord>, redactor: &Redactor) -> InvokeError {
         let mut detail = failure.detail;
-        detail.message = self.redactor.text(&detail.message).into_owned();
+        detail.message = redactor.text(&detail.message).into_owned();
         // The placeholder may be longer than what it replaces.
-        detail.body = detail.body.and_then(|body| excerpt(&self.redactor.text(&body)));
+        detail.body = detail.body.and_then(|body| excerpt(&redactor.text(&body)));
+        let judged = failure.retried_as.map(|class| ErrorDetail::new(class, ""));
         InvokeError {
-            retry: retry::advice(&self.retry, &detail, failure.wait),
+            retry: retry::advice(&self.retry, judged.as_ref().unwrap_or(&detail), failure.wait),
             hold: retry::hold(&self.retry, &detail, failure.wait),
             usage: failure.used.usage,
             cost: failure.used.cost,
@@ -274,6 +338,15 @@ impl fmt::Debug for Target {
             .field("egress", &self.egress)
             .field("missing_secrets", &self.missing_secrets)
             .finish_non_exhaustive()
+    }
+}
+
+/// For whom a response is read, so long after the call began.
+fn reading<'a>(call: &Call<'a>, redactor: &'a Redactor, elapsed: Duration) -> Reading<'a> {
+    Reading {
+        test: call.test,
+        redactor,
+        now: call.now + TimeDelta::from_std(elapsed).unwrap_or_default(),
     }
 }
 

@@ -43,8 +43,8 @@ impl Template {
     }
 
     /// Compiles a condition over a response, in which missing names are simply undefined.
-    pub(crate) fn condition(source: &str) -> Result<Self, String> {
-        Self::build(source, &Scope::Response, true)
+    pub(crate) fn condition(source: &str, scope: &Scope) -> Result<Self, String> {
+        Self::build(source, scope, true)
     }
 
     fn build(source: &str, scope: &Scope, lenient: bool) -> Result<Self, String> {
@@ -325,7 +325,7 @@ mod tests {
             ("true", true),
         ] {
             assert_eq!(
-                Template::condition(source).unwrap().holds(&variables),
+                Template::condition(source, &Scope::Response).unwrap().holds(&variables),
                 Ok(expected),
                 "{source}"
             );

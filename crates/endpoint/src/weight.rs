@@ -29,8 +29,9 @@ pub(crate) fn of_work(body: &[u8], format: ResponseFormat) -> usize {
         Err(_) => 3 * body.len(),
     };
     let tree = match format {
-        ResponseFormat::Json => of_tree(body),
         ResponseFormat::Text => text + ALLOCATION,
+        // Of a stream, one event.
+        ResponseFormat::Json | ResponseFormat::Sse | ResponseFormat::Ndjson => of_tree(body),
     };
     TREES * tree + TEXTS * text
 }

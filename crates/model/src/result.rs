@@ -38,6 +38,10 @@ pub struct TestResult {
     pub execution_time_ms: f64,
     /// The successful call of the endpoint, in milliseconds; absent when none succeeded.
     pub invoke_time_ms: Option<f64>,
+    /// From sending the successful call to the first piece of text of its stream, in milliseconds; absent when the
+    /// response was no stream or had no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_ms: Option<f64>,
     /// From release (activation, or the due time of a retry) to claim, in milliseconds.
     pub queue_time_ms: Option<f64>,
     /// The mapped response; absent when there was none.
@@ -54,6 +58,12 @@ pub struct TestResult {
     /// What the call cost, where the endpoint said so; in the currency the endpoint uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// Why the answer ended, where the endpoint said so (`stop`, `length`, `tool_calls`, …).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// The tools that the answer calls, as mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Value>,
     /// Values captured for later tests of a Sequential run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub captured: BTreeMap<String, Value>,
@@ -86,6 +96,7 @@ impl TestResult {
             completed_at: None,
             execution_time_ms: 0.0,
             invoke_time_ms: None,
+            ttft_ms: None,
             queue_time_ms: None,
             output: None,
             request: None,
@@ -93,6 +104,8 @@ impl TestResult {
             error,
             usage: BTreeMap::new(),
             cost: None,
+            finish_reason: None,
+            tool_calls: None,
             captured: BTreeMap::new(),
             worker: None,
             truncated: false,
@@ -185,11 +198,11 @@ pub enum ErrorClass {
     Connect,
     /// The call took longer than its timeout.
     Timeout,
-    /// The connection broke, or the response was not HTTP.
+    /// The connection broke, the response was not HTTP, or a stream ended without its end marker.
     Protocol,
     /// A status outside `success.status`.
     Status,
-    /// `error_when` matched a response that otherwise looked fine.
+    /// A response that otherwise looked fine is an error: `error_when` matched, or a stream reported one.
     ErrorWhen,
     /// The response could not be mapped to an output.
     Mapping,
@@ -201,6 +214,11 @@ pub enum ErrorClass {
     Template,
     /// A secret has no value on this worker.
     Secret,
+    /// No access token could be got, and nothing was sent to the endpoint; retried where `connect` is, if another attempt
+    /// can help.
+    Token,
+    /// The token endpoint refused the client's credentials or what they ask for; never retried.
+    Credentials,
     /// A metric could not be computed.
     Metric,
     /// The test has no metric, so nothing could be decided.
@@ -234,6 +252,8 @@ impl ErrorClass {
             Self::Egress => "egress",
             Self::Template => "template",
             Self::Secret => "secret",
+            Self::Token => "token",
+            Self::Credentials => "credentials",
             Self::Metric => "metric",
             Self::NoMetric => "no_metric",
             Self::Payload => "payload",

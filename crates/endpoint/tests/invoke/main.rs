@@ -7,4 +7,7 @@ mod guard;
 mod memory;
 mod request;
 mod response;
+mod server;
+mod stream;
 mod tls;
+mod token;

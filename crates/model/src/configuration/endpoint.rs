@@ -113,6 +113,44 @@ pub enum Auth {
         /// The key.
         value: String,
     },
+    /// `Authorization: Bearer <token>` with an access token that is got with the client's own credentials (RFC 6749,
+    /// section 4.4).
+    #[serde(rename = "oauth2_client_credentials")]
+    Oauth2ClientCredentials {
+        /// Where tokens are got.
+        token_url: String,
+        /// The client's name.
+        client_id: String,
+        /// The client's password.
+        client_secret: String,
+        /// What the token is to be good for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        scopes: Vec<String>,
+        /// For whom it is; a parameter that RFC 6749 does not have and many servers want.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audience: Option<String>,
+        /// How the client's credentials are sent.
+        #[serde(default, skip_serializing_if = "ClientAuth::is_default")]
+        client_auth: ClientAuth,
+    },
+}
+
+/// How a client shows its credentials to a token endpoint (RFC 6749, section 2.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    /// By HTTP basic authentication, which every server has to take.
+    #[default]
+    Basic,
+    /// As parameters of the body.
+    Body,
+}
+
+impl ClientAuth {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where an API key goes.
@@ -137,6 +175,32 @@ pub struct ResponseSpec {
     /// Which responses count as answers.
     #[serde(default)]
     pub success: Success,
+    /// Where the answer is in the events of a stream; with the formats `sse` and `ndjson`, and only with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamSpec>,
+}
+
+/// Where the answer is in the events of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSpec {
+    /// A JSONPath or template that gives the next piece of the text in an event; nothing in events without one.
+    pub delta: String,
+    /// The last event: a text that is the whole of its data, a JSONPath that gives something other than null and false,
+    /// or a template that renders as true. `None`: the stream is over when the response is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<String>,
+    /// Whether a response that ends without that event is an error.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub done_required: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What a body is.
@@ -148,16 +212,29 @@ pub enum ResponseFormat {
     Json,
     /// Text; the default output is the whole of it.
     Text,
+    /// Server-sent events (`text/event-stream`).
+    Sse,
+    /// Lines of JSON.
+    Ndjson,
+}
+
+impl ResponseFormat {
+    /// Whether the answer comes in events.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Sse | Self::Ndjson)
+    }
 }
 
 /// Where the fields of a result are in a response. A mapping that starts with `$` is RFC 9535 JSONPath over
-/// the body; one with `{{` is a template over `body`, `text`, `status` and `headers`.
+/// the body; one with `{{` is a template over `body`, `text`, `status` and `headers`. In a stream each is applied to every
+/// event (`body` is its data as JSON, `text` as text, `event` its type), and the last that gives something counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseMap {
-    /// The answer. Left out: the whole body.
+    /// The answer. Left out: the whole body; in a stream, its pieces one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Everything else by name: `cost`, `error`, and `conversation_id`, which nothing uses yet.
+    /// Everything else by name: `cost`, `error`, `finish_reason`, `tool_calls`, and `conversation_id`, which nothing uses yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// Token counts by name (`input_tokens`, `output_tokens`, `total_tokens`).
@@ -210,6 +287,12 @@ pub struct Timeouts {
     /// The whole call, from connecting to the last byte of the body.
     #[serde(with = "crate::duration")]
     pub attempt: Duration,
+    /// From connecting until the response begins; `None`: as long as the whole call.
+    #[serde(default, with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of the body; `None`: as long as the whole call.
+    #[serde(default, with = "crate::duration::optional", skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -217,6 +300,8 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(10),
             attempt: Duration::from_secs(60),
+            first_byte: None,
+            idle: None,
         }
     }
 }

@@ -20,8 +20,8 @@ use serde_json::{Map, Value};
 
 pub use attributes::{Attributes, Budget, DEFAULT_TENANT, Group, Order, Priority, RepeatPolicy};
 pub use endpoint::{
-    Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, Endpoint, EndpointKind, Limits, Rate, ResponseFormat, ResponseMap,
-    ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, Success, Timeouts,
+    Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, ClientAuth, Endpoint, EndpointKind, Limits, Rate, ResponseFormat,
+    ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,
 };
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
 pub use shape::{MAX_DEPENDENCIES, RunShape, Shape, ShapeProblem, TestNeeds};

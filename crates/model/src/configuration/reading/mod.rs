@@ -9,6 +9,7 @@
 //! them; [`Positions`] tells them where a key stands.
 
 mod attribute;
+mod auth;
 mod canonical;
 mod check;
 mod csv_source;
@@ -22,8 +23,10 @@ mod json;
 mod limit;
 mod metric;
 mod node;
+mod openai_chat;
 mod position;
 mod problem;
+mod response;
 mod retry;
 mod section;
 mod source;

@@ -9,6 +9,7 @@ mod refusal;
 mod set;
 mod source;
 mod stopping;
+mod target;
 
 use super::{Defaults, DocumentFormat, Problems, Reading, read_configuration};
 

@@ -100,20 +100,12 @@ fn problems_of_endpoints() {
                 "suite.yaml:5:9: endpoint.auth.token: missing; this type of authentication needs it",
             ),
             (
-                "auth: {type: oauth2_client_credentials}",
-                "suite.yaml:5:16: endpoint.auth.type: `oauth2_client_credentials` is part of the format but not supported by this version",
-            ),
-            (
                 "auth: {type: bearer, token: 1234}",
                 "suite.yaml:5:31: endpoint.auth.token: expected a text; put quotes around it",
             ),
             (
                 "auth: {type: none, token: x}",
                 "suite.yaml:5:22: endpoint.auth.token: unknown key",
-            ),
-            (
-                "response: {format: sse}",
-                "suite.yaml:5:22: endpoint.response.format: `sse` is part of the format but not supported by this version",
             ),
             (
                 "response: {map: {output: text}}",
@@ -124,8 +116,8 @@ fn problems_of_endpoints() {
                 "suite.yaml:5:20: endpoint.response.map.outptu: unknown key; did you mean \"output\"?",
             ),
             (
-                "response: {map: {finish_reason: $.why}}",
-                "suite.yaml:5:20: endpoint.response.map.finish_reason: `finish_reason` is part of the format but not supported by this version",
+                "response: {map: {context: $.why}}",
+                "suite.yaml:5:20: endpoint.response.map.context: `context` is part of the format but not supported by this version",
             ),
             (
                 "response: {success: {status: 2xx}}",
@@ -138,10 +130,6 @@ fn problems_of_endpoints() {
             (
                 "timeouts: {attempt: 0s}",
                 "suite.yaml:5:23: endpoint.timeouts.attempt: must be longer than 0s",
-            ),
-            (
-                "timeouts: {idle: 1s}",
-                "suite.yaml:5:14: endpoint.timeouts.idle: `idle` is part of the format but not supported by this version",
             ),
             (
                 "retry: {max_attempts: 0}",
