@@ -236,3 +236,21 @@ fn problems_of_client_credentials() {
         ],
     );
 }
+
+#[test]
+fn the_page_shows_what_a_chat_stands_for() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let section = page.split("\n### Chat completions\n").nth(1).unwrap();
+    let section = section.split("\n### ").next().unwrap();
+    let rest = "\nversion: 1\nname: n\ntest_set: {tests: [{input: a}]}\n";
+    let mut read = section.split("\n```yaml\n").skip(1).map(|block| {
+        let block = block.split("\n```").next().unwrap();
+        read(&(block.to_owned() + rest)).unwrap().configuration.endpoint
+    });
+    let (short, long) = (read.next().unwrap(), read.next().unwrap());
+    assert_eq!(short, long);
+    assert_eq!(read.next(), None);
+    let (short, long) = (short.body.unwrap().to_string(), long.body.unwrap().to_string());
+    assert_eq!(short, long, "in the same order");
+}
