@@ -7,7 +7,7 @@ use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult};
 
 use crate::excerpt::sentence;
 use crate::metric_set::MetricSet;
-use crate::subject::Subject;
+use crate::subject::Sample;
 use crate::verdict::{Decision, decide};
 
 /// What the metrics of a test said and what follows from it.
@@ -22,7 +22,15 @@ pub struct Assessment {
 /// Evaluates a test's response: `shared` are the configuration's metrics, compiled once per run; the test's own are
 /// compiled here. Own metrics that do not compile make the test an error of class `metric`, without results.
 /// `clock` is any monotonic time.
-pub fn assess(shared: &MetricSet, test: &TestCase, subject: &Subject<'_>, clock: impl Fn() -> Duration) -> Assessment {
+///
+/// A [`Subject`](crate::Subject) says what every call tells; [`Subject::with`](crate::Subject::with) adds the rest.
+pub fn assess<'a>(
+    shared: &MetricSet,
+    test: &TestCase,
+    sample: impl Into<Sample<'a>>,
+    clock: impl Fn() -> Duration,
+) -> Assessment {
+    let sample = sample.into();
     let own = match MetricSet::compile(&test.metrics) {
         Ok(own) => own,
         Err(problems) => {
@@ -43,8 +51,8 @@ pub fn assess(shared: &MetricSet, test: &TestCase, subject: &Subject<'_>, clock:
         MetricsMode::Merge => shared,
         MetricsMode::Replace => &none,
     };
-    let mut metrics = shared.evaluate(subject, &clock);
-    metrics.extend(own.evaluate(subject, &clock));
+    let mut metrics = shared.evaluate(sample, &clock);
+    metrics.extend(own.evaluate(sample, &clock));
     let decision = decide(shared.metrics().chain(own.metrics()), &metrics, test.threshold);
     Assessment { metrics, decision }
 }

@@ -16,8 +16,12 @@ pub(crate) struct Finding {
 pub(crate) enum Measure {
     /// Something holds or does not.
     Holds(bool),
-    /// A number, and whether it is on the right side of its threshold.
-    Number { value: f64, threshold: f64, within: bool },
+    /// A number, and whether it is where it has to be; with the threshold that says so, where it is one number.
+    Number {
+        value: f64,
+        threshold: Option<f64>,
+        within: bool,
+    },
 }
 
 impl Finding {
@@ -47,7 +51,7 @@ impl Measure {
     pub(crate) fn threshold(self) -> Option<f64> {
         match self {
             Self::Holds(_) => None,
-            Self::Number { threshold, .. } => Some(threshold),
+            Self::Number { threshold, .. } => threshold,
         }
     }
 }

@@ -30,5 +30,5 @@ pub use assessment::{Assessment, assess};
 pub use effective::effective;
 pub use metric_set::MetricSet;
 pub use problem::MetricProblem;
-pub use subject::Subject;
+pub use subject::{Call, Sample, Subject};
 pub use verdict::{Decision, decide};

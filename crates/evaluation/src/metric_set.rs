@@ -12,7 +12,7 @@ use crate::finding::Outcome;
 use crate::json_path::Path;
 use crate::option;
 use crate::problem::{MetricProblem, Problems};
-use crate::subject::{Seen, Subject};
+use crate::subject::{Sample, Seen};
 
 /// Compiled metrics. Cheap to share between threads by reference; a run compiles its configuration's metrics once.
 #[derive(Debug, Default)]
@@ -34,13 +34,18 @@ impl MetricSet {
     ///
     /// All problems of all metrics, in the order of the list.
     pub fn compile(metrics: &[Metric]) -> Result<Self, Vec<MetricProblem>> {
+        Self::compile_within(metrics, 0)
+    }
+
+    /// `depth`: how many sets the metrics are in.
+    pub(crate) fn compile_within(metrics: &[Metric], depth: usize) -> Result<Self, Vec<MetricProblem>> {
         let mut entries = Vec::with_capacity(metrics.len());
         let mut all = Vec::new();
         for (index, metric) in metrics.iter().enumerate() {
             let mut problems = Problems::of(index);
             option::check(metric, &mut problems);
             let transform = transform(metric, &mut problems);
-            let check = Check::compile(metric, &mut problems);
+            let check = Check::compile(metric, depth, &mut problems);
             all.extend(problems.into_list());
             if let Some(check) = check {
                 entries.push(Entry {
@@ -72,13 +77,23 @@ impl MetricSet {
 
     /// One result per metric, in their order. `negate` and `on_error` are applied; `clock` is any monotonic time
     /// and only serves `duration_ms`.
-    pub fn evaluate(&self, subject: &Subject<'_>, clock: impl Fn() -> Duration) -> Vec<MetricResult> {
-        let seen = Seen::new(subject.output);
+    pub fn evaluate<'a>(&self, sample: impl Into<Sample<'a>>, clock: impl Fn() -> Duration) -> Vec<MetricResult> {
+        let sample = sample.into();
+        self.evaluate_seen(&Seen::new(sample.subject.output), &sample, clock)
+    }
+
+    /// The same over an output that is a part of the sample's.
+    pub(crate) fn evaluate_seen(
+        &self,
+        seen: &Seen<'_>,
+        sample: &Sample<'_>,
+        clock: impl Fn() -> Duration,
+    ) -> Vec<MetricResult> {
         self.entries
             .iter()
             .map(|entry| {
                 let start = clock();
-                let outcome = entry.measure(&seen, subject);
+                let outcome = entry.measure(seen, sample);
                 let took = clock().saturating_sub(start);
                 entry.result(outcome, took)
             })
@@ -100,12 +115,12 @@ fn transform(metric: &Metric, problems: &mut Problems) -> Option<Path> {
 }
 
 impl Entry {
-    fn measure(&self, seen: &Seen<'_>, subject: &Subject<'_>) -> Outcome {
+    fn measure(&self, seen: &Seen<'_>, sample: &Sample<'_>) -> Outcome {
         match &self.transform {
-            None => self.check.run(seen, subject),
+            None => self.check.run(seen, sample),
             Some(path) => {
                 let output = transformed(path, seen)?;
-                self.check.run(&Seen::new(&output), subject)
+                self.check.run(&Seen::new(&output), sample)
             }
         }
     }

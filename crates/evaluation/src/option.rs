@@ -5,12 +5,17 @@ use testfleet_model::configuration::{Metric, MetricKind, Severity};
 use crate::problem::Problems;
 
 #[derive(Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each option")]
 struct Takes {
     value: bool,
     threshold: bool,
     operator: bool,
+    limits: bool,
     schema: bool,
     path: bool,
+    header: bool,
+    n: bool,
+    metrics: bool,
     transform: bool,
 }
 
@@ -28,12 +33,24 @@ fn takes(kind: MetricKind) -> Takes {
         | K::StartsWith
         | K::EndsWith
         | K::Regex
-        | K::OneOf => Takes {
+        | K::OneOf
+        | K::JsonSubset => Takes {
             value: true,
             transform: true,
             ..none
         },
-        K::IsJson => Takes {
+        K::WordCount | K::Length => Takes {
+            threshold: true,
+            operator: true,
+            limits: true,
+            transform: true,
+            ..none
+        },
+        K::IsRefusal | K::IsXml => Takes {
+            transform: true,
+            ..none
+        },
+        K::IsJson | K::ContainsJson => Takes {
             schema: true,
             transform: true,
             ..none
@@ -45,16 +62,36 @@ fn takes(kind: MetricKind) -> Takes {
             transform: true,
             ..none
         },
-        K::StatusCode => Takes { value: true, ..none },
-        K::Latency => Takes {
+        K::StatusCode | K::FinishReason => Takes { value: true, ..none },
+        K::Header => Takes {
+            header: true,
+            value: true,
+            operator: true,
+            ..none
+        },
+        K::Latency | K::Ttft | K::TotalTime | K::Cost | K::Tokens | K::Attempts => Takes {
             threshold: true,
             operator: true,
             ..none
         },
-        K::Levenshtein | K::F1 => Takes {
+        K::Levenshtein
+        | K::NormalizedLevenshtein
+        | K::JaroWinkler
+        | K::RougeN
+        | K::RougeL
+        | K::Bleu
+        | K::F1
+        | K::ToolCallF1 => Takes {
             value: true,
             threshold: true,
             operator: true,
+            n: kind == K::RougeN,
+            transform: true,
+            ..none
+        },
+        K::AssertSet => Takes {
+            threshold: true,
+            metrics: true,
             transform: true,
             ..none
         },
@@ -68,8 +105,13 @@ pub(crate) fn check(metric: &Metric, problems: &mut Problems) {
         ("value", metric.value.is_some(), takes.value),
         ("threshold", metric.threshold.is_some(), takes.threshold),
         ("operator", metric.operator.is_some(), takes.operator),
+        ("min", metric.min.is_some(), takes.limits),
+        ("max", metric.max.is_some(), takes.limits),
         ("schema", metric.schema.is_some(), takes.schema),
         ("path", metric.path.is_some(), takes.path),
+        ("header", metric.header.is_some(), takes.header),
+        ("n", metric.n.is_some(), takes.n),
+        ("metrics", !metric.metrics.is_empty(), takes.metrics),
         ("transform", metric.transform.is_some(), takes.transform),
     ];
     for (key, given, taken) in given {

@@ -7,8 +7,9 @@ use std::fmt;
 pub struct MetricProblem {
     /// The metric's place in the list that was compiled, from 0.
     pub index: usize,
-    /// The key of the metric that is wrong, as written in configurations (`value`, `threshold`, …).
-    pub key: &'static str,
+    /// The key of the metric that is wrong, as written in configurations (`value`, `threshold`, …); of a member of a
+    /// set with its place in it (`metrics[0].value`).
+    pub key: String,
     /// What is wrong and what would be right, for people.
     pub message: String,
 }
@@ -44,17 +45,28 @@ impl Problems {
         }
     }
 
-    pub(crate) fn add(&mut self, key: &'static str, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
         self.list.push(MetricProblem {
             index: self.index,
-            key,
+            key: key.into(),
             message: message.into(),
         });
+    }
+
+    /// Takes over the problems of the members of a set.
+    pub(crate) fn add_members(&mut self, problems: Vec<MetricProblem>) {
+        for problem in problems {
+            self.add(problem.path(), problem.message);
+        }
     }
 
     /// The value of a result; an error becomes a problem of `key`.
     pub(crate) fn take<T>(&mut self, key: &'static str, result: Result<T, String>) -> Option<T> {
         result.map_err(|message| self.add(key, message)).ok()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
     }
 
     pub(crate) fn into_list(self) -> Vec<MetricProblem> {

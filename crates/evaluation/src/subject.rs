@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,11 +32,53 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The response together with what its endpoint told of the call, and what the test has spent.
+    #[must_use]
+    pub fn with(self, call: Call<'a>) -> Sample<'a> {
+        Sample { subject: self, call }
+    }
+
     /// What to compare with when the metric does not say.
     pub(crate) fn expected(&self) -> Result<&'a Value, String> {
         self.expected.ok_or_else(|| {
             "there is nothing to compare with; give the metric a value or the test an expected_output".to_owned()
         })
+    }
+}
+
+/// What is known about a call beyond the response itself. Whatever is `None` makes the metrics that need it an error.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Call<'a> {
+    /// The headers of the response by lower-case name, for `header`; several of one name joined by `, `.
+    pub headers: Option<&'a BTreeMap<String, String>>,
+    /// Why the model stopped, as the endpoint says it, for `finish-reason`.
+    pub finish_reason: Option<&'a str>,
+    /// The calls of tools as the endpoint's mapping yields them, for `tool-call-f1`; `None`: those in the output.
+    pub tool_calls: Option<&'a Value>,
+    /// From sending to the first of the answer, for `ttft`; `None` where an answer comes as a whole.
+    pub first_token_time: Option<Duration>,
+    /// Since the first attempt of the test began, waits included, for `total-time`.
+    pub total_time: Option<Duration>,
+    /// Mapped token counts by name (`total_tokens`, or `input_tokens` and `output_tokens`), for `tokens`.
+    pub usage: Option<&'a BTreeMap<String, f64>>,
+    /// The mapped cost, in the endpoint's currency, for `cost`.
+    pub cost: Option<f64>,
+    /// Attempts of the test so far, this one included, from 1, for `attempts`.
+    pub attempts: Option<u32>,
+}
+
+/// Everything that metrics see: a response, and what is known about the call. A [`Subject`] alone is one too.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// The response.
+    pub subject: Subject<'a>,
+    /// The call.
+    pub call: Call<'a>,
+}
+
+impl<'a> From<&Subject<'a>> for Sample<'a> {
+    fn from(subject: &Subject<'a>) -> Self {
+        subject.with(Call::default())
     }
 }
 

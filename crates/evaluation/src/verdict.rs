@@ -10,7 +10,7 @@
 //! A metric counts unless its severity is `warn`, or it is in error and its `on_error` is `skip`. The rule before
 //! these, that an endpoint error is an error whatever the metrics would say, belongs to whoever makes the call.
 
-use testfleet_model::configuration::{Metric, MetricKind, Operator, Severity};
+use testfleet_model::configuration::{Metric, Severity};
 use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult};
 use testfleet_model::state::{Execution, Status, Verdict};
 
@@ -67,8 +67,8 @@ enum State {
 /// Applies the rules to the metrics of a test and their results, which are in the same order. `threshold` is the
 /// test's, 0 to 1.
 ///
-/// In a weighted mean a metric has a share of 1 when it passed and 0 when not, except `f1` held by `>=` or `>` and not
-/// negated, whose share is its score.
+/// In a weighted mean a metric has a share of 1 when it passed and 0 when not; where its score is a share of what could be
+/// reached ([`Metric::is_graded`]), it has that.
 #[must_use]
 pub fn decide<'a>(
     metrics: impl IntoIterator<Item = &'a Metric>,
@@ -84,10 +84,7 @@ pub fn decide<'a>(
         );
         return Decision::error(ErrorDetail::new(ErrorClass::Internal, message));
     }
-    let counting: Vec<_> = metrics
-        .into_iter()
-        .zip(results)
-        .filter(|(metric, result)| metric.severity == Severity::Error && result.counts)
+    let counting: Vec<_> = counting(metrics, results)
         .map(|(metric, result)| (metric, result, state(result)))
         .collect();
     let any = |wanted: State| counting.iter().any(|(.., state)| *state == wanted);
@@ -128,6 +125,26 @@ pub fn decide<'a>(
     }
 }
 
+/// The weighted mean of the shares of the metrics that count, 0 to 1; `None` when none does.
+pub(crate) fn weighted_mean<'a>(
+    metrics: impl IntoIterator<Item = &'a Metric>,
+    results: &[MetricResult],
+) -> Option<f64> {
+    let mut counting = counting(metrics, results).peekable();
+    counting.peek()?;
+    Some(mean(
+        counting.map(|(metric, result)| (metric.weight, share(metric, result))),
+    ))
+}
+
+fn counting<'a, 'r>(
+    metrics: impl IntoIterator<Item = &'a Metric>,
+    results: &'r [MetricResult],
+) -> impl Iterator<Item = (&'a Metric, &'r MetricResult)> {
+    let pairs = metrics.into_iter().zip(results);
+    pairs.filter(|(metric, result)| metric.severity == Severity::Error && result.counts)
+}
+
 fn state(result: &MetricResult) -> State {
     match (result.is_successful, &result.error) {
         (Some(true), _) => State::Passed,
@@ -138,11 +155,8 @@ fn state(result: &MetricResult) -> State {
 }
 
 fn share(metric: &Metric, result: &MetricResult) -> f64 {
-    let graded = metric.kind == MetricKind::F1
-        && !metric.negate
-        && matches!(metric.operator, None | Some(Operator::Ge | Operator::Gt));
     match result.score {
-        Some(score) if graded => score.clamp(0.0, 1.0),
+        Some(score) if metric.is_graded() => score.clamp(0.0, 1.0),
         _ => f64::from(u8::from(result.is_successful == Some(true))),
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -9,7 +10,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
-use testfleet_evaluation::{MetricSet, Subject, decide};
+use testfleet_evaluation::{Call, MetricSet, Subject, decide};
 use testfleet_model::configuration::{Metric, MetricKind, OnError, Operator, Severity};
 use testfleet_model::state::Execution;
 
@@ -67,20 +68,37 @@ prop_compose! {
         (weight, required, negate) in (prop_oneof![Just(1.0), any::<f64>()], any::<bool>(), any::<bool>()),
         severity in select(vec![Severity::Error, Severity::Warn]),
         on_error in select(vec![OnError::Error, OnError::Fail, OnError::Skip]),
+        (min, max, n) in (of(0.0..9.0), of(0.0..99.0), of(0_u32..12)),
+        member in select(vec!["is-json", "length", "f1", "word-count"]),
         // Options the kind does not take are refused; leave most of them out so that most metrics compile.
         plain in prop::bool::weighted(0.8),
     ) -> Metric {
         let mut metric = Metric { value, severity, on_error, negate, ..Metric::new(kind) };
         if plain {
             match kind {
-                MetricKind::IsJson => { metric.value = None; metric.schema = schema; }
+                MetricKind::IsJson | MetricKind::ContainsJson => { metric.value = None; metric.schema = schema; }
+                MetricKind::IsXml | MetricKind::IsRefusal => { metric.value = None; }
                 MetricKind::Jsonpath => { metric.path = path; }
-                MetricKind::Latency => { metric.value = None; metric.threshold = threshold; }
-                MetricKind::Levenshtein | MetricKind::F1 => { metric.threshold = threshold; metric.operator = operator; }
+                MetricKind::Header => { metric.header = Some("a".to_owned()); metric.value = metric.value.filter(|value| !value.is_object()); }
+                MetricKind::WordCount | MetricKind::Length => { metric.value = None; metric.min = min; metric.max = max; }
+                MetricKind::Latency | MetricKind::Ttft | MetricKind::TotalTime | MetricKind::Cost | MetricKind::Tokens
+                | MetricKind::Attempts => { metric.value = None; metric.threshold = threshold; }
+                MetricKind::RougeN => { metric.n = n; metric.threshold = threshold; metric.operator = operator; }
+                MetricKind::Levenshtein | MetricKind::NormalizedLevenshtein | MetricKind::JaroWinkler
+                | MetricKind::RougeL | MetricKind::Bleu | MetricKind::F1 | MetricKind::ToolCallF1 => {
+                    metric.threshold = threshold;
+                    metric.operator = operator;
+                }
+                MetricKind::AssertSet => {
+                    metric.value = None;
+                    metric.threshold = threshold;
+                    let kind = MetricKind::from_word(member).unwrap();
+                    metric.metrics = vec![Metric { min, ..Metric::new(kind) }, Metric { on_error, ..Metric::new(MetricKind::F1) }];
+                }
                 _ => {}
             }
         } else {
-            metric = Metric { threshold, operator, schema, path, transform, weight, required, ..metric };
+            metric = Metric { threshold, operator, schema, path, transform, weight, required, min, max, n, ..metric };
         }
         metric
     }
@@ -97,13 +115,29 @@ proptest! {
         status in of(any::<u16>()),
         invoke_time in of(any::<Duration>()),
         threshold in of(any::<f64>()),
+        known in any::<bool>(),
+        number in any::<f64>(),
+        attempts in any::<u32>(),
     ) {
         // Those that compile, so that one bad metric does not hide the others.
         let metrics: Vec<_> =
             metrics.into_iter().filter(|metric| MetricSet::compile(std::slice::from_ref(metric)).is_ok()).collect();
         let set = MetricSet::compile(&metrics).unwrap();
+        let headers = BTreeMap::from([("a".to_owned(), number.to_string())]);
+        let usage = BTreeMap::from([("total_tokens".to_owned(), number)]);
+        let call = Call {
+            headers: Some(&headers),
+            finish_reason: Some("a"),
+            tool_calls: None,
+            first_token_time: invoke_time,
+            total_time: invoke_time,
+            usage: Some(&usage),
+            cost: Some(number),
+            attempts: Some(attempts),
+        };
         let subject = Subject { output: &output, expected: expected.as_ref(), status, invoke_time };
-        let results = set.evaluate(&subject, || Duration::ZERO);
+        let subject = subject.with(if known { call } else { Call::default() });
+        let results = set.evaluate(subject, || Duration::ZERO);
         prop_assert_eq!(results.len(), metrics.len());
         for (metric, result) in metrics.iter().zip(&results) {
             prop_assert!(!result.reason.is_empty());
@@ -117,7 +151,7 @@ proptest! {
             }
             prop_assert!(result.reason.chars().count() < 6_000);
         }
-        prop_assert_eq!(&results, &set.evaluate(&subject, || Duration::ZERO));
+        prop_assert_eq!(&results, &set.evaluate(subject, || Duration::ZERO));
         let decision = decide(&metrics, &results, threshold);
         prop_assert_eq!(decision.error.is_some(), decision.execution == Execution::Error);
         prop_assert_eq!(decision.verdict.is_some(), decision.execution == Execution::Ok);

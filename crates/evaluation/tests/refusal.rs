@@ -222,3 +222,128 @@ fn a_threshold_that_is_no_number_is_refused() {
         assert!(MetricSet::compile(std::slice::from_ref(&metric)).is_err());
     }
 }
+
+#[test]
+fn each_mistake_of_the_later_kinds_is_named_with_its_key() {
+    for (metric, said) in [
+        (json!({"type": "length"}), "metrics[0].threshold: length needs one"),
+        (
+            json!({"type": "length", "min": -1}),
+            "metrics[0].min: must be at least 0",
+        ),
+        (
+            json!({"type": "length", "min": 3, "max": 2}),
+            "metrics[0].max: 2 is less than min (3)",
+        ),
+        (
+            json!({"type": "length", "min": 3, "threshold": 2}),
+            "metrics[0].threshold: give either",
+        ),
+        (
+            json!({"type": "word-count", "max": 3, "operator": "<"}),
+            "metrics[0].operator: an operator needs",
+        ),
+        (
+            json!({"type": "latency", "threshold": 3, "max": 2}),
+            "metrics[0].max: latency takes no max",
+        ),
+        (
+            json!({"type": "is-refusal", "value": "no"}),
+            "metrics[0].value: is-refusal takes no value",
+        ),
+        (
+            json!({"type": "is-xml", "schema": {}}),
+            "metrics[0].schema: is-xml takes no schema",
+        ),
+        (
+            json!({"type": "contains-json", "schema": {"$ref": "https://example.com/schema"}}),
+            "metrics[0].schema: not a usable JSON Schema",
+        ),
+        (json!({"type": "header"}), "metrics[0].header: header needs the name"),
+        (
+            json!({"type": "header", "header": " "}),
+            "metrics[0].header: header needs the name",
+        ),
+        (
+            json!({"type": "header", "header": "a", "operator": "<"}),
+            "metrics[0].operator: < needs a value",
+        ),
+        (
+            json!({"type": "header", "header": "a", "operator": "<", "value": "b"}),
+            "metrics[0].value: < compares numbers",
+        ),
+        (
+            json!({"type": "header", "header": "a", "value": []}),
+            "metrics[0].value: must be a text or a number",
+        ),
+        (
+            json!({"type": "is-json", "header": "a"}),
+            "metrics[0].header: is-json takes no header",
+        ),
+        (
+            json!({"type": "finish-reason"}),
+            "metrics[0].value: finish-reason needs one",
+        ),
+        (
+            json!({"type": "finish-reason", "value": []}),
+            "metrics[0].value: the list is empty",
+        ),
+        (
+            json!({"type": "finish-reason", "value": [1]}),
+            "metrics[0].value: must be a text such as stop",
+        ),
+        (
+            json!({"type": "tool-call-f1"}),
+            "metrics[0].value: tool-call-f1 needs one",
+        ),
+        (
+            json!({"type": "tool-call-f1", "value": [1]}),
+            "metrics[0].value: must be names of tools, not a number",
+        ),
+        (
+            json!({"type": "tool-call-f1", "value": [{"name": "a", "args": 1}]}),
+            "metrics[0].value: must be names of tools, or mappings",
+        ),
+        (json!({"type": "cost"}), "metrics[0].threshold: cost needs one"),
+        (
+            json!({"type": "tokens", "threshold": 1, "transform": "$"}),
+            "metrics[0].transform: tokens takes no",
+        ),
+        (
+            json!({"type": "bleu", "value": "a"}),
+            "metrics[0].threshold: bleu needs one",
+        ),
+        (
+            json!({"type": "bleu", "value": "a", "threshold": 2}),
+            "metrics[0].threshold: must be at least 0 and",
+        ),
+        (
+            json!({"type": "rouge-l", "value": [{}], "threshold": 0.5}),
+            "metrics[0].value: rouge-l compares with texts",
+        ),
+        (
+            json!({"type": "rouge-n", "value": "a", "threshold": 0.5, "n": 0}),
+            "metrics[0].n: must be from 1 to 9",
+        ),
+        (
+            json!({"type": "rouge-l", "value": "a", "threshold": 0.5, "n": 1}),
+            "metrics[0].n: rouge-l takes no n",
+        ),
+        (
+            json!({"type": "assert-set"}),
+            "metrics[0].metrics: assert-set needs at least one",
+        ),
+        (
+            json!({"type": "assert-set", "threshold": 1.5, "metrics": [{"type": "is-json"}]}),
+            "metrics[0].threshold: must be at least 0 and at most 1",
+        ),
+        (
+            json!({"type": "is-json", "metrics": [{"type": "is-json"}]}),
+            "metrics[0].metrics: is-json takes no metrics",
+        ),
+    ] {
+        let problems = problems(json!([metric]));
+        assert_eq!(problems.len(), 1, "{metric}: {problems:?}");
+        assert!(problems[0].starts_with(said), "{metric}: {}", problems[0]);
+    }
+}

@@ -27,7 +27,10 @@ impl Bound {
     pub(super) fn compile(metric: &Metric, rule: &Rule, problems: &mut Problems) -> Option<Self> {
         let operator = metric.operator.unwrap_or(rule.operator);
         if operator == Operator::Contains {
-            problems.add("operator", "contains is for jsonpath only; use one of == != < <= > >=");
+            problems.add(
+                "operator",
+                "contains is for jsonpath and header only; use one of == != < <= > >=",
+            );
         }
         let threshold = metric.threshold.or(rule.threshold);
         match threshold {
@@ -56,7 +59,7 @@ impl Bound {
         Finding {
             measure: Measure::Number {
                 value,
-                threshold: self.threshold,
+                threshold: Some(self.threshold),
                 within,
             },
             reason: format!(

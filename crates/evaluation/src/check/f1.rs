@@ -4,81 +4,15 @@
 //! Comprehension of Text"). Both texts are put in lower case, ASCII punctuation is deleted, the words `a`, `an`,
 //! `the` are replaced by a space, and the rest is split at white space. With the multisets of tokens P
 //! (prediction) and R (reference): precision = |P∩R|/|P|, recall = |P∩R|/|R|, F1 = their harmonic mean, 0 when
-//! nothing is shared. Of several references the best counts.
+//! nothing is shared.
 //!
 //! One case is taken from SQuAD 2.0, where it is defined: with no token on either side F1 is 1.
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-use testfleet_model::configuration::{Metric, Operator};
-
-use super::bound::{Bound, Rule};
-use crate::finding::Outcome;
-use crate::problem::Problems;
-use crate::subject::{Seen, Subject, scalar_text, type_word};
-
-const RULE: Rule = Rule {
-    operator: Operator::Ge,
-    threshold: Some(0.5),
-    max: 1.0,
-    what: "the F1 of words, from 0 to 1",
-};
-
-/// Token F1, 0 to 1.
-#[derive(Debug)]
-pub(crate) struct F1 {
-    bound: Bound,
-    references: Option<Vec<Vec<String>>>,
-}
-
-impl F1 {
-    pub(super) fn compile(metric: &Metric, problems: &mut Problems) -> Option<Self> {
-        let references = metric
-            .value
-            .as_ref()
-            .map(|value| problems.take("value", references(value)));
-        let bound = Bound::compile(metric, &RULE, problems);
-        let references = match references {
-            None => None,
-            Some(references) => Some(references?),
-        };
-        Some(Self {
-            bound: bound?,
-            references,
-        })
-    }
-
-    pub(super) fn run(&self, seen: &Seen<'_>, subject: &Subject<'_>) -> Outcome {
-        let tokens = tokens(seen.text());
-        let best = match &self.references {
-            Some(references) => best(&tokens, references),
-            None => best(&tokens, &references(subject.expected()?)?),
-        };
-        Ok(self.bound.hold(best, &format!("the token F1 {best:.3}")))
-    }
-}
-
-fn references(value: &Value) -> Result<Vec<Vec<String>>, String> {
-    let list = match value {
-        Value::Array(list) if list.is_empty() => return Err("the list is empty; name at least one text".to_owned()),
-        Value::Array(list) => list.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    list.iter()
-        .map(|item| {
-            scalar_text(item)
-                .map(|text| tokens(&text))
-                .ok_or_else(|| format!("f1 compares with texts, not with {}", type_word(item)))
-        })
-        .collect()
-}
-
-fn best(tokens: &[String], references: &[Vec<String>]) -> f64 {
-    references
-        .iter()
-        .map(|reference| f1(tokens, reference))
-        .fold(0.0, f64::max)
+/// F1 of the words of two texts, 0 to 1.
+pub(super) fn f1(output: &str, reference: &str) -> f64 {
+    overlap(&tokens(output), &tokens(reference))
 }
 
 fn tokens(text: &str) -> Vec<String> {
@@ -109,7 +43,7 @@ fn without_articles(text: &str) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of words are far below 2^52")]
-fn f1(prediction: &[String], reference: &[String]) -> f64 {
+fn overlap(prediction: &[String], reference: &[String]) -> f64 {
     if prediction.is_empty() && reference.is_empty() {
         return 1.0;
     }
@@ -136,10 +70,6 @@ fn f1(prediction: &[String], reference: &[String]) -> f64 {
 mod tests {
     use super::*;
 
-    fn score(prediction: &str, reference: &str) -> f64 {
-        f1(&tokens(prediction), &tokens(reference))
-    }
-
     #[test]
     fn f1_is_what_the_evaluation_of_squad_computes() {
         // Computed by hand: shared, |prediction|, |reference|.
@@ -159,15 +89,8 @@ mod tests {
             ("cat", "the", 0.0),
             ("GRÜSSE aus Köln", "grüsse köln", 0.8), // 2, 3, 2
         ] {
-            let got = score(prediction, reference);
+            let got = f1(prediction, reference);
             assert!((got - expected).abs() < 1e-12, "{prediction:?} {reference:?}: {got}");
         }
-    }
-
-    #[test]
-    fn the_best_of_several_references_counts() {
-        let references = references(&serde_json::json!(["dog", "black cat", 7])).unwrap();
-        assert!((best(&tokens("cat"), &references) - 2.0 / 3.0).abs() < 1e-12);
-        assert!((best(&tokens("7"), &references) - 1.0).abs() < 1e-12);
     }
 }

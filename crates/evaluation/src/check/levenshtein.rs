@@ -1,4 +1,5 @@
-//! `levenshtein`: insertions, deletions and substitutions of code points between the output and a text.
+//! `levenshtein`: insertions, deletions and substitutions of code points between the output and a text; and the same as a
+//! similarity for `normalized-levenshtein`.
 
 use testfleet_model::configuration::{Metric, Operator};
 
@@ -50,6 +51,20 @@ fn text(value: &serde_json::Value) -> Result<String, String> {
     scalar_text(value)
         .map(std::borrow::Cow::into_owned)
         .ok_or_else(|| format!("levenshtein compares with one text, not with {}", type_word(value)))
+}
+
+/// 1 − distance / length of the longer text, 0 to 1; 1 for two empty texts.
+///
+/// # Errors
+///
+/// The texts are too long.
+#[expect(clippy::cast_precision_loss, reason = "distances are far below 2^52")]
+pub(super) fn similarity(left: &str, right: &str) -> Result<f64, String> {
+    let longer = left.chars().count().max(right.chars().count());
+    if longer == 0 {
+        return Ok(1.0);
+    }
+    Ok(1.0 - distance(left, right)? as f64 / longer as f64)
 }
 
 /// What both texts begin and end with costs nothing, so that nearly equal long texts are no problem.

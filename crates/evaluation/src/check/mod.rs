@@ -1,21 +1,36 @@
 //! The checks behind the kinds of metrics: one file each.
 
+mod bleu;
 mod bound;
+mod call;
 mod equality;
 mod f1;
+mod finish_reason;
+mod header;
+mod jaro_winkler;
 mod json;
-mod latency;
+mod json_within;
 mod levenshtein;
 mod path;
 mod pattern;
+mod reference;
+mod refusal;
+mod rouge;
+mod schema;
+mod set;
+mod similarity;
+mod size;
 mod status;
+mod subset;
 mod text;
+mod tool_call;
+mod xml;
 
 use testfleet_model::configuration::{Metric, MetricKind};
 
 use crate::finding::Outcome;
 use crate::problem::Problems;
-use crate::subject::{Seen, Subject};
+use crate::subject::{Sample, Seen};
 
 /// What a metric does, with everything compiled that can be compiled before a response is there.
 #[derive(Debug)]
@@ -26,14 +41,23 @@ pub(crate) enum Check {
     Json(json::Json),
     Path(path::PathCheck),
     Status(status::StatusCode),
-    Latency(latency::Latency),
+    Header(header::Header),
+    FinishReason(finish_reason::FinishReason),
+    Size(size::Size),
+    Refusal(refusal::Refusal),
+    JsonWithin(json_within::JsonWithin),
+    Subset(subset::Subset),
+    Xml(xml::Xml),
+    Call(call::CallNumber),
     Levenshtein(levenshtein::Levenshtein),
-    F1(f1::F1),
+    Similarity(similarity::Similarity),
+    ToolCall(tool_call::ToolCall),
+    Set(set::Set),
 }
 
 impl Check {
-    /// `None` exactly when a problem was added.
-    pub(crate) fn compile(metric: &Metric, problems: &mut Problems) -> Option<Self> {
+    /// `None` exactly when a problem was added. `depth`: how many sets the metric is in.
+    pub(crate) fn compile(metric: &Metric, depth: usize, problems: &mut Problems) -> Option<Self> {
         use MetricKind as K;
         use text::{Place, Quantity};
         let text = |place, quantity, fold, problems: &mut Problems| {
@@ -54,13 +78,27 @@ impl Check {
             K::IsJson => json::Json::compile(metric, problems).map(Self::Json),
             K::Jsonpath => path::PathCheck::compile(metric, problems).map(Self::Path),
             K::StatusCode => status::StatusCode::compile(metric, problems).map(Self::Status),
-            K::Latency => latency::Latency::compile(metric, problems).map(Self::Latency),
+            K::Header => header::Header::compile(metric, problems).map(Self::Header),
+            K::FinishReason => finish_reason::FinishReason::compile(metric, problems).map(Self::FinishReason),
+            K::WordCount | K::Length => size::Size::compile(metric, problems).map(Self::Size),
+            K::IsRefusal => refusal::Refusal::compile(problems).map(Self::Refusal),
+            K::ContainsJson => json_within::JsonWithin::compile(metric, problems).map(Self::JsonWithin),
+            K::JsonSubset => Some(Self::Subset(subset::Subset::of(metric))),
+            K::IsXml => Some(Self::Xml(xml::Xml)),
+            K::Latency | K::Ttft | K::TotalTime | K::Cost | K::Tokens | K::Attempts => {
+                call::CallNumber::compile(metric, problems).map(Self::Call)
+            }
             K::Levenshtein => levenshtein::Levenshtein::compile(metric, problems).map(Self::Levenshtein),
-            K::F1 => f1::F1::compile(metric, problems).map(Self::F1),
+            K::NormalizedLevenshtein | K::JaroWinkler | K::RougeN | K::RougeL | K::Bleu | K::F1 => {
+                similarity::Similarity::compile(metric, problems).map(Self::Similarity)
+            }
+            K::ToolCallF1 => tool_call::ToolCall::compile(metric, problems).map(Self::ToolCall),
+            K::AssertSet => set::Set::compile(metric, depth, problems).map(Self::Set),
         }
     }
 
-    pub(crate) fn run(&self, seen: &Seen<'_>, subject: &Subject<'_>) -> Outcome {
+    pub(crate) fn run(&self, seen: &Seen<'_>, sample: &Sample<'_>) -> Outcome {
+        let Sample { subject, call } = sample;
         match self {
             Self::Equality(check) => check.run(seen, subject),
             Self::Text(check) => check.run(seen, subject),
@@ -68,9 +106,18 @@ impl Check {
             Self::Json(check) => Ok(check.run(seen)),
             Self::Path(check) => check.run(seen),
             Self::Status(check) => check.run(subject),
-            Self::Latency(check) => check.run(subject),
+            Self::Header(check) => check.run(call),
+            Self::FinishReason(check) => check.run(call),
+            Self::Size(check) => Ok(check.run(seen)),
+            Self::Refusal(check) => Ok(check.run(seen)),
+            Self::JsonWithin(check) => check.run(seen),
+            Self::Subset(check) => check.run(seen, subject),
+            Self::Xml(check) => check.run(seen),
+            Self::Call(check) => check.run(sample),
             Self::Levenshtein(check) => check.run(seen, subject),
-            Self::F1(check) => check.run(seen, subject),
+            Self::Similarity(check) => check.run(seen, subject),
+            Self::ToolCall(check) => check.run(seen, call),
+            Self::Set(check) => check.run(seen, sample),
         }
     }
 }

@@ -22,9 +22,21 @@ pub struct Metric {
     /// `>=` for similarities).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<Operator>,
-    /// `is-json`: the JSON Schema; draft by `$schema`, else 2020-12.
+    /// `word-count` and `length`: the least that is accepted, instead of a threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// `word-count` and `length`: the most that is accepted, instead of a threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// `is-json` and `contains-json`: the JSON Schema; draft by `$schema`, else 2020-12.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// `header`: its name, in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// `rouge-n`: words of an n-gram, 1 to [`Metric::MAX_N`]; `None` is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u32>,
     /// `jsonpath`: the RFC 9535 query over the output (parsed as JSON when it is a text).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -46,9 +58,18 @@ pub struct Metric {
     /// What becomes of a metric that cannot be computed.
     #[serde(default, skip_serializing_if = "OnError::is_error")]
     pub on_error: OnError,
+    /// `assert-set`: its members. Sets within sets are at most [`Metric::MAX_SET_DEPTH`] deep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Metric>,
 }
 
 impl Metric {
+    /// The most words of an n-gram.
+    pub const MAX_N: u32 = 9;
+
+    /// How deep sets of metrics may be nested; a set of plain metrics is 1 deep.
+    pub const MAX_SET_DEPTH: usize = 4;
+
     /// A metric of a kind with every option at its default.
     #[must_use]
     pub fn new(kind: MetricKind) -> Self {
@@ -58,7 +79,11 @@ impl Metric {
             value: None,
             threshold: None,
             operator: None,
+            min: None,
+            max: None,
             schema: None,
+            header: None,
+            n: None,
             path: None,
             transform: None,
             weight: 1.0,
@@ -66,6 +91,7 @@ impl Metric {
             severity: Severity::Error,
             negate: false,
             on_error: OnError::Error,
+            metrics: Vec::new(),
         }
     }
 
@@ -77,6 +103,24 @@ impl Metric {
         } else {
             self.kind.word().to_owned()
         }
+    }
+
+    /// Whether the score is a share of what could be reached, 0 to 1 and the more the better, so that a mean takes it
+    /// instead of passed or not: not for negated metrics, nor for an operator that asks for little.
+    #[must_use]
+    pub fn is_graded(&self) -> bool {
+        let from_zero_to_one = matches!(
+            self.kind,
+            MetricKind::ToolCallF1
+                | MetricKind::NormalizedLevenshtein
+                | MetricKind::JaroWinkler
+                | MetricKind::RougeN
+                | MetricKind::RougeL
+                | MetricKind::Bleu
+                | MetricKind::F1
+                | MetricKind::AssertSet
+        );
+        from_zero_to_one && !self.negate && matches!(self.operator, None | Some(Operator::Ge | Operator::Gt))
     }
 
     /// What people are shown.
@@ -136,18 +180,58 @@ kinds! {
     Regex = "regex",
     /// The output is one of the values.
     OneOf = "one-of",
+    /// The number of words, held against `threshold`, or within `min` and `max`.
+    WordCount = "word-count",
+    /// The number of code points, held against `threshold`, or within `min` and `max`.
+    Length = "length",
+    /// The output declines to answer, as far as set phrases tell.
+    IsRefusal = "is-refusal",
     /// The output is JSON, and matches `schema` when there is one.
     IsJson = "is-json",
+    /// The output contains a JSON object or list, which matches `schema` when there is one.
+    ContainsJson = "contains-json",
+    /// Everything in the value is in the output, which may have more.
+    JsonSubset = "json-subset",
+    /// The output is one well-formed XML document.
+    IsXml = "is-xml",
     /// `path` selects something in the output; with `value`, held against it by `operator`.
     Jsonpath = "jsonpath",
     /// The HTTP status is the value, or one of them.
     StatusCode = "status-code",
+    /// The response has `header`; with `value`, held against it by `operator`.
+    Header = "header",
+    /// Why the model stopped is the value, or one of them.
+    FinishReason = "finish-reason",
+    /// F1 of the calls of tools and those of the value, at least `threshold`.
+    ToolCallF1 = "tool-call-f1",
     /// The successful call took at most `threshold` milliseconds.
     Latency = "latency",
+    /// The first of the answer was there after at most `threshold` milliseconds.
+    Ttft = "ttft",
+    /// The test, all its attempts and waits, took at most `threshold` milliseconds.
+    TotalTime = "total-time",
+    /// The call cost at most `threshold`.
+    Cost = "cost",
+    /// The call used at most `threshold` tokens.
+    Tokens = "tokens",
+    /// The test took at most `threshold` attempts.
+    Attempts = "attempts",
     /// Levenshtein distance in code points, at most `threshold`.
     Levenshtein = "levenshtein",
+    /// Levenshtein distance as a similarity from 0 to 1, at least `threshold`.
+    NormalizedLevenshtein = "normalized-levenshtein",
+    /// Jaro-Winkler similarity from 0 to 1, at least `threshold`.
+    JaroWinkler = "jaro-winkler",
+    /// F-measure of ROUGE-N, at least `threshold`.
+    RougeN = "rouge-n",
+    /// F-measure of ROUGE-L, at least `threshold`.
+    RougeL = "rouge-l",
+    /// Sentence BLEU from 0 to 1, at least `threshold`.
+    Bleu = "bleu",
     /// Token F1 as in SQuAD 1.1, at least `threshold`.
     F1 = "f1",
+    /// The weighted mean of `metrics` is at least `threshold`; without one, all of them pass.
+    AssertSet = "assert-set",
 }
 
 /// How a number or value is held against another.
@@ -171,7 +255,7 @@ pub enum Operator {
     /// At least.
     #[serde(rename = ">=")]
     Ge,
-    /// The found text or list contains the value (`jsonpath` only).
+    /// The found text or list contains the value (`jsonpath` and `header` only).
     #[serde(rename = "contains")]
     Contains,
 }

@@ -76,7 +76,7 @@ pub(super) fn expectation(cell: &str, position: Position) -> Result<Node, String
     let kind = MetricKind::from_word(bare);
     let Some(value) = rest.map(str::trim) else {
         // Without a colon only a few words can be assertions; the others are texts.
-        let stands_alone = kind == Some(MetricKind::IsJson) || threshold.is_some() && kind.is_some();
+        let stands_alone = kind.is_some_and(|kind| threshold.is_some() || needs_nothing(kind));
         return match kind {
             Some(_) if stands_alone => Ok(metric_node(word, position, threshold_entry(threshold, position))),
             None if metric::LATER.contains(&bare) && bare.contains('-') => Err(unsupported(bare)),
@@ -88,15 +88,16 @@ pub(super) fn expectation(cell: &str, position: Position) -> Result<Node, String
     };
     let mut entries = threshold_entry(threshold, position);
     match kind {
-        MetricKind::IsJson => {
-            let schema =
-                super::json::parse(value, "").map_err(|_| "expected a JSON Schema behind is-json:".to_owned())?;
+        MetricKind::IsJson | MetricKind::ContainsJson => {
+            let schema = super::json::parse(value, "").map_err(|_| format!("expected a JSON Schema behind {word}:"))?;
             entries.push(entry("schema", Node::new(position, schema.value)));
         }
         MetricKind::ContainsAny
         | MetricKind::ContainsAll
         | MetricKind::IcontainsAny
         | MetricKind::IcontainsAll
+        | MetricKind::FinishReason
+        | MetricKind::ToolCallF1
         | MetricKind::OneOf => {
             let items = split_list(value)?.into_iter().map(|item| Node::text(position, item));
             entries.push(entry("value", Node::new(position, NodeValue::List(items.collect()))));
@@ -110,6 +111,14 @@ pub(super) fn expectation(cell: &str, position: Position) -> Result<Node, String
         _ => entries.push(entry("value", Node::text(position, value))),
     }
     Ok(metric_node(word, position, entries))
+}
+
+/// Kinds that are whole without a value and a threshold.
+fn needs_nothing(kind: MetricKind) -> bool {
+    matches!(
+        kind,
+        MetricKind::IsJson | MetricKind::ContainsJson | MetricKind::IsXml | MetricKind::IsRefusal
+    )
 }
 
 struct Prefix<'c> {
@@ -231,6 +240,22 @@ mod tests {
             ("contains: a: b", json!({"type": "contains", "value": "a: b"})),
             ("not-icontains:x", json!({"type": "not-icontains", "value": "x"})),
             ("is-json", json!({"type": "is-json"})),
+            ("not-is-refusal", json!({"type": "not-is-refusal"})),
+            ("is-xml", json!({"type": "is-xml"})),
+            (
+                "contains-json:{\"type\":\"array\"}",
+                json!({"type": "contains-json", "schema": {"type": "array"}}),
+            ),
+            ("length", json!({"type": "equals", "value": "length"})),
+            ("attempts(1)", json!({"type": "attempts", "threshold": 1.0})),
+            (
+                "finish-reason:stop, tool_calls",
+                json!({"type": "finish-reason", "value": ["stop", "tool_calls"]}),
+            ),
+            (
+                "rouge-n(0.5):thirty days",
+                json!({"type": "rouge-n", "threshold": 0.5, "value": "thirty days"}),
+            ),
             (
                 "is-json:{\"type\":\"array\"}",
                 json!({"type": "is-json", "schema": {"type": "array"}}),
@@ -263,8 +288,8 @@ mod tests {
                 "`similar` is part of the format but not supported by this version",
             ),
             (
-                "is-xml",
-                "`is-xml` is part of the format but not supported by this version",
+                "answer-relevancy",
+                "`answer-relevancy` is part of the format but not supported by this version",
             ),
             ("fn:output == 1", "`fn:` runs code, which tests of testfleet cannot do"),
             (

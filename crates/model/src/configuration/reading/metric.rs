@@ -10,26 +10,7 @@ use super::node::NodeValue;
 use super::section::{Findings, Section, nearest, unsupported};
 
 /// Kinds that the format knows and this version does not.
-pub(super) const LATER: [&str; 35] = [
-    "word-count",
-    "length",
-    "is-refusal",
-    "contains-json",
-    "json-subset",
-    "header",
-    "finish-reason",
-    "is-xml",
-    "tool-call-f1",
-    "normalized-levenshtein",
-    "jaro-winkler",
-    "rouge-n",
-    "rouge-l",
-    "bleu",
-    "ttft",
-    "total-time",
-    "cost",
-    "tokens",
-    "attempts",
+pub(super) const LATER: [&str; 15] = [
     "similar",
     "llm-rubric",
     "g-eval",
@@ -40,7 +21,6 @@ pub(super) const LATER: [&str; 35] = [
     "contextual-precision",
     "contextual-recall",
     "webhook",
-    "assert-set",
     "contextual-relevancy",
     "context-recall",
     "context-relevance",
@@ -49,7 +29,7 @@ pub(super) const LATER: [&str; 35] = [
 ];
 
 /// Options that belong to kinds of [`LATER`].
-const LATER_OPTIONS: [&str; 6] = ["model", "n", "metrics", "passing_categories", "categories", "url"];
+const LATER_OPTIONS: [&str; 4] = ["model", "passing_categories", "categories", "url"];
 
 /// What a kind compares with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,34 +40,99 @@ enum Compared {
     Any,
     /// A text; else the test's `expected_output`.
     Text,
-    /// A list of texts; else the test's `expected_output`.
+    /// A text, or a list of texts; else the test's `expected_output`.
     Texts,
-    /// A list; else the test's `expected_output`.
+    /// A value, or a list of them; else the test's `expected_output`.
     List,
     /// Status codes, which no test expects otherwise.
     Status,
+    /// A word, or a list of them, which no test expects otherwise.
+    Words,
+    /// A list of tools, which no test expects otherwise.
+    Tools,
     /// Anything, or nothing at all.
     Optional,
 }
 
 fn compared(kind: MetricKind) -> Compared {
     match kind {
-        MetricKind::Equals => Compared::Any,
+        MetricKind::Equals | MetricKind::JsonSubset => Compared::Any,
         MetricKind::Contains
         | MetricKind::Icontains
         | MetricKind::StartsWith
         | MetricKind::EndsWith
         | MetricKind::Regex
-        | MetricKind::Levenshtein
-        | MetricKind::F1 => Compared::Text,
-        MetricKind::ContainsAny | MetricKind::ContainsAll | MetricKind::IcontainsAny | MetricKind::IcontainsAll => {
-            Compared::Texts
-        }
+        | MetricKind::Levenshtein => Compared::Text,
+        MetricKind::ContainsAny
+        | MetricKind::ContainsAll
+        | MetricKind::IcontainsAny
+        | MetricKind::IcontainsAll
+        | MetricKind::NormalizedLevenshtein
+        | MetricKind::JaroWinkler
+        | MetricKind::RougeN
+        | MetricKind::RougeL
+        | MetricKind::Bleu
+        | MetricKind::F1 => Compared::Texts,
         MetricKind::OneOf => Compared::List,
         MetricKind::StatusCode => Compared::Status,
-        MetricKind::Jsonpath => Compared::Optional,
-        MetricKind::IsJson | MetricKind::Latency => Compared::No,
+        MetricKind::FinishReason => Compared::Words,
+        MetricKind::ToolCallF1 => Compared::Tools,
+        MetricKind::Jsonpath | MetricKind::Header => Compared::Optional,
+        MetricKind::WordCount
+        | MetricKind::Length
+        | MetricKind::IsRefusal
+        | MetricKind::IsJson
+        | MetricKind::ContainsJson
+        | MetricKind::IsXml
+        | MetricKind::Latency
+        | MetricKind::Ttft
+        | MetricKind::TotalTime
+        | MetricKind::Cost
+        | MetricKind::Tokens
+        | MetricKind::Attempts
+        | MetricKind::AssertSet => Compared::No,
     }
+}
+
+/// What a kind that measures a number says about its threshold.
+struct Measured {
+    /// The largest threshold that makes sense.
+    most: f64,
+    /// Whether the kind does without one.
+    optional: bool,
+    /// What to write.
+    meaning: &'static str,
+}
+
+/// `None` for kinds that do not measure.
+fn measured(kind: MetricKind) -> Option<Measured> {
+    let (most, optional, meaning) = match kind {
+        MetricKind::Levenshtein => (f64::MAX, false, "write how many characters may differ"),
+        MetricKind::NormalizedLevenshtein
+        | MetricKind::JaroWinkler
+        | MetricKind::RougeN
+        | MetricKind::RougeL
+        | MetricKind::Bleu => (1.0, false, "write the score to reach, from 0 to 1"),
+        MetricKind::F1 | MetricKind::ToolCallF1 | MetricKind::AssertSet => (1.0, true, ""),
+        MetricKind::WordCount => (f64::MAX, true, "write how many words there may be, or `min` and `max`"),
+        MetricKind::Length => (
+            f64::MAX,
+            true,
+            "write how many characters there may be, or `min` and `max`",
+        ),
+        MetricKind::Latency => (f64::MAX, false, "write the most milliseconds the call may take"),
+        MetricKind::Ttft => (f64::MAX, false, "write the most milliseconds until the answer begins"),
+        MetricKind::TotalTime => (f64::MAX, false, "write the most milliseconds the test may take"),
+        MetricKind::Cost => (f64::MAX, false, "write the most the call may cost"),
+        MetricKind::Tokens => (f64::MAX, false, "write the most tokens the call may use"),
+        MetricKind::Attempts => (f64::MAX, false, "write the most attempts the test may take"),
+        _ => return None,
+    };
+    Some(Measured {
+        most,
+        optional,
+        meaning,
+    })
 }
 
 /// Whether the metric compares with the `expected_output` of its test.
@@ -96,19 +141,24 @@ pub(super) fn needs_expected_output(metric: &Metric) -> bool {
         compared(metric.kind),
         Compared::Any | Compared::Text | Compared::Texts | Compared::List
     );
-    compares && metric.value.is_none()
+    compares && metric.value.is_none() || metric.metrics.iter().any(needs_expected_output)
 }
 
 /// Reads a list of metrics.
 pub(super) fn read_metrics(field: Field, findings: &mut Findings) -> Vec<Metric> {
-    field
-        .items(findings)
+    let items = field.items(findings);
+    read_items(items, 0, findings)
+}
+
+/// `depth`: how many sets the metrics are in.
+fn read_items(items: Vec<Field>, depth: usize, findings: &mut Findings) -> Vec<Metric> {
+    items
         .into_iter()
-        .filter_map(|item| read_metric(item, findings))
+        .filter_map(|item| read_metric(item, depth, findings))
         .collect()
 }
 
-fn read_metric(field: Field, findings: &mut Findings) -> Option<Metric> {
+fn read_metric(field: Field, depth: usize, findings: &mut Findings) -> Option<Metric> {
     let mut section = Section::open(field, findings)?;
     let Some(kind_field) = section.take("type") else {
         section.missing(
@@ -143,6 +193,8 @@ fn read_metric(field: Field, findings: &mut Findings) -> Option<Metric> {
     read_value(&mut section, &mut metric, findings);
     read_threshold(&mut section, &mut metric, findings);
     read_json_options(&mut section, &mut metric, findings);
+    read_own_options(&mut section, &mut metric, findings);
+    read_members(&mut section, &mut metric, depth, findings);
     section.unsupported(&LATER_OPTIONS, findings);
     section.finish(findings);
     Some(metric)
@@ -213,7 +265,9 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
     let shape = compared(metric.kind);
     if shape == Compared::No {
         let hint = match metric.kind {
-            MetricKind::IsJson => "; write a JSON Schema under `schema`",
+            MetricKind::IsJson | MetricKind::ContainsJson => "; write a JSON Schema under `schema`",
+            MetricKind::IsXml | MetricKind::IsRefusal => "",
+            MetricKind::AssertSet => "; write its members under `metrics`",
             _ => "; write the limit under `threshold`",
         };
         return refuse(section, "value", metric.kind, hint, findings);
@@ -225,67 +279,85 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
         section.take("value")
     };
     let Some(field) = taken else {
-        if shape == Compared::Status {
-            section.missing("value", "write a status such as 200, or a list of them", findings);
+        match shape {
+            Compared::Status => section.missing("value", "write a status such as 200, or a list of them", findings),
+            Compared::Words => section.missing("value", "write a word such as stop, or a list of them", findings),
+            Compared::Tools => section.missing("value", "write a list of the tools to be called", findings),
+            _ => {}
         }
         return;
     };
     metric.value = match shape {
         Compared::Text => field.text(findings).map(Value::String),
-        Compared::Texts | Compared::List => {
-            let values = field
-                .filled_items("value", findings)
-                .into_iter()
-                .filter_map(|item| match shape {
-                    Compared::Texts => item.text(findings).map(Value::String),
-                    _ => Some(item.json()),
-                });
-            Some(Value::Array(values.collect()))
+        Compared::Texts | Compared::Words => {
+            read_one_or_list(field, findings, |item, findings| item.text(findings).map(Value::String))
         }
-        Compared::Status => read_statuses(field, findings),
+        Compared::List => read_one_or_list(field, findings, |item, _| Some(item.json())),
+        Compared::Status => read_one_or_list(field, findings, read_status),
+        Compared::Tools => match field.node.value {
+            NodeValue::List(_) | NodeValue::Text(_) => Some(field.json()),
+            _ => {
+                field.expected("a list of tools", findings);
+                None
+            }
+        },
         _ => Some(field.json()),
     };
 }
 
-fn read_statuses(field: Field, findings: &mut Findings) -> Option<Value> {
-    let is_list = matches!(field.node.value, NodeValue::List(_));
-    let mut codes = Vec::new();
-    let items = if is_list {
-        field.filled_items("status", findings)
-    } else {
-        vec![field]
+/// A list that must not be empty, or one value, which stays one.
+fn read_one_or_list(
+    field: Field,
+    findings: &mut Findings,
+    read: impl Fn(Field, &mut Findings) -> Option<Value>,
+) -> Option<Value> {
+    if !matches!(field.node.value, NodeValue::List(_)) {
+        return read(field, findings);
+    }
+    let items = field.filled_items("value", findings);
+    let values = items.into_iter().filter_map(|item| read(item, findings));
+    Some(Value::Array(values.collect()))
+}
+
+/// A status, or a class or range of them as a text, which is compiled later.
+fn read_status(field: Field, findings: &mut Findings) -> Option<Value> {
+    let is_status = match &field.node.value {
+        NodeValue::Number(number) => number.as_u64().and_then(status).is_some(),
+        NodeValue::Text(text) => text.starts_with(|first: char| first.is_ascii_digit()),
+        _ => false,
     };
-    for item in items {
-        match &item.node.value {
-            NodeValue::Number(number) if number.as_u64().and_then(status).is_some() => codes.push(item.json()),
-            _ => item.expected("a status such as 200", findings),
-        }
+    if is_status {
+        return Some(field.json());
     }
-    if is_list {
-        Some(Value::Array(codes))
-    } else {
-        codes.pop()
-    }
+    field.expected("a status such as 200, \"2xx\" or \"200-299\"", findings);
+    None
 }
 
 fn read_threshold(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
     let kind = metric.kind;
-    let (most, meaning) = match kind {
-        MetricKind::Levenshtein => (f64::MAX, "write how many characters may differ"),
-        MetricKind::F1 => (1.0, "write the score to reach, from 0 to 1"),
-        MetricKind::Latency => (f64::MAX, "write the most milliseconds the call may take"),
-        _ => {
-            refuse(section, "threshold", kind, "", findings);
-            if kind != MetricKind::Jsonpath {
-                refuse(section, "operator", kind, "", findings);
-            }
-            return;
+    let limits = read_limits(section, metric, findings);
+    let Some(Measured {
+        most,
+        optional,
+        meaning,
+    }) = measured(kind)
+    else {
+        refuse(section, "threshold", kind, "", findings);
+        if !takes_a_comparison(kind) {
+            refuse(section, "operator", kind, "", findings);
         }
+        return;
     };
+    let mut has_threshold = false;
     match section.take("threshold") {
+        None if optional && (meaning.is_empty() || limits) => {}
         None => section.missing("threshold", meaning, findings),
         Some(field) => {
+            has_threshold = true;
             let at = field.clone_place();
+            if limits {
+                at.problem("give either a threshold, or `min` and `max`", findings);
+            }
             match field.number(findings) {
                 Some(number) if (0.0..=most).contains(&number) => metric.threshold = Some(number),
                 Some(_) if most > 1.0 => at.problem("must not be less than 0", findings),
@@ -294,13 +366,94 @@ fn read_threshold(section: &mut Section, metric: &mut Metric, findings: &mut Fin
             }
         }
     }
+    if kind == MetricKind::AssertSet {
+        return refuse(section, "operator", kind, "", findings);
+    }
     if let Some(field) = section.take("operator") {
         let at = field.clone_place();
         metric.operator = read_operator(field, findings);
         if metric.operator == Some(Operator::Contains) {
-            at.problem("`contains` is an operator of `jsonpath` only", findings);
+            at.problem("`contains` is an operator of `jsonpath` and `header` only", findings);
+        } else if limits && !has_threshold {
+            at.problem("an operator needs a `threshold`; `min` and `max` have theirs", findings);
         }
     }
+}
+
+/// `min` and `max`; whether there is one of them.
+fn read_limits(section: &mut Section, metric: &mut Metric, findings: &mut Findings) -> bool {
+    let kind = metric.kind;
+    if !matches!(kind, MetricKind::WordCount | MetricKind::Length) {
+        refuse(section, "min", kind, "", findings);
+        refuse(section, "max", kind, "", findings);
+        return false;
+    }
+    let mut read = |key| {
+        let field = section.take(key)?;
+        let at = field.clone_place();
+        let number = field.number(findings).unwrap_or_default();
+        if number < 0.0 {
+            at.problem("must not be less than 0", findings);
+        }
+        Some((at, number))
+    };
+    let (min, max) = (read("min"), read("max"));
+    if let (Some((_, min)), Some((at, max))) = (&min, &max)
+        && min > max
+    {
+        at.problem("must not be less than `min`", findings);
+    }
+    metric.min = min.map(|(_, number)| number);
+    metric.max = max.map(|(_, number)| number);
+    metric.min.is_some() || metric.max.is_some()
+}
+
+/// Whether `operator` says how something found is compared with `value`.
+fn takes_a_comparison(kind: MetricKind) -> bool {
+    matches!(kind, MetricKind::Jsonpath | MetricKind::Header)
+}
+
+/// What single kinds take: the name of a header, the n of n-grams.
+fn read_own_options(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
+    let kind = metric.kind;
+    if kind == MetricKind::Header {
+        match section.take("header") {
+            None => section.missing(
+                "header",
+                "write the name of a header, for example content-type",
+                findings,
+            ),
+            Some(field) => metric.header = field.filled_text(findings),
+        }
+    } else {
+        refuse(section, "header", kind, "", findings);
+    }
+    if kind != MetricKind::RougeN {
+        return refuse(section, "n", kind, "", findings);
+    }
+    if let Some(field) = section.take("n") {
+        let at = field.clone_place();
+        metric.n = field.count(findings);
+        if metric.n.is_some_and(|n| n > Metric::MAX_N) {
+            at.problem(format!("an n-gram may have {} words", Metric::MAX_N), findings);
+        }
+    }
+}
+
+fn read_members(section: &mut Section, metric: &mut Metric, depth: usize, findings: &mut Findings) {
+    let kind = metric.kind;
+    if kind != MetricKind::AssertSet {
+        return refuse(section, "metrics", kind, "", findings);
+    }
+    let Some(field) = section.take("metrics") else {
+        return section.missing("metrics", "write the metrics that belong to the set", findings);
+    };
+    if depth >= Metric::MAX_SET_DEPTH {
+        let message = format!("sets of metrics may be nested {} deep", Metric::MAX_SET_DEPTH);
+        return field.problem(message, findings);
+    }
+    let items = field.filled_items("metric", findings);
+    metric.metrics = read_items(items, depth + 1, findings);
 }
 
 fn read_operator(field: Field, findings: &mut Findings) -> Option<Operator> {
@@ -310,7 +463,7 @@ fn read_operator(field: Field, findings: &mut Findings) -> Option<Operator> {
 
 fn read_json_options(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
     let kind = metric.kind;
-    if kind == MetricKind::IsJson {
+    if matches!(kind, MetricKind::IsJson | MetricKind::ContainsJson) {
         if let Some(field) = section.take("schema") {
             match field.node.value {
                 NodeValue::Map(_) | NodeValue::Bool(_) => metric.schema = Some(field.json()),
@@ -320,9 +473,23 @@ fn read_json_options(section: &mut Section, metric: &mut Metric, findings: &mut 
     } else {
         refuse(section, "schema", kind, "", findings);
     }
-    if kind != MetricKind::Jsonpath {
-        return refuse(section, "path", kind, "", findings);
+    if kind == MetricKind::Jsonpath {
+        read_path(section, metric, findings);
+    } else {
+        refuse(section, "path", kind, "", findings);
     }
+    if takes_a_comparison(kind)
+        && let Some(field) = section.take("operator")
+    {
+        let at = field.clone_place();
+        metric.operator = read_operator(field, findings);
+        if metric.value.is_none() {
+            at.problem("an operator needs a `value` to compare with", findings);
+        }
+    }
+}
+
+fn read_path(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
     match section.take("path") {
         None => section.missing("path", "write a JSONPath such as $.answer", findings),
         Some(field) => {
@@ -333,13 +500,6 @@ fn read_json_options(section: &mut Section, metric: &mut Metric, findings: &mut 
                 }
                 path.starts_with('$')
             });
-        }
-    }
-    if let Some(field) = section.take("operator") {
-        let at = field.clone_place();
-        metric.operator = read_operator(field, findings);
-        if metric.value.is_none() {
-            at.problem("an operator needs a `value` to compare with", findings);
         }
     }
 }

@@ -65,3 +65,19 @@ fn the_page_names_every_metric_kind() {
         assert!(page.contains(&format!("`{}`", kind.word())), "{}", kind.word());
     }
 }
+
+/// The page of metrics describes more than is read here; what it shows has to be readable all the same.
+#[test]
+fn every_example_of_the_page_of_metrics_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let examples: Vec<_> = blocks(&page, "yaml");
+    assert!(examples.len() >= MetricKind::ALL.len());
+    for example in examples {
+        let head: String = BASE.map(|(_, rest)| rest).concat();
+        let text = format!("{head}metrics:\n{example}\n");
+        if let Err(problems) = read(&text) {
+            panic!("{problems}\n{example}");
+        }
+    }
+}

@@ -240,8 +240,8 @@ fn problems_of_metrics() {
                 "suite.yaml:5:35: metrics[0].value: expected a text, found the number 30; put quotes around it",
             ),
             (
-                "{type: contains-any, value: a}",
-                "suite.yaml:5:39: metrics[0].value: expected a list, found the text \"a\"",
+                "{type: contains-any, value: {a: b}}",
+                "suite.yaml:5:39: metrics[0].value: expected a text, found a mapping",
             ),
             (
                 "{type: contains, schema: {}}",
@@ -281,7 +281,75 @@ fn problems_of_metrics() {
             ),
             (
                 "{type: status-code, value: [200, ok]}",
-                "suite.yaml:5:44: metrics[0].value[1]: expected a status such as 200, found the text \"ok\"",
+                "suite.yaml:5:44: metrics[0].value[1]: expected a status such as 200, \"2xx\" or \"200-299\", found the text \"ok\"",
+            ),
+            (
+                "{type: jaro-winkler, value: a}",
+                "suite.yaml:5:11: metrics[0].threshold: missing; write the score to reach, from 0 to 1",
+            ),
+            (
+                "{type: rouge-n, threshold: 0.5, n: 10}",
+                "suite.yaml:5:46: metrics[0].n: an n-gram may have 9 words",
+            ),
+            (
+                "{type: rouge-l, threshold: 0.5, n: 2}",
+                "suite.yaml:5:43: metrics[0].n: does nothing for `rouge-l`",
+            ),
+            (
+                "{type: length}",
+                "suite.yaml:5:11: metrics[0].threshold: missing; write how many characters there may be, or `min` and `max`",
+            ),
+            (
+                "{type: length, min: 5, max: 4}",
+                "suite.yaml:5:39: metrics[0].max: must not be less than `min`",
+            ),
+            (
+                "{type: word-count, min: 5, threshold: 4}",
+                "suite.yaml:5:49: metrics[0].threshold: give either a threshold, or `min` and `max`",
+            ),
+            (
+                "{type: word-count, max: 5, operator: '>'}",
+                "suite.yaml:5:48: metrics[0].operator: an operator needs a `threshold`; `min` and `max` have theirs",
+            ),
+            (
+                "{type: latency, max: 5, threshold: 5}",
+                "suite.yaml:5:27: metrics[0].max: does nothing for `latency`",
+            ),
+            (
+                "{type: header}",
+                "suite.yaml:5:11: metrics[0].header: missing; write the name of a header, for example content-type",
+            ),
+            (
+                "{type: finish-reason}",
+                "suite.yaml:5:11: metrics[0].value: missing; write a word such as stop, or a list of them",
+            ),
+            (
+                "{type: tool-call-f1, value: {name: x}}",
+                "suite.yaml:5:39: metrics[0].value: expected a list of tools, found a mapping",
+            ),
+            (
+                "{type: tool-call-f1}",
+                "suite.yaml:5:11: metrics[0].value: missing; write a list of the tools to be called",
+            ),
+            (
+                "{type: assert-set, threshold: 0.5}",
+                "suite.yaml:5:11: metrics[0].metrics: missing; write the metrics that belong to the set",
+            ),
+            (
+                "{type: assert-set, metrics: []}",
+                "suite.yaml:5:39: metrics[0].metrics: must be a list with at least one metric",
+            ),
+            (
+                "{type: assert-set, metrics: [{type: is-json}], operator: '>'}",
+                "suite.yaml:5:58: metrics[0].operator: does nothing for `assert-set`",
+            ),
+            (
+                "{type: assert-set, metrics: [{type: cost}]}",
+                "suite.yaml:5:40: metrics[0].metrics[0].threshold: missing; write the most the call may cost",
+            ),
+            (
+                "{type: is-json, metrics: [{type: is-json}]}",
+                "suite.yaml:5:27: metrics[0].metrics: does nothing for `is-json`",
             ),
             (
                 "{type: is-json, weight: 0}",
@@ -301,6 +369,22 @@ fn a_common_metric_without_a_value_needs_an_expected_output_in_every_test() {
         section("metrics: [{type: equals}]"),
         "suite.yaml:4:20: test_set.tests[0].expected_output: missing; the metric `equals` (metrics[0]) compares every test with it"
     );
+    // A member of a set compares, too.
+    assert_eq!(
+        section("metrics: [{type: assert-set, metrics: [{type: is-json}, {type: bleu, threshold: 0.5}]}]"),
+        "suite.yaml:4:20: test_set.tests[0].expected_output: missing; the metric `assert-set` (metrics[0]) compares every test with it"
+    );
+}
+
+#[test]
+fn sets_of_metrics_are_not_nested_without_end() {
+    let nested = |depth: usize| {
+        let (open, close) = ("{type: assert-set, metrics: [".repeat(depth), "]}".repeat(depth));
+        format!("{HEAD}test_set: {{tests: [{{input: a}}]}}\nmetrics: [{open}{{type: is-json}}{close}]")
+    };
+    assert!(read(&nested(4)).is_ok());
+    let said = refused(&nested(5));
+    assert!(said.contains("sets of metrics may be nested 4 deep"), "{said}");
 }
 
 #[test]
