@@ -97,6 +97,13 @@ impl Answer {
         RunState::from_word(&word).ok_or_else(|| self.unknown_word(&word))
     }
 
+    pub(crate) fn out_of_range(&self, what: &str, number: usize) -> StoreError {
+        StoreError::Answer {
+            call: self.call,
+            detail: format!("{what} has the number {number}, which was not given"),
+        }
+    }
+
     pub(crate) fn unknown_word(&self, word: &str) -> StoreError {
         StoreError::Answer {
             call: self.call,

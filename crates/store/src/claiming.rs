@@ -224,23 +224,35 @@ fn read_group(mut group: Answer, now_ms: i64, tests: &mut Vec<ClaimedTest>) -> R
     let captured: Arc<str> = group.lossy()?.into();
     let released_ms = group.lossy()?.parse().unwrap_or(now_ms);
     let epoch = group.lossy()?.parse().unwrap_or(1);
-    let mut members = group.array()?;
+    let first: i64 = group.number()?;
+    let mut indices = group.array()?;
+    let mut payloads = group.array()?;
     let mut tried = group.array()?;
     let mut unmet = group.array()?;
     let mut dependencies = Vec::with_capacity(unmet.len() / 2);
     while !unmet.is_empty() {
         dependencies.push((unmet.number::<u32>()?, unmet.number::<u32>()?));
     }
-    tests.reserve(members.len() / 2);
-    while !members.is_empty() {
+    // Consecutive ones are named by the first.
+    let mut next = u32::try_from(first).ok();
+    tests.reserve(payloads.len());
+    while !payloads.is_empty() {
+        let index = match &mut next {
+            Some(next) => {
+                let index = *next;
+                *next = next.saturating_add(1);
+                index
+            }
+            None => indices.number()?,
+        };
         let mut test = ClaimedTest {
             run,
             sequential,
             fence,
             epoch,
             captured: Arc::clone(&captured),
-            index: members.number()?,
-            payload: members.bytes()?,
+            index,
+            payload: payloads.bytes()?,
             attempt: 1,
             lost: 0,
             released_ms,

@@ -116,6 +116,7 @@ impl Store {
                     .arg(want.control.min(BATCH_LIMIT));
                 command.arg(groups.len());
                 for (run, members) in &groups {
+                    let parts = by_part(completions, members);
                     let captured = members.last().map_or("", |at| completions[*at].captured.as_str());
                     let mut told = Told::default();
                     for at in members {
@@ -125,28 +126,39 @@ impl Store {
                         .arg(run.to_string())
                         .arg(captured)
                         .arg(told.text())
-                        .arg(members.len());
-                    for completion in members.iter().map(|at| &completions[*at]) {
+                        .arg(parts.len());
+                    for part in &parts {
+                        let shared = &completions[part[0]];
                         command
-                            .arg(completion.index)
-                            .arg(completion.fence)
-                            .arg(completion.status.word());
-                        command.arg(&completion.give_up).arg(&completion.result);
+                            .arg(shared.fence)
+                            .arg(shared.status.word())
+                            .arg(&shared.give_up)
+                            .arg(part.len());
+                        for completion in part.iter().map(|at| &completions[*at]) {
+                            command.arg(completion.index).arg(&completion.result);
+                        }
                     }
                 }
             })
             .await?;
+        let sent: Vec<usize> = groups
+            .iter()
+            .flat_map(|(_, members)| by_part(completions, members).into_iter().flatten())
+            .collect();
+        let mut settled = vec![Settled::Stored; completions.len()];
         let mut words = answer.array()?;
-        let mut settled = vec![Settled::Unknown; completions.len()];
-        for at in groups.iter().flat_map(|(_, members)| members) {
-            settled[*at] = match words.text()?.as_str() {
-                "stored" => Settled::Stored,
+        while !words.is_empty() {
+            let number: usize = words.number()?;
+            let word = match words.text()?.as_str() {
                 "already" => Settled::Already,
                 "lost" => Settled::Lost,
                 "closed" => Settled::Closed,
                 "unknown" => Settled::Unknown,
                 other => return Err(words.unknown_word(other)),
             };
+            let at = number.checked_sub(1).and_then(|at| sent.get(at));
+            let at = at.ok_or_else(|| words.out_of_range("a job", number))?;
+            settled[*at] = word;
         }
         Ok((settled, read_claim(answer.array()?)?))
     }
@@ -242,6 +254,23 @@ fn by_run(completions: &[Completion]) -> Vec<(RunId, Vec<usize>)> {
         }
     }
     groups
+}
+
+/// The members of a run in parts that have the fence, the status and the reason to give up in common, in order of first
+/// appearance; no part is empty.
+fn by_part(completions: &[Completion], members: &[usize]) -> Vec<Vec<usize>> {
+    let key = |at: usize| {
+        let completion = &completions[at];
+        (completion.fence, completion.status, completion.give_up.as_str())
+    };
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    for at in members {
+        match parts.iter_mut().find(|part| key(part[0]) == key(*at)) {
+            Some(part) => part.push(*at),
+            None => parts.push(vec![*at]),
+        }
+    }
+    parts
 }
 
 fn read_released(mut answer: Answer) -> Result<Vec<Released>, StoreError> {

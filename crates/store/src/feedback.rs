@@ -106,10 +106,28 @@ impl Told {
         self.cost += cost.unwrap_or(0.0).max(0.0);
     }
 
-    /// The numbers in the order of `FEEDBACK` in `lua/lib/feedback.lua`; empty when nothing was told.
+    /// Whether the endpoint accepted every call, and said nothing of what they used.
+    fn is_plain(&self) -> bool {
+        let plain = Self {
+            calls: self.calls,
+            accepted: self.calls,
+            answered: self.calls,
+            busy_ms: self.busy_ms,
+            timed: self.timed,
+            silent: self.silent,
+            ..Self::default()
+        };
+        *self == plain
+    }
+
+    /// The numbers in the order of `FEEDBACK` in `lua/lib/feedback.lua`, or what is left of them when all calls were accepted;
+    /// empty when nothing was told.
     pub(crate) fn text(&self) -> String {
         if *self == Self::default() {
             return String::new();
+        }
+        if self.is_plain() {
+            return format!("+{} {:.3} {} {}", self.calls, self.busy_ms, self.timed, self.silent);
         }
         let mut text = String::with_capacity(64);
         let _infallible = write!(
@@ -164,6 +182,25 @@ mod tests {
         told.add(&of(Signal::Unsent, 8));
         told.add(&Feedback::default());
         assert_eq!(told.text(), "6 1 2 2 7 1 3 2000 40.000 2 30 1 0 0.5 1");
+    }
+
+    #[test]
+    fn of_calls_that_were_all_accepted_four_numbers_are_told() {
+        let mut told = Told::default();
+        for busy in [20, 30] {
+            told.add(&Feedback {
+                signal: Signal::Accepted,
+                claimed_ms: 9,
+                busy: Duration::from_millis(busy),
+                ..Feedback::default()
+            });
+        }
+        assert_eq!(told.text(), "+2 50.000 2 2");
+        told.add(&Feedback {
+            signal: Signal::Failed,
+            ..Feedback::default()
+        });
+        assert_eq!(told.text(), "3 2 2 0 0 0 1 0 50.000 2 0 0 2 0 0");
     }
 
     #[test]

@@ -211,7 +211,9 @@ impl Store {
             answer = match send(&mut connection, &loading(script)).await {
                 Ok(_) => send(&mut connection, &function).await,
                 Err(error) if is_function_there(&error) => send(&mut connection, &function).await,
-                Err(error) if is_function_refused(&error) => send(&mut connection, &command("EVAL", script.code())).await,
+                Err(error) if is_function_refused(&error) => {
+                    send(&mut connection, &command("EVAL", script.code())).await
+                }
                 Err(error) => Err(error),
             };
         }
@@ -269,7 +271,9 @@ fn loading(script: &Script) -> Cmd {
 }
 
 fn is_function_unknown(error: &RedisError) -> bool {
-    error.detail().is_some_and(|detail| detail.contains("Function not found"))
+    error
+        .detail()
+        .is_some_and(|detail| detail.contains("Function not found"))
 }
 
 /// Another process has just sent it.

@@ -51,7 +51,8 @@ mod tests {
     }
 
     fn reply() -> String {
-        let members = array(&[bulk("4"), bulk(r#"{"id":"a"}"#), bulk("5"), bulk("")]);
+        let indices = array(&[bulk("4"), bulk("5")]);
+        let payloads = array(&[bulk(r#"{"id":"a"}"#), bulk("")]);
         let tried = array(&[bulk("2"), bulk("1"), bulk("1700000000000"), bulk("1700000000000")]);
         let group = array(&[
             bulk(RUN),
@@ -60,7 +61,9 @@ mod tests {
             bulk(""),
             bulk("1700000000500"),
             bulk("1"),
-            members,
+            bulk("-1"),
+            indices,
+            payloads,
             tried,
             array(&[bulk("5"), bulk("2")]),
         ]);

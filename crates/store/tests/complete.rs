@@ -422,7 +422,7 @@ async fn a_call_that_is_cut_off_has_happened_wholly_or_not_at_all() {
         "0",
         "1",
     ]);
-    call.arg(&[&run_id, "", "", "1", "0", &fence, "Pass", "", "the result"]);
+    call.arg(&[&run_id, "", "", "1", &fence, "Pass", "", "1", "0", "the result"]);
     let bytes = call.get_packed_command();
     let before = bench.look().await;
     let send = |bytes: &[u8]| {

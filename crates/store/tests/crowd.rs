@@ -163,7 +163,7 @@ async fn figures_of_a_crowd() {
 }
 
 /// User and system time of the server.
-async fn cpu_time(bench: &Bench) -> Duration {
+pub async fn cpu_time(bench: &Bench) -> Duration {
     let info: String = bench.ask(&["INFO", "cpu"]).await;
     let seconds = |name: &str| -> f64 {
         let line = info.lines().find_map(|line| line.strip_prefix(name)).unwrap();

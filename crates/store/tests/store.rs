@@ -28,6 +28,7 @@ mod error_kind;
 mod examination;
 mod extend;
 mod fairness;
+mod figures;
 mod fill;
 mod format;
 mod group;

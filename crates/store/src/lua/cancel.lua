@@ -15,8 +15,8 @@ local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpo
 if not state then return { 'unknown' } end
 if state == 'preparing' then
   -- Not acknowledged yet: the next chunk of its staging is refused, and the sweeper removes what is there.
-  redis.call('HSET', run_key(run), 'state', 'cancelled', 'stop', 'cancelled', 'ended_at', whole(now))
-  redis.call('ZADD', key('deadlines'), whole(now), run)
+  redis.call('HSET', run_key(run), 'state', 'cancelled', 'stop', 'cancelled', 'ended_at', now_text)
+  redis.call('ZADD', key('deadlines'), now_text, run)
   return { 'cancelled' }
 end
 if not is_open(state) and state ~= 'reopening' then return { 'already', state } end

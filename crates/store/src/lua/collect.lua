@@ -22,7 +22,7 @@ if state ~= 'collecting' then return { 'closed', state } end
 if not holds(redis.call('HGET', key('control:owners'), job), worker, ARGV[3]) then return { 'lost' } end
 local left = tonumber(total) - redis.call('HLEN', run_key(run, 'results'))
 if left ~= 0 then return { 'incomplete', left } end
-redis.call('HSET', run_key(run), 'state', ARGV[4], 'ended_at', whole(now))
+redis.call('HSET', run_key(run), 'state', ARGV[4], 'ended_at', now_text)
 redis.call('SET', run_key(run, 'summary'), ARGV[5])
 redis.call('HDEL', key('control:owners'), job)
 redis.call('HDEL', key('control:attempts'), job)
@@ -37,7 +37,7 @@ forget_groups(run)
 if ARGV[6] ~= '' then
   redis.call('HSET', key('outbox'), run, ARGV[6])
   redis.call('HSET', run_key(run), 'mail', 'queued')
-  redis.call('ZADD', key('mails'), whole(now), 'notify:' .. run)
+  redis.call('ZADD', key('mails'), now_text, 'notify:' .. run)
   ring()
 end
 -- Retention starts when the run has ended, never before: a live run has no TTL.

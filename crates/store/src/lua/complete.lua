@@ -9,8 +9,10 @@
 --   quarantine quarantine:reasons worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted;
 --   5 number of groups; then per group: run, captured values or '', what its attempts told of the endpoint or
---   '' (see `feedback`), number of jobs (at most 256), and per job: index, fence, status, reason to give up or '', result
--- Answers: { a word per job in the order given: stored | already | lost | closed | unknown }, answer of claim
+--   '' (see `feedback`), number of parts; per part: fence, status, reason to give up or '', number of jobs (at most 256 in
+--   all), and per job: index, result
+-- Answers: { number, word pairs of the jobs that were not stored, counted from 1: already | lost | closed | unknown },
+--   answer of claim
 --@include keys
 --@include time
 --@include bell
@@ -26,70 +28,124 @@
 --@include damage
 --@include keeping
 --@include claiming
-local worker = ARGV[1]
-local words = {}
--- Whether it claims itself, or leaves what it frees to others.
-local claims = tonumber(ARGV[3]) > 0
--- The first run that has something to claim and is not in line: it goes there, or is served at once.
+local worker, words, claims
+-- The first run that has something to claim and is not in line: it goes there, or is served at once. See `serve_directly`.
 local comer
--- Arguments of a job, from its first one on.
-local FENCE, STATUS, GIVE_UP, RESULT, PER_JOB = 1, 2, 3, 4, 5
--- Of an owner entry, what a token has to be equal to. One claim gives many jobs the same fence.
-local tokens = {}
-local function token(fence)
-  local known = tokens[fence]
-  if not known then
-    known = worker .. '|' .. fence .. '|'
-    tokens[fence] = known
+
+-- Of the jobs of one run: parts with the same fence, status and reason to give up, and the indices of all. Answers them and
+-- where the next group begins.
+local function read_group(at, number)
+  local parts, indices, count = {}, {}, 0
+  for i = 1, number do
+    local jobs = tonumber(ARGV[at + 3])
+    parts[i] = { fence = ARGV[at], status = ARGV[at + 1], give_up = ARGV[at + 2], first = at + 4, count = jobs }
+    at = at + 4
+    for _ = 1, jobs do
+      count = count + 1
+      indices[count] = ARGV[at]
+      at = at + 2
+    end
   end
-  return known
+  return parts, indices, at
 end
 
--- Checks a group against the owners and sorts it into what is stored, what is freed and what is discarded. Runs once
--- per result of every run: nothing is allocated here that a plain result does not need.
-local function judge(run, first, count, open, owners, stored)
-  local verdict = { pairs = {}, indices = {}, jobs = {}, held = {}, repeated = {}, given_up = {}, kept = {}, counts = {},
-    late = {}, statuses = {} }
-  local pairs_, indices, jobs, held = verdict.pairs, verdict.indices, verdict.jobs, verdict.held
-  local accepted, freed, discarded, seen = 0, 0, 0, {}
-  for i = 1, count do
-    local at = first + (i - 1) * PER_JOB
-    local index, result = ARGV[at], ARGV[at + RESULT]
-    local owner, right = owners[i], token(ARGV[at + FENCE])
-    local word
-    if seen[index] then
-      -- Twice in one batch: the first is judged, the second compared with what came of it.
-      word = ((stored[i] or seen[index]) == result) and 'already' or 'lost'
-    elseif not owner or string.sub(owner, 1, #right) ~= right then
-      word = (stored[i] == result) and 'already' or 'lost'
-    else
-      freed = freed + 1
-      held[freed], jobs[freed] = index, job_id(run, index)
-      if string.sub(owner, #right + 1, #right + 2) ~= '1|' then verdict.repeated[#verdict.repeated + 1] = index end
-      if stored[i] then word = (stored[i] == result) and 'already' or 'lost'
-      elseif not open then word = 'closed'
+-- Whether this worker holds all of them, by the fences they were given with. Also answers which were tried before. One claim
+-- gives many jobs the same owner entry, so each entry is looked at once.
+local function all_held(parts, indices, owners)
+  local repeated, i = {}, 0
+  for _, part in ipairs(parts) do
+    local right = worker .. '|' .. part.fence .. '|'
+    local length, untried, tried = #right, nil, {}
+    for _ = 1, part.count do
+      i = i + 1
+      local owner = owners[i]
+      if owner ~= untried then
+        if not owner then return false end
+        if not tried[owner] then
+          if string.sub(owner, 1, length) ~= right then return false end
+          if string.sub(owner, length + 1, length + 2) == '1|' then untried = owner else tried[owner] = true end
+        end
+        if tried[owner] then repeated[#repeated + 1] = indices[i] end
+      end
+    end
+  end
+  return true, repeated
+end
+
+local function count_up(counts, status, number) counts[status] = (counts[status] or 0) + number end
+
+-- What is to be done when all is as it should be: every job held by this worker, none with a result, the run open.
+local function plain_verdict(run, parts, indices, repeated, shaped)
+  local verdict = { accepted = #indices, freed = #indices, discarded = 0, indices = indices, held = indices, jobs = {},
+    repeated = repeated, kept = {}, given_up = {}, counts = {}, late = {}, parts = parts, statuses = shaped and {} }
+  local prefix, jobs = run .. '/', verdict.jobs
+  for i, index in ipairs(indices) do jobs[i] = prefix .. index end
+  local before = 0
+  for _, part in ipairs(parts) do
+    count_up(verdict.counts, part.status, part.count)
+    local is_kept = part.status ~= 'Pass' and part.status ~= 'Skipped'
+    if is_kept or shaped or part.give_up ~= '' then
+      for i = before + 1, before + part.count do
+        if is_kept then verdict.kept[#verdict.kept + 1] = indices[i] end
+        if shaped then verdict.statuses[i] = part.status end
+        if part.give_up ~= '' then
+          local known = #verdict.given_up
+          verdict.given_up[known + 1], verdict.given_up[known + 2] = indices[i], part.give_up
+        end
+      end
+    end
+    before = before + part.count
+  end
+  return verdict
+end
+
+-- What is to be done otherwise, job by job: some is stored, some is freed, some is discarded. `first`: the number of the first job.
+local function judge(run, parts, open, owners, stored, first)
+  local verdict = { indices = {}, held = {}, jobs = {}, repeated = {}, kept = {}, given_up = {}, counts = {}, late = {},
+    statuses = {}, pairs = {} }
+  local accepted, freed, discarded, seen, i = 0, 0, 0, {}, 0
+  for _, part in ipairs(parts) do
+    local right = worker .. '|' .. part.fence .. '|'
+    for at = part.first, part.first + 2 * part.count - 2, 2 do
+      i = i + 1
+      local index, result = ARGV[at], ARGV[at + 1]
+      local owner = owners[i]
+      local word
+      if seen[index] then
+        -- Twice in one batch: the first is judged, the second compared with what came of it.
+        word = ((stored[i] or seen[index]) == result) and 'already' or 'lost'
+      elseif not owner or string.sub(owner, 1, #right) ~= right then
+        word = (stored[i] == result) and 'already' or 'lost'
       else
-        word = 'stored'
-        accepted = accepted + 1
-        indices[accepted] = index
-        verdict.statuses[accepted] = ARGV[at + STATUS]
-        pairs_[accepted * 2 - 1], pairs_[accepted * 2] = index, result
-        local status = ARGV[at + STATUS]
-        verdict.counts[status] = (verdict.counts[status] or 0) + 1
-        if status ~= 'Pass' and status ~= 'Skipped' then verdict.kept[#verdict.kept + 1] = index end
-        if ARGV[at + GIVE_UP] ~= '' then verdict.given_up[#verdict.given_up + 1] = at end
+        freed = freed + 1
+        verdict.held[freed], verdict.jobs[freed] = index, job_id(run, index)
+        if string.sub(owner, #right + 1, #right + 2) ~= '1|' then verdict.repeated[#verdict.repeated + 1] = index end
+        if stored[i] then word = (stored[i] == result) and 'already' or 'lost'
+        elseif not open then word = 'closed'
+        else
+          word = 'stored'
+          accepted = accepted + 1
+          verdict.indices[accepted], verdict.statuses[accepted] = index, part.status
+          verdict.pairs[accepted * 2 - 1], verdict.pairs[accepted * 2] = index, result
+          count_up(verdict.counts, part.status, 1)
+          if part.status ~= 'Pass' and part.status ~= 'Skipped' then verdict.kept[#verdict.kept + 1] = index end
+          if part.give_up ~= '' then
+            local known = #verdict.given_up
+            verdict.given_up[known + 1], verdict.given_up[known + 2] = index, part.give_up
+          end
+        end
       end
-    end
-    if word == 'lost' or word == 'closed' then
-      discarded = discarded + 1
-      verdict.late[#verdict.late + 1] = job_id(run, index) .. '|' .. ARGV[at + FENCE]
-      -- Only a server that lost its owner entry leaves it listed with a worker that does not hold it.
-      if not owner or string.sub(owner, 1, #worker + 1) ~= worker .. '|' then
-        redis.call('SREM', worker_key(worker, 'jobs'), job_id(run, index))
+      if word == 'lost' or word == 'closed' then
+        discarded = discarded + 1
+        verdict.late[#verdict.late + 1] = job_id(run, index) .. '|' .. part.fence
+        -- Only a server that lost its owner entry leaves it listed with a worker that does not hold it.
+        if not owner or string.sub(owner, 1, #worker + 1) ~= worker .. '|' then
+          redis.call('SREM', worker_key(worker, 'jobs'), job_id(run, index))
+        end
       end
+      seen[index] = seen[index] or (word == 'stored' and result) or 'refused'
+      if word ~= 'stored' then words[#words + 1], words[#words + 2] = first + i - 1, word end
     end
-    seen[index] = seen[index] or (word == 'stored' and result) or 'refused'
-    words[#words + 1] = word
   end
   verdict.accepted, verdict.freed, verdict.discarded = accepted, freed, discarded
   return verdict
@@ -102,7 +158,8 @@ local function free_all(run, endpoint, verdict, shaped)
     redis.call('ZREM', key('lingering'), unpack(verdict.late))
   end
   if verdict.freed == 0 then return end
-  redis.call('HDEL', run_key(run, 'owners'), unpack(verdict.held))
+  -- A plain verdict has freed their owner entries to begin with.
+  if not verdict.parts then redis.call('HDEL', run_key(run, 'owners'), unpack(verdict.held)) end
   redis.call('ZREM', key('leases'), unpack(verdict.jobs))
   redis.call('SREM', worker_key(worker, 'jobs'), unpack(verdict.jobs))
   redis.call('SREM', endpoint_key(endpoint, 'slots'), unpack(verdict.jobs))
@@ -112,17 +169,35 @@ local function free_all(run, endpoint, verdict, shaped)
   end
 end
 
+-- `set`: what is to be written to the hash of the run. The count of the first status has been read.
+local function add_counts(run, verdict, status, known, set)
+  for name, count in pairs(verdict.counts) do
+    if name == status then
+      if known and not is_whole(known, 0) then error({ err = 'ERR hash value is not an integer' }) end
+      set[#set + 1], set[#set + 2] = 'count:' .. name, whole((tonumber(known) or 0) + count)
+    else
+      redis.call('HINCRBY', run_key(run), 'count:' .. name, count)
+    end
+  end
+end
+
 local function store(run, verdict, shaped, mode)
-  for _, at in ipairs(verdict.given_up) do
-    local id = job_id(run, ARGV[at])
-    local payload = redis.call('HGET', run_key(run, 'tests'), ARGV[at]) or ''
-    redis.call('ZADD', key('dead'), whole(now), id)
-    redis.call('HSET', key('dead:jobs'), id, cjson.encode({ reason = ARGV[at + GIVE_UP], payload = payload }))
+  for i = 1, #verdict.given_up, 2 do
+    local index = verdict.given_up[i]
+    local id = job_id(run, index)
+    local payload = redis.call('HGET', run_key(run, 'tests'), index) or ''
+    redis.call('ZADD', key('dead'), now_text, id)
+    redis.call('HSET', key('dead:jobs'), id, cjson.encode({ reason = verdict.given_up[i + 1], payload = payload }))
   end
   if #verdict.kept > 0 then keep(run, verdict.kept) end
-  redis.call('HSET', run_key(run, 'results'), unpack(verdict.pairs))
+  if verdict.parts then
+    for _, part in ipairs(verdict.parts) do
+      redis.call('HSET', run_key(run, 'results'), unpack(ARGV, part.first, part.first + 2 * part.count - 1))
+    end
+  else
+    redis.call('HSET', run_key(run, 'results'), unpack(verdict.pairs))
+  end
   redis.call('HDEL', run_key(run, 'tests'), unpack(verdict.indices))
-  for status, count in pairs(verdict.counts) do redis.call('HINCRBY', run_key(run), 'count:' .. status, count) end
   if shaped then
     for i, index in ipairs(verdict.indices) do
       release_dependents(run, index, verdict.statuses[i] == 'Pass', mode)
@@ -138,74 +213,123 @@ local function stops_now(run, verdict, most)
   return (tonumber(failed) or 0) + (tonumber(errors) or 0) >= (tonumber(most) or 1)
 end
 
--- What follows for the run: the next test released, or the collection.
-local function move_on(run, endpoint, mode, total, captured, stop, next_index, tenant)
-  local left = write_countdown(run, total)
-  if mode == 'Sequential' then
-    redis.call('HSET', run_key(run), 'released_at', whole(now))
-    if captured ~= '' then redis.call('HSET', run_key(run), 'captured', captured) end
-  end
-  if left <= 0 then
-    begin_collection(run, endpoint, nil)
-  elseif stop then
-    begin_collection(run, endpoint, stop)
-  else
-    local pending = next_index ~= whole(total) or redis.call('LLEN', run_key(run, 'again')) > 0
-    if not pending then return end
-    if comer or not claims then
-      place(run, endpoint, tenant, claims)
-    elseif not redis.call('ZSCORE', key('paused'), run) and not redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then
-      comer = { run, endpoint, tenant }
+-- What follows for the run: the next test released, or the collection. Answers whether somebody may be waiting at its endpoint.
+local function move_on(run, fields, captured, stop, stored, set)
+  local endpoint, tenant = fields[FIELD.ENDPOINT], fields[FIELD.TENANT] or 'default'
+  local left = tonumber(fields[FIELD.TOTAL]) - stored
+  redis.call('SET', run_key(run, 'countdown'), left)
+  if fields[FIELD.MODE] == 'Sequential' then
+    fields[FIELD.RELEASED_AT] = now_text
+    set[#set + 1], set[#set + 2] = 'released_at', fields[FIELD.RELEASED_AT]
+    if captured ~= '' then
+      fields[FIELD.CAPTURED] = captured
+      set[#set + 1], set[#set + 2] = 'captured', captured
     end
   end
+  if left <= 0 or stop then
+    write_run(run, set)
+    begin_collection(run, endpoint, left > 0 and stop or nil)
+    return true
+  end
+  if fields[FIELD.NEXT] == fields[FIELD.TOTAL] and redis.call('LLEN', run_key(run, 'again')) == 0 then
+    write_run(run, set)
+    return true
+  end
+  local somebody_waits = redis.call('EXISTS', key('paused'), endpoint_key(endpoint, 'tenants')) > 0
+  if claims and not comer and not somebody_waits and not fields[FIELD.BUDGET] then
+    -- Written with the claim.
+    comer = { run = run, endpoint = endpoint, tenant = tenant, fields = fields, set = set, stored = stored }
+    return false
+  end
+  write_run(run, set)
+  if comer or not claims then
+    place(run, endpoint, tenant, claims)
+  elseif not somebody_waits
+    or not (redis.call('ZSCORE', key('paused'), run) or redis.call('ZSCORE', waiting_key(endpoint, tenant), run)) then
+    comer = { run = run, endpoint = endpoint, tenant = tenant, set = set }
+  end
+  return somebody_waits
 end
 
-local function settle(run, captured, told, first, count)
-  local indices = {}
-  for i = 1, count do indices[i] = ARGV[first + (i - 1) * PER_JOB] end
-  local state, endpoint, mode, total, shaped, cost_ms, budget, most_failures, stop_reason, next_index, tenant =
-    unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'mode', 'total', 'shaped', 'cost_ms', 'budget',
-      'fail_fast', 'fail_reason', 'next', 'tenant'))
-  if not state then
-    for _, index in ipairs(indices) do
+-- What is read of a run, with the count of one status.
+local WITH_COUNT = {}
+local function fields_with(status)
+  local names = WITH_COUNT[status]
+  if not names then
+    names = { unpack(RUN_FIELDS) }
+    names[FIELD.COUNT] = 'count:' .. status
+    WITH_COUNT[status] = names
+  end
+  return names
+end
+
+local function settle(run, captured, told, parts, indices, first)
+  local status = parts[1].status
+  local fields = redis.call('HMGET', run_key(run), unpack(fields_with(status)))
+  local endpoint, shaped, budget = fields[FIELD.ENDPOINT], fields[FIELD.SHAPED], fields[FIELD.BUDGET]
+  if not fields[FIELD.STATE] then
+    for i, index in ipairs(indices) do
       free(run, index, worker, nil)
-      words[#words + 1] = 'unknown'
+      words[#words + 1], words[#words + 2] = first + i - 1, 'unknown'
     end
     return true
   end
   local owners = redis.call('HMGET', run_key(run, 'owners'), unpack(indices))
-  local stored = redis.call('HMGET', run_key(run, 'results'), unpack(indices))
-  local verdict = judge(run, first, count, is_open(state), owners, stored)
+  local stored = redis.call('HLEN', run_key(run, 'results'))
+  local open = is_open(fields[FIELD.STATE])
+  local held, repeated = all_held(parts, indices, owners)
+  -- Every test has either its payload or its result: where the two add up, one that is held has no result.
+  local plain = open and held and stored + redis.call('HLEN', run_key(run, 'tests')) == tonumber(fields[FIELD.TOTAL])
+  -- The same index twice is found out by the number of owner entries; what is done about it goes by those read before.
+  plain = plain and redis.call('HDEL', run_key(run, 'owners'), unpack(indices)) == #indices
+  local verdict
+  if plain then verdict = plain_verdict(run, parts, indices, repeated, shaped)
+  else verdict = judge(run, parts, open, owners, redis.call('HMGET', run_key(run, 'results'), unpack(indices)), first) end
   free_all(run, endpoint, verdict, shaped)
+  local set = {}
   -- Told once: a call that is repeated because its answer was lost frees nothing.
   local ended = verdict.freed + (verdict.lingered or 0)
-  if ended > 0 then take_feedback(run, endpoint, told, ended, cost_ms, budget) end
+  if ended > 0 then fields[FIELD.COST_MS] = take_feedback(run, endpoint, told, ended, fields[FIELD.COST_MS], budget, set) end
   if verdict.discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', verdict.discarded) end
-  if verdict.accepted > 0 then store(run, verdict, shaped, mode) end
+  local somebody_waits = true
   if verdict.accepted > 0 then
-    local stop = most_failures and stops_now(run, verdict, most_failures) and (stop_reason or 'fail_fast')
-    move_on(run, endpoint, mode, tonumber(total), captured, stop, next_index, tenant or 'default')
+    add_counts(run, verdict, status, fields[FIELD.COUNT], set)
+    store(run, verdict, shaped, fields[FIELD.MODE])
+    local stop = false
+    if fields[FIELD.FAIL_FAST] then
+      write_run(run, set)
+      stop = stops_now(run, verdict, fields[FIELD.FAIL_FAST]) and (fields[FIELD.FAIL_REASON] or 'fail_fast')
+    end
+    somebody_waits = move_on(run, fields, captured, stop, stored + verdict.accepted, set)
     if budget then
       end_if_spent(run, endpoint)
-      if comer and comer[1] == run and not is_open(redis.call('HGET', run_key(run), 'state')) then comer = nil end
+      if comer and comer.run == run and not is_open(redis.call('HGET', run_key(run), 'state')) then comer = nil end
     end
+  else
+    write_run(run, set)
   end
-  if verdict.freed > 0 or #verdict.late > 0 then
+  if somebody_waits and (verdict.freed > 0 or #verdict.late > 0) then
     if claims then offer_soon(endpoint) else offer(endpoint) end
   end
   return true
 end
-
-local at = 6
+--@call
+worker, words, comer = ARGV[1], {}, nil
+-- Whether it claims itself, or leaves what it frees to others.
+claims = tonumber(ARGV[3]) > 0
+local at, number = 6, 1
 for _ = 1, tonumber(ARGV[5]) do
-  local run, captured, told, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  at = at + 4
+  local run, captured, told = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local parts, indices, next_at = read_group(at + 4, tonumber(ARGV[at + 3]))
+  at = next_at
   local before = #words
-  if not guarded(run, settle, run, captured, told, at, count) then
+  if not guarded(run, settle, run, captured, told, parts, indices, number) then
     -- Its run was set aside: these results cannot be stored, or are already and cannot be told.
-    for i = before + 1, before + count do words[i] = 'closed' end
+    for i = #words, before + 1, -1 do words[i] = nil end
+    for i = number, number + #indices - 1 do words[#words + 1], words[#words + 2] = i, 'closed' end
+    if comer and comer.run == run then comer = nil end
   end
-  at = at + count * PER_JOB
+  number = number + #indices
 end
 local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), comer)
 -- A worker that wants nothing more leaves what it released to others.

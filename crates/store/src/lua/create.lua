@@ -23,9 +23,9 @@ if submission ~= '' then
 end
 local state = redis.call('HGET', run_key(run), 'state')
 if state then return { 'exists', run, state } end
-redis.call('HSET', run_key(run), 'state', 'preparing', 'next', '0', 'created_at', whole(now), unpack(ARGV, 7))
+redis.call('HSET', run_key(run), 'state', 'preparing', 'next', '0', 'created_at', now_text, unpack(ARGV, 7))
 redis.call('SET', run_key(run, 'config'), ARGV[2])
-redis.call('ZADD', key('runs'), whole(now), run)
+redis.call('ZADD', key('runs'), now_text, run)
 redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[5])), run)
 if submission ~= '' then
   redis.call('HSET', key('submission:' .. submission), 'run', run, 'digest', ARGV[4])

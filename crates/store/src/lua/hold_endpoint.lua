@@ -12,7 +12,7 @@
 local endpoint = ARGV[1]
 local until_ms = ARGV[2] == '-1' and '-1' or whole(now + tonumber(ARGV[2]))
 redis.call('HSET', endpoint_key(endpoint), 'hold_until', until_ms, 'hold_reason', ARGV[3])
-redis.call('ZADD', key('endpoints'), 'GT', whole(now), endpoint)
+redis.call('ZADD', key('endpoints'), 'GT', now_text, endpoint)
 redis.call('ZREM', key('ready:endpoints'), endpoint)
 offer(endpoint)
 note(endpoint, '', 'hold', (ARGV[2] == '-1' and 'until it is released' or 'for ' .. ARGV[2] .. ' ms')

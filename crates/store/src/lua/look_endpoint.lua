@@ -25,7 +25,7 @@ local function look(endpoint)
   tell('room_at', at and string.format('%.3f', at))
   tell('limited_by', word)
   tell('in_flight', redis.call('SCARD', endpoint_key(endpoint, 'slots')))
-  tell('lingering', redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf'))
+  tell('lingering', redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. now_text, '+inf'))
   local interval, slack, tat, token_interval, token_slack, token_tat = unpack(redis.call('HMGET', endpoint_key(endpoint),
     'rate_us', 'rate_slack', 'tat', 'tokens_us', 'tokens_slack', 'token_tat'))
   if tonumber(interval) then tell('rate_left', whole((conforming(tat, tonumber(interval), tonumber(slack) or 0)))) end

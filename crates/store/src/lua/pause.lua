@@ -13,6 +13,6 @@ local run = ARGV[1]
 local state, endpoint = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint'))
 if not state then return { 'unknown' } end
 if not is_open(state) then return { 'closed', state } end
-if redis.call('ZADD', key('paused'), 'NX', whole(now), run) == 0 then return { 'already' } end
+if redis.call('ZADD', key('paused'), 'NX', now_text, run) == 0 then return { 'already' } end
 displace(run, endpoint)
 return { 'paused' }

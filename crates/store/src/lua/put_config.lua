@@ -10,6 +10,6 @@ local config = key('config:' .. ARGV[1])
 local version = tonumber(redis.call('HGET', config, 'version')) or 0
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return { 'changed', version } end
 redis.call('HSET', config, 'version', version + 1, 'document', ARGV[2], 'name', ARGV[4], 'mode', ARGV[5],
-  'updated_at', whole(now))
-redis.call('ZADD', key('configs'), whole(now), ARGV[1])
+  'updated_at', now_text)
+redis.call('ZADD', key('configs'), now_text, ARGV[1])
 return { 'stored', version + 1 }

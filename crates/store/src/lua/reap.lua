@@ -31,7 +31,7 @@ local grace_until = tonumber(grace) or 0
 local server = server_process(known)
 local another = known and known ~= server
 if not tick or another or now - tonumber(tick) > lease / 2 then grace_until = now + lease end
-redis.call('HSET', key('reaper'), 'tick', whole(now), 'grace_until', whole(grace_until), 'server', server)
+redis.call('HSET', key('reaper'), 'tick', now_text, 'grace_until', whole(grace_until), 'server', server)
 if now < grace_until then return { 'waiting', grace_until - now } end
 
 local jobs_taken, workers_lost = 0, 0
@@ -77,7 +77,7 @@ local function take(job, worker)
   return taken
 end
 
-local overdue_workers = redis.call('ZRANGE', key('workers'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)
+local overdue_workers = redis.call('ZRANGE', key('workers'), '-inf', now_text, 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)
 for _, worker in ipairs(overdue_workers) do
   local room = JOBS_AT_MOST - jobs_taken
   if room < 1 then break end
@@ -93,7 +93,7 @@ for _, worker in ipairs(overdue_workers) do
   end
 end
 if jobs_taken < JOBS_AT_MOST then
-  local overdue = redis.call('ZRANGE', key('leases'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, JOBS_AT_MOST - jobs_taken)
+  local overdue = redis.call('ZRANGE', key('leases'), '-inf', now_text, 'BYSCORE', 'LIMIT', 0, JOBS_AT_MOST - jobs_taken)
   for _, job in ipairs(overdue) do take(job) end
 end
 if jobs_taken > 0 then ring() end

@@ -28,7 +28,7 @@ local worker = ARGV[1]
 if not redis.call('ZSCORE', key('workers'), worker) then return { 'unregistered' } end
 local reached = redis.call('HGET', worker_key(worker), 'epoch')
 if reached and reached ~= ARGV[2] then return { 'stale', reached } end
-local epoch = whole(next_fence(reached))
+local epoch = next_fence(reached)
 redis.call('HSET', worker_key(worker), 'epoch', epoch)
 local known = {}
 -- One job may be known by several fences: of the epoch before, whose task has not ended yet, and of this one.

@@ -8,7 +8,7 @@
 --@include time
 local worker = ARGV[1]
 -- Not counted from 1: the hash goes when a worker is reaped, and a claim of before must not fit the epoch after.
-local epoch = whole(next_fence(redis.call('HGET', worker_key(worker), 'epoch')))
+local epoch = next_fence(redis.call('HGET', worker_key(worker), 'epoch'))
 redis.call('HSET', worker_key(worker), 'epoch', epoch, 'lease_ms', ARGV[2], unpack(ARGV, 3))
 redis.call('ZADD', key('workers'), whole(now + tonumber(ARGV[2])), worker)
 return { 'registered', epoch, now }

@@ -21,6 +21,6 @@ redis.call('HDEL', key('control:attempts'), job)
 redis.call('HSET', key('outbox'), run, found.payload)
 redis.call('HSET', run_key(run), 'mail', 'queued')
 redis.call('HDEL', run_key(run), 'mail_error')
-redis.call('ZADD', key('mails'), whole(now), job)
+redis.call('ZADD', key('mails'), now_text, job)
 ring()
 return { 'revived' }

@@ -19,7 +19,7 @@ for at = 2, #ARGV, 2 do
   set_or_drop(endpoint_key(endpoint), 'set:' .. ARGV[at], ARGV[at + 1] ~= '' and ARGV[at + 1])
   note(endpoint, '', 'set', ARGV[at] .. ' ' .. (ARGV[at + 1] ~= '' and ARGV[at + 1] or 'as runs bring it'))
 end
-redis.call('ZADD', key('endpoints'), 'GT', whole(now), endpoint)
+redis.call('ZADD', key('endpoints'), 'GT', now_text, endpoint)
 derive_limits(endpoint)
 ring()
 return { 'set' }

@@ -28,7 +28,7 @@ redis.call('HDEL', key('control:attempts'), job)
 if known then redis.call('HSET', run_key(run), 'mail', outcome) end
 if known and ARGV[6] ~= '' then redis.call('HSET', run_key(run), 'mail_error', ARGV[6]) end
 if outcome == 'dead' then
-  redis.call('ZADD', key('dead'), whole(now), job)
+  redis.call('ZADD', key('dead'), now_text, job)
   redis.call('HSET', key('dead:jobs'), job, cjson.encode({ reason = ARGV[6], payload = record }))
 end
 return { 'settled' }

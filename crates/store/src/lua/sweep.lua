@@ -36,7 +36,7 @@ local function end_overdue(run)
     local held = redis.call('HEXISTS', key('control:owners'), job) == 1 and redis.call('ZSCORE', key('leases'), job)
     if not held and not redis.call('ZSCORE', key('control'), job) then
       redis.call('HDEL', key('control:owners'), job)
-      redis.call('ZADD', key('control'), whole(now), job)
+      redis.call('ZADD', key('control'), now_text, job)
       ring()
       requeued = requeued + 1
     end
@@ -51,7 +51,7 @@ local function end_overdue(run)
       if wrong then quarantine(run, wrong) end
     end
     if state == 'preparing' then
-      redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'ended_at', whole(now))
+      redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'ended_at', now_text)
     end
     if state == 'preparing' or state == 'cancelled' then
       redis.call('UNLINK', run_key(run, 'tests'))
@@ -62,7 +62,7 @@ local function end_overdue(run)
     end
   end
 end
-for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
+for _, run in ipairs(redis.call('ZRANGE', key('deadlines'), '-inf', now_text, 'BYSCORE', 'LIMIT', 0, RUNS_AT_MOST)) do
   guarded(run, end_overdue, run)
 end
 -- An open run that could be claimed from and waits nowhere has lost its place; an endpoint with room that nobody is offered
@@ -98,12 +98,12 @@ for _, run in ipairs(redis.call('HRANDFIELD', key('outbox'), MAILS_AT_MOST)) do
     redis.call('HDEL', key('outbox'), run)
     redis.call('ZREM', key('mails'), job)
   elseif not redis.call('ZSCORE', key('mails'), job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
-    redis.call('ZADD', key('mails'), whole(now), job)
+    redis.call('ZADD', key('mails'), now_text, job)
     ring()
     requeued = requeued + 1
   end
 end
-redis.call('ZREMRANGEBYSCORE', key('lingering'), '-inf', whole(now))
+redis.call('ZREMRANGEBYSCORE', key('lingering'), '-inf', now_text)
 local old = redis.call('ZRANGE', key('dead'), '-inf', whole(now - tonumber(ARGV[1])), 'BYSCORE', 'LIMIT', 0, DEAD_AT_MOST)
 if #old > 0 then
   redis.call('ZREM', key('dead'), unpack(old))
@@ -114,7 +114,7 @@ end
 local unused = redis.call('ZRANGE', key('endpoints'), '-inf', whole(now - tonumber(ARGV[1])), 'BYSCORE',
   'LIMIT', 0, ENDPOINTS_AT_MOST)
 for _, endpoint in ipairs(unused) do
-  redis.call('ZREMRANGEBYSCORE', endpoint_key(endpoint, 'lingering'), '-inf', whole(now))
+  redis.call('ZREMRANGEBYSCORE', endpoint_key(endpoint, 'lingering'), '-inf', now_text)
   -- What an operator has set stays until it is cleared.
   local kept = redis.call('HMGET', endpoint_key(endpoint), 'set:max_concurrency', 'set:rate', 'set:tokens', 'set:adaptive',
     'set:breaker', 'hold_until')
@@ -123,7 +123,7 @@ for _, endpoint in ipairs(unused) do
   local held = kept[6] == '-1' or (tonumber(kept[6]) or 0) > now
   if in_use > 0 or kept[1] or kept[2] or kept[3] or kept[4] or kept[5] or held then
     -- Behind the others, or they would never be looked at.
-    redis.call('ZADD', key('endpoints'), 'XX', whole(now), endpoint)
+    redis.call('ZADD', key('endpoints'), 'XX', now_text, endpoint)
   else
     redis.call('DEL', endpoint_key(endpoint), endpoint_key(endpoint, 'history'))
     redis.call('ZREM', key('ready:endpoints'), endpoint)

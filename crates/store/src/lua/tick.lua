@@ -49,8 +49,8 @@ if reap and now < grace_until then
   if not soonest or grace_until - now < soonest then soonest = grace_until - now end
 end
 local sweep = overdue or now - (tonumber(swept) or 0) >= tonumber(busy and ARGV[4] or ARGV[5])
-if sweep then swept = whole(now) end
-redis.call('HSET', key('reaper'), 'tick', whole(now), 'by', worker, 'grace_until', whole(grace_until),
+if sweep then swept = now_text end
+redis.call('HSET', key('reaper'), 'tick', now_text, 'by', worker, 'grace_until', whole(grace_until),
   'server', server, 'swept', swept, 'claimable', flag(claimable))
 if claimable then ring() end
 return { 'looked', now, flag(reap), flag(sweep), flag(claimable), flag(busy), soonest and math.ceil(soonest) or -1 }

@@ -24,7 +24,7 @@ local function tell_fields(name, fields)
   for i, value in ipairs(redis.call('HMGET', name, unpack(fields))) do tell(fields[i], value) end
 end
 if redis.call('EXISTS', run_key(run)) == 0 then return { 'unknown' } end
-tell('now', whole(now))
+tell('now', now_text)
 tell_fields(run_key(run), { 'state', 'mode', 'total', 'next', 'cap', 'format', 'activated_at', 'stop', 'budget_requests',
   'budget_tokens', 'budget_cost', 'spent_requests', 'spent_tokens', 'spent_cost' })
 local endpoint, tenant = unpack(redis.call('HMGET', run_key(run), 'endpoint', 'tenant'))
@@ -50,7 +50,7 @@ if endpoint then
   tell('room_at', at and string.format('%.3f', at))
   tell('limited_by', word)
   tell('going_on', calls_going_on(endpoint))
-  tell('lingering', redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf'))
+  tell('lingering', redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. now_text, '+inf'))
   tell_fields(endpoint_key(endpoint), { 'max_concurrency', 'limit', 'rate', 'tokens', 'hold_until', 'hold_reason', 'retry_until',
     'open_until', 'decreased_ms' })
   tell('place', redis.call('ZRANK', waiting_key(endpoint, tenant), run))
@@ -61,7 +61,7 @@ end
 tell('fleet_room', whole(fleet_room()))
 tell('fleet_max', redis.call('HGET', key('fleet'), 'max_concurrency'))
 local workers, running, free = 0, 0, 0
-for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '(' .. whole(now), '+inf', 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)) do
+for _, worker in ipairs(redis.call('ZRANGE', key('workers'), '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, WORKERS_AT_MOST)) do
   local state, concurrency = unpack(redis.call('HMGET', worker_key(worker), 'state', 'concurrency'))
   workers = workers + 1
   if state == 'running' then

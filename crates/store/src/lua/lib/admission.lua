@@ -6,12 +6,12 @@ local UNBOUNDED = 1000000000
 -- that they stopped, or until it has renewed once more and been told to stop them.
 local function calls_going_on(endpoint)
   return redis.call('SCARD', endpoint_key(endpoint, 'slots'))
-    + redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf')
+    + redis.call('ZCOUNT', endpoint_key(endpoint, 'lingering'), '(' .. now_text, '+inf')
 end
 
 -- When the first of the calls that linger has done so for long enough, in ms: that may give room by time alone.
 local function first_lingering(endpoint)
-  local first = redis.call('ZRANGE', endpoint_key(endpoint, 'lingering'), '(' .. whole(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1,
+  local first = redis.call('ZRANGE', endpoint_key(endpoint, 'lingering'), '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, 1,
     'WITHSCORES')
   return tonumber(first[2])
 end
@@ -93,14 +93,16 @@ local function fleet_setting(which)
   fleet_settings = fleet_settings or redis.call('HMGET', key('fleet'), 'max_concurrency', 'order')
   return fleet_settings[which]
 end
+-- Known without looking.
+local function no_fleet_settings() fleet_settings = {} end
 local function finishes_first() return fleet_setting(2) == 'finish-first' end
 local function fleet_room()
   local most = fleet_setting(1)
   if not most then return UNBOUNDED end
   local room = (tonumber(most) or 1) - redis.call('ZCARD', key('leases')) + redis.call('HLEN', key('control:owners'))
-    - redis.call('ZCOUNT', key('lingering'), '(' .. whole(now), '+inf')
+    - redis.call('ZCOUNT', key('lingering'), '(' .. now_text, '+inf')
   if room >= 1 then return room end
-  local lingering = redis.call('ZRANGE', key('lingering'), '(' .. whole(now), '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+  local lingering = redis.call('ZRANGE', key('lingering'), '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
   return room, tonumber(lingering[2])
 end
 --@call

@@ -67,7 +67,7 @@ end
 local function quarantine(run, reason)
   local place = redis.pcall('HMGET', run_key(run), 'endpoint', 'tenant')
   if place[1] then pcall(leave_line, run, place[1], place[2] or 'default') end
-  if redis.call('ZADD', key('quarantine'), 'NX', whole(now), run) == 1 then
+  if redis.call('ZADD', key('quarantine'), 'NX', now_text, run) == 1 then
     redis.call('HSET', key('quarantine:reasons'), run, reason)
   end
 end

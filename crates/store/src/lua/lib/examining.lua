@@ -40,7 +40,7 @@ local function examine_holding(job, owner, lease_ms)
   if not redis.call('ZSCORE', key('workers'), owner.worker) then
     -- Its lease is over at once: the next reaper takes what it held back, or it renews and keeps it.
     report('holder-unknown', job, owner.worker .. ' holds it and is not registered', function()
-      redis.call('ZADD', key('workers'), 'NX', whole(now), owner.worker)
+      redis.call('ZADD', key('workers'), 'NX', now_text, owner.worker)
     end)
   end
   if redis.call('SISMEMBER', worker_key(owner.worker, 'jobs'), job) == 0 then

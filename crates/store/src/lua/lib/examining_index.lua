@@ -116,7 +116,7 @@ function EXAMINE.workers(worker)
   if not is_whole(redis.call('HGET', worker_key(worker), 'epoch'), 1) then
     -- Its claims are of an older epoch then, and it reconciles what it holds.
     report('worker-record-missing', worker, 'it is registered without an epoch, so it is given nothing', function()
-      redis.call('HSET', worker_key(worker), 'epoch', whole(next_fence(nil)))
+      redis.call('HSET', worker_key(worker), 'epoch', next_fence(nil))
     end)
   end
 end
@@ -126,7 +126,7 @@ function EXAMINE.worker(worker)
   if redis.call('ZSCORE', key('workers'), worker) then return end
   if redis.call('EXISTS', worker_key(worker), worker_key(worker, 'jobs')) > 0 then
     report('worker-unlisted', worker, 'it has a record or jobs and nobody watches its lease', function()
-      redis.call('ZADD', key('workers'), 'NX', whole(now), worker)
+      redis.call('ZADD', key('workers'), 'NX', now_text, worker)
     end)
   end
 end
@@ -152,7 +152,7 @@ EXAMINE['control:owners'] = function(job)
   if not owner then
     report('owner-unreadable', job, 'its owner entry cannot be read', function()
       redis.call('HDEL', key('control:owners'), job)
-      redis.call('ZADD', lane(job), whole(now), job)
+      redis.call('ZADD', lane(job), now_text, job)
     end)
   else
     examine_holding(job, owner, 60000)
@@ -178,7 +178,7 @@ function EXAMINE.outbox(run)
   local job = 'notify:' .. run
   if not in_lane(job) and redis.call('HEXISTS', key('control:owners'), job) == 0 then
     report('notification-missing', job, 'its mail is in the outbox and nobody will deliver it', function()
-      redis.call('ZADD', lane(job), whole(now), job)
+      redis.call('ZADD', lane(job), now_text, job)
       ring()
     end)
   end
@@ -195,7 +195,7 @@ end
 EXAMINE['dead:jobs'] = function(job)
   if not redis.call('ZSCORE', key('dead'), job) then
     report('dead-unlisted', job, 'a record of a job given up that no list shows', function()
-      redis.call('ZADD', key('dead'), whole(now), job)
+      redis.call('ZADD', key('dead'), now_text, job)
     end)
   end
 end
@@ -216,7 +216,7 @@ function EXAMINE.endpoint(endpoint)
   if not redis.call('ZSCORE', key('endpoints'), endpoint)
     and redis.call('EXISTS', endpoint_key(endpoint), endpoint_key(endpoint, 'tenants'), endpoint_key(endpoint, 'slots')) > 0 then
     report('endpoint-unlisted', endpoint, 'it has keys that nobody would forget', function()
-      redis.call('ZADD', key('endpoints'), 'NX', whole(now), endpoint)
+      redis.call('ZADD', key('endpoints'), 'NX', now_text, endpoint)
     end)
   end
   if not sound then return end
@@ -264,7 +264,7 @@ function EXAMINE.config(id)
   if not redis.call('ZSCORE', key('configs'), id) and redis.call('EXISTS', key('config:' .. id)) == 1 then
     report('configuration-unlisted', id, 'it is stored and no list shows it', function()
       local updated = redis.call('HGET', key('config:' .. id), 'updated_at')
-      redis.call('ZADD', key('configs'), is_whole(updated, 0) and updated or whole(now), id)
+      redis.call('ZADD', key('configs'), is_whole(updated, 0) and updated or now_text, id)
     end)
   end
 end

@@ -75,8 +75,8 @@ end
 local function examine_told(run, fields)
   examine_field(run, 'name', fields.name, name_in_config(run))
   examine_field(run, 'weight', fields.weight, '1')
-  examine_field(run, 'created_at', fields.created_at, redis.call('ZSCORE', key('runs'), run) or whole(now))
-  if fields.total then examine_field(run, 'activated_at', fields.activated_at, fields.created_at or whole(now)) end
+  examine_field(run, 'created_at', fields.created_at, redis.call('ZSCORE', key('runs'), run) or now_text)
+  if fields.total then examine_field(run, 'activated_at', fields.activated_at, fields.created_at or now_text) end
 end
 
 -- Where an open run waits: in line at its endpoint, or in `paused`, when it could be claimed from.
@@ -201,12 +201,12 @@ local function examine_open(run, state, fields)
   if fields.budget and affordable_requests(run, held_count) < 1 then claimable = false end
   examine_place(run, endpoint, claimable)
   if state == 'progress' then
-    examine_field(run, 'started_at', fields.started_at, fields.activated_at or whole(now))
+    examine_field(run, 'started_at', fields.started_at, fields.activated_at or now_text)
     examine_field(run, 'fence', fields.fence, whole(now_us))
     examine_field(run, 'vt', fields.vt, '0')
   end
   if fields.mode == 'Sequential' and done > 0 and not fields.epoch then
-    examine_field(run, 'released_at', fields.released_at, whole(now))
+    examine_field(run, 'released_at', fields.released_at, now_text)
   end
 end
 
@@ -231,7 +231,7 @@ local function examine_collection(run, state)
     end
   elseif not queued and not held then
     report('collection-missing', job, 'nobody has it and nobody can take it', function()
-      redis.call('ZADD', key('control'), whole(now), job)
+      redis.call('ZADD', key('control'), now_text, job)
       ring()
     end)
   end
@@ -243,7 +243,7 @@ local function examine_collecting(run, fields)
   if redis.call('HLEN', run_key(run, 'tests')) + done ~= total and not fields.damage then needs_tests_looked_at = true end
   examine_deadline(run, 30000)
   examine_countdown(run, fields.endpoint, 'collecting', total, done)
-  examine_field(run, 'collecting_at', fields.collecting_at, whole(now))
+  examine_field(run, 'collecting_at', fields.collecting_at, now_text)
   if not fields.damage then examine_irreplaceable(run, fields.endpoint) end
 end
 
@@ -254,7 +254,7 @@ local function examine_notification(run, mail)
   local record = redis.call('HEXISTS', key('outbox'), run) == 1
   if record and not queued and not held then
     report('notification-missing', job, 'its mail is in the outbox and nobody will deliver it', function()
-      redis.call('ZADD', key('mails'), whole(now), job)
+      redis.call('ZADD', key('mails'), now_text, job)
       ring()
     end)
   elseif not record and (queued or held) then
@@ -339,7 +339,7 @@ local function examine_run(run, retention)
   if ENDED[state] and not fields.total and redis.call('ZSCORE', key('deadlines'), run) then return state end
   if not redis.call('ZSCORE', key('runs'), run) then
     report('run-unlisted', run, 'it is not in the list of runs', function()
-      redis.call('ZADD', key('runs'), is_whole(fields.created_at, 0) and fields.created_at or whole(now), run)
+      redis.call('ZADD', key('runs'), is_whole(fields.created_at, 0) and fields.created_at or now_text, run)
     end)
   end
   examine_lifetimes(run, state, retention)

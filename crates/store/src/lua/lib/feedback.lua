@@ -1,5 +1,6 @@
 -- What attempts told about their endpoint: how long they took, what they used, and whether there was too much of them. Sent with
--- what ends them, one text for all of a run: numbers in the order of FEEDBACK.
+-- what ends them, one text for all of a run: numbers in the order of FEEDBACK. Where the endpoint accepted every call it
+-- is `+` and four of them: calls, busy_ms, timed, silent.
 --
 -- The limit adapts by additive increase and multiplicative decrease (Chiu and Jain, 1989), with what CUBIC (RFC 9438) adds:
 -- below the load at which the endpoint last refused calls it grows fast, and then stays there for a while.
@@ -45,7 +46,7 @@ local function decrease(endpoint, state, set, told, going)
     limit = math.min(ceiling * DECREASE, ceiling - told.congested)
     limit = math.max(least, ceiling * (before and MOST_DECREASE or FIRST_DECREASE), limit)
     set.ceiling, set.met, set.limit = ceiling, ceiling, limit
-    set.decreased_ms, set.rejected, set.first = whole(now), told.congested, not before and '1' or false
+    set.decreased_ms, set.rejected, set.first = now_text, told.congested, not before and '1' or false
     set.probe_ms, set.probe_wait = whole(now + told.hold_ms + wait), whole(wait)
     note(endpoint, rounded(limit), 'decreased', 'refused at ' .. rounded(ceiling))
   elseif limit and state.met then
@@ -140,15 +141,52 @@ local function spend(run, told)
   if told.cost > 0 then redis.call('HINCRBYFLOAT', run_key(run), 'spent_cost', string.format('%.9f', told.cost)) end
 end
 
--- `ended`: jobs that were freed before this, in the same step. Callers offer the endpoint afterwards.
-local function take_feedback(run, endpoint, text, ended, cost_ms, budget)
-  local told = text ~= '' and read_feedback(text)
-  if not told then return end
+-- What is read when every call was accepted: usually nothing follows but what a test costs.
+local PLAIN_STATE = { 'cost_ms', 'limit', 'breaker', 'broken', 'open_until', 'token_silent' }
+
+-- What a test of the run costs after accepted calls; nil when they may raise the limit or close the breaker.
+local function take_plain_feedback(endpoint, busy_ms, timed, silent, ended, cost_ms)
+  local known, limit, breaker, broken, open_until, token_silent =
+    unpack(redis.call('HMGET', endpoint_key(endpoint), unpack(PLAIN_STATE)))
+  if breaker and (broken or open_until) then return nil end
+  if limit and calls_going_on(endpoint) + ended >= 0.8 * math.floor(tonumber(limit) or 0) then return nil end
+  local mean = busy_ms / timed
+  local of_endpoint = string.format('%.3f', averaged(known, mean, timed))
+  if silent > 0 and not token_silent then
+    redis.call('HSET', endpoint_key(endpoint), 'cost_ms', of_endpoint, 'token_silent', '1')
+  else
+    redis.call('HSET', endpoint_key(endpoint), 'cost_ms', of_endpoint)
+  end
+  return string.format('%.3f', averaged(cost_ms, mean, timed))
+end
+
+-- `ended`: jobs that were freed before this, in the same step. Callers offer the endpoint afterwards. `of_run`: where the caller
+-- gathers what it writes to the hash of the run; without it, it is written here. Answers what a test of the run costs by now.
+local function take_feedback(run, endpoint, text, ended, cost_ms, budget, of_run)
+  if text == '' then return cost_ms end
+  local told
+  local calls, busy_ms, timed, silent = string.match(text, '^%+(%d+) ([%d.]+) (%d+) (%d+)$')
+  if calls then
+    calls, busy_ms, timed, silent = tonumber(calls), tonumber(busy_ms), tonumber(timed), tonumber(silent)
+    local cost = not budget and timed > 0 and take_plain_feedback(endpoint, busy_ms, timed, silent, ended, cost_ms)
+    if cost then
+      if of_run then of_run[#of_run + 1], of_run[#of_run + 2] = 'cost_ms', cost
+      else redis.call('HSET', run_key(run), 'cost_ms', cost) end
+      return cost
+    end
+    told = { calls = calls, accepted = calls, answered = calls, congested = 0, begun_ms = 0, late = 0, failed = 0, hold_ms = 0,
+      busy_ms = busy_ms, timed = timed, tokens = 0, metered = 0, silent = silent, cost = 0, unsent = 0 }
+  else
+    told = read_feedback(text)
+    if not told then return cost_ms end
+  end
   local values, state, set = redis.call('HMGET', endpoint_key(endpoint), unpack(ENDPOINT_STATE)), {}, {}
   for i, name in ipairs(ENDPOINT_STATE) do state[name] = values[i] or nil end
   if told.timed > 0 then
     local mean = told.busy_ms / told.timed
-    redis.call('HSET', run_key(run), 'cost_ms', string.format('%.3f', averaged(cost_ms, mean, told.timed)))
+    cost_ms = string.format('%.3f', averaged(cost_ms, mean, told.timed))
+    if of_run then of_run[#of_run + 1], of_run[#of_run + 2] = 'cost_ms', cost_ms
+    else redis.call('HSET', run_key(run), 'cost_ms', cost_ms) end
     set.cost_ms = string.format('%.3f', averaged(state.cost_ms, mean, told.timed))
   end
   -- Named twice in one batch, a call was made once all the same.
@@ -167,4 +205,5 @@ local function take_feedback(run, endpoint, text, ended, cost_ms, budget)
   end
   if #changed > 0 then redis.call('HSET', endpoint_key(endpoint), unpack(changed)) end
   if #gone > 0 then redis.call('HDEL', endpoint_key(endpoint), unpack(gone)) end
+  return cost_ms
 end

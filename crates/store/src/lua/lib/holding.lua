@@ -30,9 +30,9 @@ local function linger(run, index, owner, endpoint)
   if until_ms and tonumber(until_ms) > now then
     local entry = job_id(run, index) .. '|' .. owner.fence
     -- Of the endpoint, and of the fleet. Those of workers that never said so are over, too.
-    redis.call('ZREMRANGEBYSCORE', endpoint_key(endpoint, 'lingering'), '-inf', whole(now))
+    redis.call('ZREMRANGEBYSCORE', endpoint_key(endpoint, 'lingering'), '-inf', now_text)
     redis.call('ZADD', endpoint_key(endpoint, 'lingering'), until_ms, entry)
-    redis.call('ZREMRANGEBYSCORE', key('lingering'), '-inf', whole(now))
+    redis.call('ZREMRANGEBYSCORE', key('lingering'), '-inf', now_text)
     redis.call('ZADD', key('lingering'), until_ms, entry)
   end
 end

@@ -70,7 +70,7 @@ end
 local function open_run(run, endpoint, deadline)
   local was, shaped, mode = unpack(redis.call('HMGET', run_key(run), 'state', 'shaped', 'mode'))
   if shaped and was == 'reopening' then arrange_again(run, mode) end
-  redis.call('HSET', run_key(run), 'state', 'queued', 'activated_at', whole(now))
+  redis.call('HSET', run_key(run), 'state', 'queued', 'activated_at', now_text)
   -- Until when a run may need the endpoint's limits; the sweeper goes by it.
   redis.call('ZADD', key('endpoints'), 'GT', whole(now + deadline), endpoint)
   redis.call('ZADD', key('deadlines'), whole(now + deadline), run)

@@ -4,6 +4,9 @@
 -- offers it again, in the same step, so there is no wake-up that could be lost.
 local function is_open(state) return state == 'queued' or state == 'progress' end
 
+-- Whether this call has offered an endpoint.
+local offered
+
 local function wake_at(endpoint, at)
   if at then redis.call('ZADD', key('wakes'), string.format('%.3f', at), endpoint) end
 end
@@ -17,6 +20,7 @@ local function offer(endpoint)
   if room >= 1 then
     local own = tonumber(redis.call('HGET', endpoint_key(endpoint), 'vt')) or 0
     local clock = tonumber(redis.call('GET', key('clock'))) or 0
+    offered = true
     redis.call('ZADD', key('ready:endpoints'), tostring(math.max(own, clock)), endpoint)
     redis.call('ZREM', key('wakes'), endpoint)
   elseif at then
@@ -47,6 +51,7 @@ local function wait_in_line(run, endpoint, tenant, soon)
     tostring(math.max(tonumber(tenant_vt) or 0, tonumber(tenant_clock) or 0)), tenant)
   if soon then
     local clock = tonumber(redis.call('GET', key('clock'))) or 0
+    offered = true
     redis.call('ZADD', key('ready:endpoints'), 'NX', tostring(math.max(tonumber(own) or 0, clock)), endpoint)
   else
     return offer(endpoint)
@@ -59,6 +64,7 @@ local function offer_soon(endpoint)
   if redis.call('EXISTS', endpoint_key(endpoint, 'tenants')) == 0 then return end
   local own = tonumber(redis.call('HGET', endpoint_key(endpoint), 'vt')) or 0
   local clock = tonumber(redis.call('GET', key('clock'))) or 0
+  offered = true
   redis.call('ZADD', key('ready:endpoints'), tostring(math.max(own, clock)), endpoint)
 end
 
@@ -94,3 +100,5 @@ local function wake_due()
     offer(endpoint)
   end
 end
+--@call
+offered = false

@@ -72,7 +72,7 @@ local function bury(run, reason, retention)
     redis.call('PEXPIRE', run_key(run, part), retention)
   end
   if redis.call('EXISTS', run_key(run)) == 1 then set_aside(run_key(run)) end
-  redis.call('ZADD', key('dead'), whole(now), 'run:' .. run)
+  redis.call('ZADD', key('dead'), now_text, 'run:' .. run)
   redis.call('HSET', key('dead:jobs'), 'run:' .. run, cjson.encode({ reason = reason, payload = '' }))
   release_from_quarantine(run)
 end
@@ -121,8 +121,8 @@ local function end_damaged(run, endpoint, total, reason)
   redis.call('HSET', run_key(run), 'total', whole(total), 'next', whole(total), 'endpoint', endpoint or '',
     'mode', mode == 'Sequential' and mode or 'Parallel', 'cap', is_whole(cap, 1) and cap or '1',
     'lease_ms', is_whole(lease, 1) and lease or '60000', 'damage', reason,
-    'created_at', is_whole(created, 0) and created or whole(now))
-  redis.call('HSETNX', run_key(run), 'activated_at', whole(now))
+    'created_at', is_whole(created, 0) and created or now_text)
+  redis.call('HSETNX', run_key(run), 'activated_at', now_text)
   redis.call('HSETNX', run_key(run), 'name', name_in_config(run))
   redis.call('HSETNX', run_key(run), 'weight', '1')
   if not is_whole(redis.call('HGET', run_key(run), 'format'), 1) then redis.call('HDEL', run_key(run), 'format') end
@@ -136,12 +136,12 @@ local function end_damaged(run, endpoint, total, reason)
   forget_control('collect:' .. run)
   begin_collection(run, endpoint or '', 'damaged')
   write_countdown(run, total)
-  redis.call('ZADD', key('runs'), 'NX', whole(now), run)
+  redis.call('ZADD', key('runs'), 'NX', now_text, run)
 end
 
 -- Never acknowledged: it ends as the sweeper ends it when its time is over.
 local function abandon(run, reason, retention)
-  redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'damage', reason, 'ended_at', whole(now))
+  redis.call('HSET', run_key(run), 'state', 'failed', 'stop', 'abandoned', 'damage', reason, 'ended_at', now_text)
   redis.call('HDEL', run_key(run), 'total')
   redis.call('ZREM', key('deadlines'), run)
   redis.call('UNLINK', run_key(run, 'tests'))
