@@ -3,6 +3,8 @@
 //!
 //! Promises: COLLECT-ONCE, COLLECT-COMPLETE, NO-LOST-TEST, CANCEL-STOPS, TERMINAL-ALWAYS.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +19,7 @@ use testfleet_store::{
     ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, RUN_FORMAT, Seat, Store,
     StoreError, StoreErrorKind, Want, WorkerInfo,
 };
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
@@ -27,8 +30,8 @@ use crate::timing::Timings;
 const PAGE: u32 = 500;
 /// Bytes of results that are worth one read.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that one read may never exceed, whatever the sizes of those before it.
-const MOST_PAGE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that one read may never exceed, whatever the sizes of those before it. Two of them are there at a time.
+const MOST_PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// How long the right to collect is extended at each step.
 const EXTENSION: Duration = Duration::from_secs(60);
 /// Tries that a complete run of another version is left to others for; then its results are counted as they are.
@@ -54,6 +57,9 @@ pub enum CollectError {
     /// Something of ours could not be written as JSON.
     #[error("the summary could not be written: {0}")]
     Json(#[from] serde_json::Error),
+    /// The task that read results ended without an answer.
+    #[error("results could not be read: {0}")]
+    Reading(JoinError),
     /// All tests have results, of a version that may mean something else by them.
     #[error("the run has format {format} and is left to a worker that knows it; this one knows {RUN_FORMAT}")]
     Foreign {
@@ -81,6 +87,9 @@ pub(crate) struct OutboxRecord {
 fn first_epoch() -> u32 {
     1
 }
+
+/// Consecutive results as stored; `None` where there is none.
+type Page = Vec<Option<Vec<u8>>>;
 
 /// What the collection knows of its run's configuration.
 #[derive(Debug, Default)]
@@ -175,9 +184,15 @@ impl Collection<'_> {
         let mut paging = Paging::new(self.attempt, self.max_result);
         let mut pages = 0u32;
         let mut first = 0;
+        let mut count = paging.size().min(view.total);
+        let mut reading = self.read(first, count);
         while first < view.total {
-            let count = paging.size().min(view.total - first);
-            let page = self.store.results(self.run, first, count).await?;
+            let page = reading.await?;
+            // While these are folded, the next ones are read.
+            paging.learn(&page);
+            let next = first + count;
+            let next_count = paging.size().min(view.total - next);
+            reading = self.read(next, next_count);
             let missing: Vec<u32> = (first..)
                 .zip(&page)
                 .filter(|(_, result)| result.is_none())
@@ -192,7 +207,6 @@ impl Collection<'_> {
             } else {
                 self.store.results(self.run, first, count).await?
             };
-            paging.learn(&page);
             page.iter().flatten().for_each(|result| timings.add(result));
             for (index, result) in (first..).zip(page) {
                 match result.as_deref().map(serde_json::from_slice::<ResultDigest>) {
@@ -203,13 +217,24 @@ impl Collection<'_> {
                     None => {}
                 }
             }
-            first += count;
+            (first, count) = (next, next_count);
             pages += 1;
             if pages.is_multiple_of(PAGES_PER_EXTENSION) && !self.extend().await? {
                 return Ok(None);
             }
         }
         Ok(Some(fold))
+    }
+
+    /// Begins to read results; they are there when what is answered is awaited.
+    fn read(&self, first: u32, count: u32) -> Reading {
+        let (store, run) = (self.store.clone(), self.run);
+        Reading(tokio::spawn(async move {
+            if count == 0 {
+                return Ok(Vec::new());
+            }
+            store.results(run, first, count).await
+        }))
     }
 
     async fn extend(&self) -> Result<bool, CollectError> {
@@ -295,6 +320,26 @@ impl Collection<'_> {
             Collected::Incomplete { left } => Err(CollectError::Incomplete { left }),
             Collected::Lost | Collected::Closed(_) | Collected::Unknown => Ok(CollectOutcome::NotOurs),
         }
+    }
+}
+
+/// Results that are being read; given up when it is dropped.
+struct Reading(JoinHandle<Result<Page, StoreError>>);
+
+impl Future for Reading {
+    type Output = Result<Page, CollectError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|read| match read {
+            Ok(page) => page.map_err(CollectError::from),
+            Err(lost) => Err(CollectError::Reading(lost)),
+        })
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

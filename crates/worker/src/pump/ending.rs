@@ -13,6 +13,9 @@ use crate::attempt::{Execute, Outcome};
 use crate::control::{Control, ControlFailure};
 use crate::holding::{HeldJob, Stopped};
 
+/// Results that are always taken together when they are there: with fewer, the calls cost more than waiting saves.
+const LEAST_AT_ONCE: usize = 32;
+
 /// A job that is given back unspent.
 pub(super) struct Return {
     pub(super) job: JobRef,
@@ -41,12 +44,17 @@ impl<E: Execute, C: Control> Pump<E, C> {
         self.end_test(ended, finished);
         // Let tasks that are about to finish do so: it costs a microsecond and doubles the batch under load.
         tokio::task::yield_now().await;
-        while finished.completions.len() < BATCH_LIMIT {
+        while finished.completions.len() < self.most_at_once() {
             match self.tests.try_join_next_with_id() {
                 Some(ended) => self.end_test(ended, finished),
                 None => break,
             }
         }
+    }
+
+    /// Never all that may be in flight: the rest is worked on while the store is busy with these.
+    fn most_at_once(&self) -> usize {
+        (self.identity.options.concurrency / 2).clamp(LEAST_AT_ONCE, BATCH_LIMIT)
     }
 
     fn end_test(&self, ended: Result<(Id, Outcome), JoinError>, finished: &mut Finished) {
