@@ -244,8 +244,10 @@ local function move_on(run, fields, captured, stop, stored, set)
   write_run(run, set)
   if comer or not claims then
     place(run, endpoint, tenant, claims)
-  elseif not somebody_waits
-    or not (redis.call('ZSCORE', key('paused'), run) or redis.call('ZSCORE', waiting_key(endpoint, tenant), run)) then
+  elseif somebody_waits and redis.call('ZSCORE', waiting_key(endpoint, tenant), run) then
+    -- It may be the one that is served next, and has just been read. A budget may be spent by now.
+    if not fields[FIELD.BUDGET] then just_read[run] = fields end
+  elseif not (somebody_waits and redis.call('ZSCORE', key('paused'), run)) then
     comer = { run = run, endpoint = endpoint, tenant = tenant, set = set }
   end
   return somebody_waits

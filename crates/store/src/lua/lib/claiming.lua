@@ -15,8 +15,10 @@ local function promote(run, index)
 end
 -- When time alone makes something claimable, of the kinds that were looked at; ms since 1970, with fractions.
 local soonest
--- Whether there is nothing to be claimed but what comes with the call, and no setting of the fleet or of a tenant.
+-- Whether nothing becomes claimable by time, no control job waits, and no setting of the fleet or of a tenant is there.
 local quiet
+-- What `complete` has read of runs, as it is after it, until somebody changes them.
+local just_read
 local function expect(at)
   if at and (not soonest or at < soonest) then soonest = at end
 end
@@ -325,7 +327,8 @@ local function serve(worker, endpoint, want, groups, passed)
     while #passed < PASS_OVER_AT_MOST * 2 do
       local run = redis.call('ZRANGE', waiting_key(endpoint, tenant), skipped, skipped)[1]
       if not run then break end
-      local fields = redis.pcall('HMGET', run_key(run), unpack(RUN_FIELDS))
+      local fields = just_read[run] or redis.pcall('HMGET', run_key(run), unpack(RUN_FIELDS))
+      just_read[run] = nil
       if fields.err then
         blame(run, fields)
         leave_line(run, endpoint, tenant)
@@ -370,11 +373,13 @@ local function line_up(comer, soon)
   wait_in_line(comer.run, comer.endpoint, comer.tenant, soon)
 end
 
--- Answers groups, the runs that were passed over, and how many endpoints have nothing else.
+-- Answers groups, the runs that were passed over, how many endpoints have nothing else, and whether it is known that nobody waits.
 local function claim_tests(worker, want, comer)
   local groups, passed, looked, skipped = {}, {}, 0, 0
+  local nobody_waits = false
   if comer then
-    if want > 0 and (quiet or redis.call('EXISTS', key('ready:endpoints')) == 0) then
+    if want > 0 and redis.call('EXISTS', key('ready:endpoints')) == 0 then
+      nobody_waits = true
       want = want - (guarded(comer.run, serve_directly, worker, comer, want, groups) or 0)
       -- Whatever came of it.
       guarded(comer.run, write_run, comer.run, comer.set)
@@ -382,7 +387,8 @@ local function claim_tests(worker, want, comer)
       guarded(comer.run, line_up, comer, want > 0)
     end
   end
-  if quiet and not offered then return groups, passed, skipped end
+  -- It was all there was.
+  if nobody_waits and not offered then return groups, passed, skipped, true end
   while want > 0 and looked < LOOK_AT_MOST do
     local endpoint = redis.call('ZRANGE', key('ready:endpoints'), skipped, skipped)[1]
     if not endpoint then break end
@@ -395,7 +401,7 @@ local function claim_tests(worker, want, comer)
     end
     if claimed then want = want - claimed else skipped = skipped + 1 end
   end
-  return groups, passed, skipped
+  return groups, passed, skipped, false
 end
 
 -- One worker looks again when something becomes claimable by time, not all that are idle; the look for the whole fleet
@@ -439,8 +445,8 @@ local function claim(worker, epoch, want_tests, want_control, comer)
     return { word, now, -1, {}, {} }
   end
   -- One look at what there usually is nothing of.
-  quiet = redis.call('EXISTS', key('control'), key('mails'), key('delayed'), key('wakes'), key('fleet'), key('tenants'),
-    key('ready:endpoints')) == 0
+  quiet = redis.call('EXISTS', key('control'), key('mails'), key('delayed'), key('wakes'), key('fleet'),
+    key('tenants')) == 0
   local control, fleet = {}, UNBOUNDED
   if quiet then
     no_fleet_settings()
@@ -454,7 +460,7 @@ local function claim(worker, epoch, want_tests, want_control, comer)
     fleet, fleet_at = fleet_room()
     expect(fleet_at)
   end
-  local groups, passed, skipped = claim_tests(worker, math.min(want_tests, fleet), comer)
+  local groups, passed, skipped, nobody_waits = claim_tests(worker, math.min(want_tests, fleet), comer)
   local claimed = 0
   for _, group in ipairs(groups) do claimed = claimed + #group[9] end
   local wait = -1
@@ -462,7 +468,7 @@ local function claim(worker, epoch, want_tests, want_control, comer)
   elseif want_control > 0 and #control < want_control * 3 then wait = set_alarm(worker, true) end
   -- Whoever leaves work behind passes the token on; not one that had no room for it or does not know it, or it would
   -- wake itself; nor while the fleet is full, which whoever frees a place finds out.
-  if quiet and not offered then return { 'ok', now, wait, control, passed, unpack(groups) } end
+  if quiet and nobody_waits then return { 'ok', now, wait, control, passed, unpack(groups) } end
   if want_tests > 0 and fleet > want_tests and redis.call('ZCARD', key('ready:endpoints')) > skipped then ring()
   elseif want_control > 0 and #control == want_control * 3
     and redis.call('ZCOUNT', key('control'), '-inf', now_text) + redis.call('ZCOUNT', key('mails'), '-inf', now_text) > 0 then
@@ -471,4 +477,4 @@ local function claim(worker, epoch, want_tests, want_control, comer)
   return { 'ok', now, wait, control, passed, unpack(groups) }
 end
 --@call
-soonest, quiet = nil, false
+soonest, quiet, just_read = nil, false, {}
