@@ -9,7 +9,7 @@ mod info;
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
-use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, cmd};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, cmd};
 
 use crate::settings::{RedisSettings, SecretUrl};
 pub use error::ServerCheckError;
@@ -83,7 +83,17 @@ pub async fn check_connection(
     let () = ask(connection, url, "PING", &cmd("PING")).await?;
     let text: String = ask(connection, url, "INFO", &cmd("INFO")).await?;
     let report = judge(&ServerInfo::parse(&text), url, allow_volatile)?;
-    let () = ask(connection, url, "EVAL", cmd("EVAL").arg("return 1").arg(0)).await?;
+    let mut call = cmd("FCALL");
+    call.arg("testfleet_probe").arg(0);
+    match ask::<Value>(connection, url, "FCALL", &call).await {
+        // It is called to hear just that: whoever may not call functions hears something else.
+        Err(ServerCheckError::Other { source, .. })
+            if source
+                .detail()
+                .is_some_and(|detail| detail.contains("Function not found")) => {}
+        Err(error) => return Err(error),
+        Ok(_) => {}
+    }
     Ok(report)
 }
 

@@ -3,6 +3,7 @@
 //! A connection pool costs two extra commands per checkout, so scripts share one connection; the pool only serves
 //! the few that need a connection of their own (see [`Bell`](crate::Bell)).
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use deadpool_redis::{Manager, Pool, Runtime};
 use crate::answer::Answer;
 use crate::error::StoreError;
 use crate::key::Keys;
-use crate::script::Script;
+use crate::script::{self, Script};
 
 /// How to reach the server.
 #[derive(Clone)]
@@ -221,6 +222,33 @@ impl Store {
             Ok(value) => Answer::new(call, value),
             Err(source) => Err(self.judge(call, generation, source)),
         }
+    }
+
+    /// Removes functions of ours that are not of this version. Another version that still needs one of them sends it again, at
+    /// the price of one round trip. Answers how many were removed.
+    ///
+    /// # Errors
+    /// When the server does not answer, or the account may not list functions or delete them.
+    pub async fn forget_other_functions(&self) -> Result<usize, StoreError> {
+        let mut list = deadpool_redis::redis::cmd("FUNCTION");
+        list.arg("LIST").arg("LIBRARYNAME").arg(format!("{}*", script::PREFIX));
+        let libraries: Vec<HashMap<String, Value>> = self.query("FUNCTION LIST", &list).await?;
+        let known: HashSet<&str> = script::all().into_iter().map(Script::function).collect();
+        let mut forgotten = 0;
+        for library in &libraries {
+            let Some(Value::BulkString(name)) = library.get("library_name") else {
+                continue;
+            };
+            let name = String::from_utf8_lossy(name);
+            if known.contains(name.as_ref()) || !script::is_function_of_ours(&name) {
+                continue;
+            }
+            let mut delete = deadpool_redis::redis::cmd("FUNCTION");
+            delete.arg("DELETE").arg(name.as_ref());
+            let () = self.query("FUNCTION DELETE", &delete).await?;
+            forgotten += 1;
+        }
+        Ok(forgotten)
     }
 
     /// Runs one read-only command.

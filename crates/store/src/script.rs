@@ -14,8 +14,19 @@ use deadpool_redis::redis;
 
 /// The line that parts what is made once from what is done in every call.
 const CALL: &str = "--@call";
+/// What the names of our functions begin with.
+pub(crate) const PREFIX: &str = "testfleet_";
 /// Digits of a transition's hash in the name of its function: other texts have other names, so versions do not meet.
 const DIGITS: usize = 10;
+
+/// Whether a function is a transition of this version or of another one.
+pub(crate) fn is_function_of_ours(name: &str) -> bool {
+    let hash = name
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.rsplit_once('_'))
+        .map(|(_, hash)| hash);
+    hash.is_some_and(|hash| hash.len() == DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
 
 /// One transition, ready to be sent.
 #[derive(Debug)]
@@ -70,7 +81,7 @@ impl Script {
         let script_flags = flags.map_or_else(String::new, |flags| format!(" flags={flags}"));
         let code = format!("#!lua{script_flags}\n{text}return transition()\n");
         let hash = redis::Script::new(&code).get_hash().to_owned();
-        let function = format!("testfleet_{name}_{}", hash.get(..DIGITS).unwrap_or(&hash));
+        let function = format!("{PREFIX}{name}_{}", hash.get(..DIGITS).unwrap_or(&hash));
         let function_flags = flags.map_or_else(String::new, |flags| format!(", flags={{'{flags}'}}"));
         let library = format!(
             "#!lua name={function}\nlocal KEYS, ARGV\n{text}redis.register_function{{function_name='{function}'{function_flags}, \

@@ -60,3 +60,44 @@ fn nothing_is_watched_and_nothing_is_locked() {
         }
     }
 }
+
+async fn functions(bench: &Bench) -> Vec<String> {
+    let libraries: Vec<std::collections::HashMap<String, deadpool_redis::redis::Value>> =
+        bench.ask(&["FUNCTION", "LIST"]).await;
+    let name = |library: &std::collections::HashMap<String, deadpool_redis::redis::Value>| {
+        deadpool_redis::redis::from_redis_value(library["library_name"].clone()).unwrap()
+    };
+    libraries.iter().map(name).collect()
+}
+
+/// Functions of a version that is gone would stay on the server for ever.
+#[tokio::test]
+async fn functions_of_other_versions_go_and_those_of_others_stay() {
+    let bench = Bench::start().await;
+    a_whole_run(&bench, 1).await;
+    let ours = functions(&bench).await.len();
+    for name in [
+        "testfleet_claim_0123456789",
+        "testfleet_of_somebody",
+        "others_claim_0123456789",
+    ] {
+        let code = format!("#!lua name={name}\nredis.register_function('{name}', function() return 1 end)");
+        let _: String = bench.ask(&["FUNCTION", "LOAD", &code]).await;
+    }
+    assert_eq!(bench.store.forget_other_functions().await.unwrap(), 1);
+    let left = functions(&bench).await;
+    assert_eq!(left.len(), ours + 2);
+    assert!(!left.contains(&"testfleet_claim_0123456789".to_owned()), "{left:?}");
+    assert_eq!(bench.store.forget_other_functions().await.unwrap(), 0);
+}
+
+/// An account that may call functions and not load them, and a server without memory for them, get the same text as a script.
+#[tokio::test]
+async fn where_functions_cannot_be_loaded_scripts_do_the_same() {
+    let bench = Bench::start().await;
+    let () = bench.ask(&["ACL", "SETUSER", "default", "-function"]).await;
+    a_whole_run(&bench, 1).await;
+    let () = bench.ask(&["ACL", "SETUSER", "default", "+function"]).await;
+    assert_eq!(functions(&bench).await, Vec::<String>::new());
+    assert_eq!(cached(&bench).await, 0);
+}

@@ -11,7 +11,7 @@ use testfleet_store::{Seat, Store, StoreError, StoreErrorKind, WorkerInfo};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::attempt::Execute;
 use crate::backoff::Backoff;
@@ -384,6 +384,15 @@ async fn overtime(drain: &CancellationToken, abort: &CancellationToken, grace: D
     }
 }
 
+/// What other versions left on the server. It matters to nobody when that fails.
+async fn tidy(store: &Store) {
+    match store.forget_other_functions().await {
+        Ok(0) => {}
+        Ok(functions) => info!(functions, "functions of other versions were removed from the server"),
+        Err(error) => debug!(%error, "functions of other versions are left on the server"),
+    }
+}
+
 /// Registers, however long it takes; `None` when the worker is told to stop before.
 async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToken) -> Option<Seat> {
     let mut backoff = Backoff::default();
@@ -397,6 +406,7 @@ async fn first_seat(identity: &Identity, store: &Store, drain: &CancellationToke
             Ok(seat) => {
                 identity.outage.answered("register");
                 identity.health.registered();
+                tidy(store).await;
                 return Some(seat);
             }
             Err(error) => error,

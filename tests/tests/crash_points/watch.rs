@@ -17,8 +17,18 @@ static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
 /// What every worker does at regular intervals: how many there are says nothing about a run.
 const REGULAR: [&str; 4] = ["heartbeat", "reap", "sweep", "tick"];
 /// What belongs to a connection, to the check at the start, or to the bell.
-const AROUND: [&str; 10] = [
-    "HELLO", "CLIENT", "AUTH", "SELECT", "PING", "INFO", "BLPOP", "LPUSH", "LTRIM", "FUNCTION",
+const AROUND: [&str; 11] = [
+    "HELLO",
+    "CLIENT",
+    "AUTH",
+    "SELECT",
+    "PING",
+    "INFO",
+    "BLPOP",
+    "LPUSH",
+    "LTRIM",
+    "FUNCTION",
+    "testfleet_probe",
 ];
 
 /// The transition that a command runs, or the command: `claim`, `HGETALL`.

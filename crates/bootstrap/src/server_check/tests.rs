@@ -90,10 +90,10 @@ async fn a_user_without_rights_is_told_which_command_it_lacks() {
         matches!(error, ServerCheckError::NotPermitted { command: "INFO", .. }),
         "{error}"
     );
-    let limited = server(&[("user", "ada on >lovelace ~* +@all -eval")]);
+    let limited = server(&[("user", "ada on >lovelace ~* +@all -fcall")]);
     let error = check_as(&limited, "user=ada&pass=lovelace").await.unwrap_err();
     assert!(
-        matches!(error, ServerCheckError::NotPermitted { command: "EVAL", .. }),
+        matches!(error, ServerCheckError::NotPermitted { command: "FCALL", .. }),
         "{error}"
     );
 }
