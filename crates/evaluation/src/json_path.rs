@@ -229,6 +229,10 @@ fn extent(document: &Value) -> (usize, usize) {
 }
 
 #[cfg(test)]
+#[path = "json_path_suite_test.rs"]
+mod suite_test;
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 
