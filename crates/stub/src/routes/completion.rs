@@ -1,11 +1,14 @@
-//! `POST /v1/chat/completions`: the same knowledge behind an OpenAI-style API, without streaming.
+//! `POST /v1/chat/completions`: the same knowledge behind an OpenAI-style API, whole or, with `stream`, word by word.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,6 +24,14 @@ struct Request {
     messages: Option<Vec<Message>>,
     #[serde(default)]
     stream: bool,
+    #[serde(default)]
+    stream_options: StreamOptions,
+}
+
+#[derive(Default, Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
 }
 
 #[derive(Deserialize)]
@@ -58,9 +69,6 @@ pub(super) async fn complete(
         .messages
         .filter(|messages| !messages.is_empty())
         .ok_or_else(|| Refusal::bad_request("there must be at least one message", Some("messages")))?;
-    if request.stream {
-        return Err(Refusal::bad_request("streaming is not available here", Some("stream")));
-    }
     let question = messages
         .iter()
         .rfind(|message| message.role == "user")
@@ -69,21 +77,51 @@ pub(super) async fn complete(
     let reply = reply(&shared, &current, &question)?;
     let prompt_tokens: usize = messages.iter().map(|message| count_tokens(&message.text())).sum();
     let completion_tokens = count_tokens(reply.text);
-    let body = json!({
-        "id": format!("chatcmpl-{}", current.number),
-        "object": "chat.completion",
-        "created": chrono::Utc::now().timestamp(),
-        "model": model,
-        "choices": [{
-            "index": 0,
-            "message": { "role": "assistant", "content": reply.text },
-            "finish_reason": "stop",
-        }],
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": completion_tokens,
-            "total_tokens": prompt_tokens + completion_tokens,
-        },
+    let usage = json!({
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
     });
-    Ok((reply.status, Json(body)).into_response())
+    let body = |object: &str, choices: Value, usage: &Value| {
+        json!({
+            "id": format!("chatcmpl-{}", current.number),
+            "object": object,
+            "created": chrono::Utc::now().timestamp(),
+            "model": model,
+            "choices": choices,
+            "usage": usage,
+        })
+    };
+    if request.stream {
+        let chunk = |choices, usage: &Value| body("chat.completion.chunk", choices, usage);
+        let usage = request.stream_options.include_usage.then_some(&usage);
+        let events = events(reply.text, usage, chunk);
+        return Ok((reply.status, [(CONTENT_TYPE, "text/event-stream")], in_pieces(events)).into_response());
+    }
+    let message = json!({ "role": "assistant", "content": reply.text });
+    let choices = json!([{ "index": 0, "message": message, "finish_reason": "stop" }]);
+    Ok((reply.status, Json(body("chat.completion", choices, &usage))).into_response())
+}
+
+/// The events of an answer: who speaks, each word, why it ends, what was used where that is asked for, and the end.
+fn events(text: &str, usage: Option<&Value>, chunk: impl Fn(Value, &Value) -> Value) -> Vec<String> {
+    let choice = |delta: Value, reason: Value| json!([{ "index": 0, "delta": delta, "finish_reason": reason }]);
+    let piece = |word: &str| chunk(choice(json!({ "content": word }), Value::Null), &Value::Null);
+    let speaker = json!({ "role": "assistant", "content": "" });
+    let mut chunks = vec![chunk(choice(speaker, Value::Null), &Value::Null)];
+    chunks.extend(text.split_inclusive(' ').map(piece));
+    chunks.push(chunk(choice(json!({}), json!("stop")), &Value::Null));
+    chunks.extend(usage.map(|usage| chunk(json!([]), usage)));
+    let mut events: Vec<String> = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    events.push("data: [DONE]\n\n".to_owned());
+    events
+}
+
+/// A body that is sent event by event.
+fn in_pieces(events: Vec<String>) -> Body {
+    Body::from_stream(stream::iter(events).then(|event| async {
+        // One turn for the server to send what it has.
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(event)
+    }))
 }
