@@ -10,8 +10,12 @@
 //! of [`Secrets`] out of everything that is returned, and [`Limits`] bound what is built and read: those of one call, as
 //! [`AnswerMemory`] does for all calls of a process together.
 //!
-//! What this crate does not do: it never repeats a call, follows no redirect, uses no proxy, and knows nothing of
-//! queues or metrics.
+//! An answer may come in events: `event` cuts the stream, `stream` puts the answer together, `intake` is what stands between
+//! them and the connection. A call may need an access token: `token` keeps tokens, `token_request` gets them, and [`Tokens`]
+//! lets several targets share theirs.
+//!
+//! What this crate does not do: it never repeats a call (except once with another access token, when the first one is
+//! refused), follows no redirect, uses no proxy, and knows nothing of queues or metrics.
 
 mod budget;
 mod call;

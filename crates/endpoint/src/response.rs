@@ -205,7 +205,7 @@ impl Reader {
         patience: &mut Patience,
         share: &mut AnswerShare,
     ) -> Result<Answer, Failure> {
-        let mut permitted = false;
+        let (mut permitted, mut heaviest) = (false, 0);
         while !intake.is_over() {
             let chunk = patience.wait(Pause::Idle(self.timeouts.idle), response.chunk()).await;
             match chunk.map_err(|late| intake.broken(late))? {
@@ -213,12 +213,9 @@ impl Reader {
                 Ok(None) => intake.end(),
                 Err(error) => return Err(intake.broken(client::failure(error, self.timeouts.connect))),
             }
-            if !permitted && intake.held() > FREE_READING {
-                share.read(2 * self.max_body).await;
-                permitted = true;
-            }
             while let Some(event) = intake.next()? {
                 let needed = weight::of_work(event.data.as_bytes(), self.format);
+                heaviest = needed.max(heaviest);
                 let heavy = if needed > FREE_EVENT {
                     share.work(needed).await.err()
                 } else {
@@ -232,9 +229,14 @@ impl Reader {
                 taken?;
             }
             intake.check_size()?;
+            // What is kept, not what was read: that is gone again.
+            if !permitted && intake.held() > FREE_READING {
+                share.read(2 * self.max_body).await;
+                permitted = true;
+            }
         }
-        // What is made of the text from here on: the output, and its copies while it is evaluated.
-        if let Err(heavy) = share.work(TEXTS * intake.held()).await {
+        // What is made of it from here on: the text and what an event gave, and their copies while they are evaluated.
+        if let Err(heavy) = share.work(heaviest + TEXTS * intake.held()).await {
             return Err(intake.too_large(heavy.to_string()));
         }
         intake.finish(patience.spent())

@@ -135,7 +135,8 @@ impl Target {
     }
 
     /// Makes one attempt. Whether to make another is in the error; nothing is repeated here, so that a test that
-    /// waits for its next attempt holds no slot.
+    /// waits for its next attempt holds no slot. Only a call whose access token is refused is sent once more, with
+    /// another one.
     ///
     /// Dropping the future aborts the call.
     ///

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use testfleet_endpoint::{Call, GivenResponse, Invocation, InvokeError, RetryAdvice};
+use testfleet_endpoint::{
+    AnswerMemory, Call, CompileContext, Egress, GivenResponse, Invocation, InvokeError, Limits, RetryAdvice, Target,
+};
 use testfleet_model::RunId;
 use testfleet_model::configuration::Endpoint;
 use testfleet_model::result::ErrorClass;
 use tokio::sync::Semaphore;
 
-use crate::fixture::{RUN, TOKEN, compile, endpoint, invoke, test_case};
+use crate::fixture::{RUN, TOKEN, compile, endpoint, invoke, secrets, test_case};
 use crate::server::{Reply, Server, Then};
 
 /// An endpoint of the form that most servers of models have.
@@ -356,6 +358,73 @@ async fn endless_streams_end() {
         assert_eq!(error.detail.class, ErrorClass::TooLarge, "{error}");
         assert!(error.detail.message.contains(message), "{error}");
     }
+}
+
+/// Promises: BOUNDED-MEMORY.
+#[tokio::test]
+async fn a_stream_takes_memory_for_what_is_kept_of_it_and_not_for_what_is_sent() {
+    let many = piece("0123456789").repeat(2_000);
+    let long = Reply {
+        pieces: vec![piece(&"x".repeat(90_000)).into_bytes(), b"data: [DONE]\n\n".to_vec()],
+        ..Reply::events("")
+    };
+    let heavy = format!(
+        "data: {{\"choices\": [], \"x\": [{}]}}\n\n",
+        vec!["[]"; 30_000].join(",")
+    );
+    let bytes = |text: &str| Server::always(Reply::events(text));
+    let call = |url: &str, memory: &AnswerMemory| {
+        let (endpoint, mut share) = (chat(url), memory.share());
+        let limits = Limits {
+            max_body_bytes: 128 * 1024,
+            ..Limits::default()
+        };
+        async move {
+            let context = CompileContext {
+                secrets: &secrets(),
+                egress: Egress::public_only().allow_loopback(true),
+                limits,
+                root_certificates: b"",
+            };
+            let target = Target::compile(&endpoint, context).unwrap();
+            let (test, captured, run) = (test_case(json!({})), Map::new(), RUN.parse::<RunId>().unwrap());
+            let call = Call {
+                run: &run,
+                run_name: "regression",
+                test: &test,
+                index: 0,
+                epoch: 1,
+                attempt: 1,
+                captured: &captured,
+                now: chrono::DateTime::UNIX_EPOCH,
+            };
+            (target.invoke_within(&call, &mut share).await, share)
+        }
+    };
+    let memory = AnswerMemory::new(8 * 1024 * 1024);
+    let (answer, share) = call(&bytes(&(many + "data: [DONE]\n\n")).await.url, &memory).await;
+    assert_eq!(answer.unwrap().text.len(), 20_000);
+    assert_eq!(
+        memory.in_use().reading + memory.in_use().work,
+        0,
+        "160 kB were sent, 20 kB kept"
+    );
+    drop(share);
+    let (answer, share) = call(&Server::always(long).await.url, &memory).await;
+    assert_eq!(answer.unwrap().text.len(), 90_000);
+    assert!(
+        memory.in_use().reading >= 128 * 1024 && memory.in_use().work >= 90_000,
+        "{:?}",
+        memory.in_use()
+    );
+    drop(share);
+    let (answer, share) = call(&bytes(&heavy).await.url, &AnswerMemory::new(1024 * 1024)).await;
+    let error = answer.unwrap_err();
+    assert_eq!(error.detail.class, ErrorClass::TooLarge);
+    assert!(error.detail.message.contains("limits.answer_memory"), "{error}");
+    drop(share);
+    let used = memory.in_use();
+    assert_eq!((used.reading, used.work, used.waiting), (0, 0, 0));
 }
 
 #[tokio::test]
