@@ -209,14 +209,18 @@ impl Store {
         let function = command("FCALL", script.function());
         let mut answer = send(&mut connection, &function).await;
         if answer.as_ref().is_err_and(is_function_unknown) {
-            answer = match send(&mut connection, &loading(script)).await {
-                Ok(_) => send(&mut connection, &function).await,
-                Err(error) if is_function_there(&error) => send(&mut connection, &function).await,
-                Err(error) if is_function_refused(&error) => {
-                    send(&mut connection, &command("EVAL", script.code())).await
+            let as_script = match send(&mut connection, &loading(script)).await {
+                Err(error) if is_function_refused(&error) => true,
+                Err(error) if !is_function_there(&error) => return Err(self.judge(call, generation, error)),
+                _ => {
+                    answer = send(&mut connection, &function).await;
+                    // It may have been forgotten again.
+                    answer.as_ref().is_err_and(is_function_unknown)
                 }
-                Err(error) => Err(error),
             };
+            if as_script {
+                answer = send(&mut connection, &command("EVAL", script.code())).await;
+            }
         }
         match answer {
             Ok(value) => Answer::new(call, value),

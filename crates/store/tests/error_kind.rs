@@ -201,14 +201,14 @@ async fn a_key_of_another_type_is_a_defect_and_the_store_goes_on() {
 
 /// F52
 #[tokio::test]
-async fn a_server_that_forgets_its_scripts_under_load_shows_no_error() {
+async fn a_server_that_forgets_its_functions_under_load_shows_no_error() {
     let bench = Bench::start().await;
     bench.run(Spec::parallel(1, 300).cap(1_000)).await;
     let forgetting = {
         let mut connection = bench.connection().await;
         tokio::spawn(async move {
             for _ in 0..200 {
-                let () = deadpool_redis::redis::cmd("SCRIPT")
+                let () = deadpool_redis::redis::cmd("FUNCTION")
                     .arg("FLUSH")
                     .query_async(&mut connection)
                     .await
