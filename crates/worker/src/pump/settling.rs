@@ -85,7 +85,10 @@ impl<E: Execute, C: Control> Pump<E, C> {
             ClaimAnswer::Claimed(claimed) => {
                 let due = claimed.next_due.map(|due| due.max(Duration::from_millis(1)));
                 let satisfied = want.tests > 0 && claimed.tests.len() >= want.tests.min(BATCH_LIMIT);
-                self.idle.send_replace(!satisfied && want.tests > 0);
+                let is_idle = !satisfied && want.tests > 0;
+                // Whoever waits for a change is not woken with every call.
+                self.idle
+                    .send_if_modified(|known| std::mem::replace(known, is_idle) != is_idle);
                 debug!(tests = claimed.tests.len(), control = claimed.control.len(), took = ?asked_at.elapsed(), "claimed");
                 let again = satisfied && self.room().tests > claimed.tests.len();
                 self.refuse_foreign(&claimed.foreign).await;
