@@ -423,6 +423,13 @@ async fn a_stream_takes_memory_for_what_is_kept_of_it_and_not_for_what_is_sent()
     assert_eq!(error.detail.class, ErrorClass::TooLarge);
     assert!(error.detail.message.contains("limits.answer_memory"), "{error}");
     drop(share);
+    // There is room for the work on one such event at a time.
+    let twice = heavy.repeat(2) + &piece("a") + "data: [DONE]\n\n";
+    let (server, room) = (bytes(&twice).await, AnswerMemory::new(12 * 1024 * 1024));
+    let call = tokio::time::timeout(Duration::from_secs(30), call(&server.url, &room));
+    let (answer, share) = call.await.expect("it does not wait for itself");
+    assert_eq!(answer.unwrap().text, "a");
+    drop(share);
     let used = memory.in_use();
     assert_eq!((used.reading, used.work, used.waiting), (0, 0, 0));
 }
