@@ -1,4 +1,4 @@
-//! Keeping results under their size cap: first the output, then what was sent, then reasons, then everything else.
+//! Keeping results under their size cap: first the output and calls of tools, then what was sent, then reasons, then everything else.
 
 use serde_json::Value;
 use testfleet_model::TestResult;
@@ -12,6 +12,14 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
         let (output, cut) = cap_value(output, max_output);
         result.output = Some(output);
         result.truncated |= cut;
+    }
+    if let Some(calls) = result.tool_calls.take() {
+        let (calls, cut) = cap_value(calls, max_output);
+        result.tool_calls = Some(calls);
+        result.truncated |= cut;
+    }
+    if let Some(reason) = &mut result.finish_reason {
+        result.truncated |= cap_text(reason, MAX_REASON_BYTES);
     }
     for reason in result
         .metrics
@@ -43,6 +51,7 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
         .map_or((Value::Null, false), |output| cap_value(output, max_result / 4));
     result.output = Some(output);
     result.request = None;
+    result.tool_calls = None;
     result.captured.clear();
     for metric in &mut result.metrics {
         cap_text(&mut metric.reason, 200);
@@ -124,6 +133,8 @@ mod tests {
             headers: std::collections::BTreeMap::default(),
             body: Some(Value::String("b".repeat(50_000))),
         });
+        large.tool_calls = Some(Value::Array(vec![Value::from("call"); 50_000]));
+        large.finish_reason = Some("r".repeat(50_000));
         let bytes = to_bytes(large, 64_000, 8_000);
         assert!(bytes.len() <= 8_000, "{} bytes", bytes.len());
         let back: TestResult = serde_json::from_slice(&bytes).unwrap();

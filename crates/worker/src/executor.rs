@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use testfleet_endpoint::{AnswerMemory, AnswerShare, Call, Invocation, InvokeError, RetryAdvice};
-use testfleet_evaluation::{Assessment, Subject, assess};
+use testfleet_evaluation::{Assessment, Call as CallFacts, Subject, assess};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
@@ -220,7 +220,7 @@ impl TestExecutor {
                     let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
                     return self.done(result, job, test, claimed_at, "", load);
                 }
-                let assessment = evaluate(test, plan, &invocation);
+                let assessment = evaluate(job, test, plan, claimed_at, &invocation);
                 let mut result = result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));
@@ -417,8 +417,25 @@ fn since_begun(job: &ClaimedTest, claimed_at: ServerClock) -> Duration {
 }
 
 /// Evaluates here, or on a thread that may block when the output is large.
-fn evaluate(test: &TestCase, plan: &Plan, invocation: &Invocation) -> Assessment {
+fn evaluate(
+    job: &ClaimedTest,
+    test: &TestCase,
+    plan: &Plan,
+    claimed_at: ServerClock,
+    invocation: &Invocation,
+) -> Assessment {
     let start = Instant::now();
+    let finish_reason = invocation.finish_reason();
+    let call = CallFacts {
+        headers: Some(&invocation.headers),
+        finish_reason: finish_reason.as_deref(),
+        tool_calls: invocation.tool_calls(),
+        first_token_time: invocation.ttft,
+        total_time: Some(since_begun(job, claimed_at)),
+        usage: Some(&invocation.usage),
+        cost: invocation.cost,
+        attempts: Some(job.attempt),
+    };
     let work = |metrics: &testfleet_evaluation::MetricSet| {
         let subject = Subject {
             output: &invocation.output,
@@ -426,7 +443,7 @@ fn evaluate(test: &TestCase, plan: &Plan, invocation: &Invocation) -> Assessment
             status: Some(invocation.status),
             invoke_time: Some(invocation.elapsed),
         };
-        assess(metrics, test, &subject, || start.elapsed())
+        assess(metrics, test, subject.with(call), || start.elapsed())
     };
     let may_block = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
     if may_block && invocation.text.len() > LARGE_OUTPUT {
@@ -443,6 +460,9 @@ fn result_of(assessment: Assessment, test: &TestCase, index: u32, invocation: In
     result.verdict = decision.verdict;
     result.metrics = assessment.metrics;
     result.invoke_time_ms = Some(milliseconds(invocation.elapsed));
+    result.finish_reason = invocation.finish_reason();
+    result.tool_calls = invocation.tool_calls().cloned();
+    result.ttft_ms = invocation.ttft.map(milliseconds);
     result.output = Some(invocation.output);
     result.request = Some(invocation.request);
     result.usage = invocation.usage;

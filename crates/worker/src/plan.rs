@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
-use testfleet_endpoint::{CompileContext, Egress, Limits, ProcessLookup, Secrets, Target};
+use testfleet_endpoint::{CompileContext, Egress, Limits, ProcessLookup, Secrets, Target, Tokens};
 use testfleet_evaluation::MetricSet;
 use testfleet_model::configuration::reading::from_canonical_json;
 use testfleet_model::{RunId, TestConfiguration};
@@ -39,6 +39,8 @@ pub(crate) struct Plans {
     store: Store,
     egress: Egress,
     max_response_bytes: usize,
+    /// Access tokens, shared by all runs against an endpoint.
+    tokens: Tokens,
     kept: Mutex<HashMap<RunId, Cell>>,
 }
 
@@ -48,6 +50,7 @@ impl Plans {
             store,
             egress,
             max_response_bytes,
+            tokens: Tokens::default(),
             kept: Mutex::default(),
         }
     }
@@ -107,7 +110,9 @@ impl Plans {
             },
             root_certificates: &[],
         };
-        let target = Target::compile(&configuration.endpoint, context).map_err(|problems| listed(&problems))?;
+        let target = Target::compile(&configuration.endpoint, context)
+            .map_err(|problems| listed(&problems))?
+            .sharing_tokens(&self.tokens);
         let metrics = MetricSet::compile(&configuration.metrics).map_err(|problems| listed(&problems))?;
         Ok(Plan {
             configuration,
