@@ -70,7 +70,7 @@ async fn functions(bench: &Bench) -> Vec<String> {
     libraries.iter().map(name).collect()
 }
 
-/// Functions of a version that is gone would stay on the server for ever.
+/// F58: functions of a version that is gone would stay on the server for ever.
 #[tokio::test]
 async fn functions_of_other_versions_go_and_those_of_others_stay() {
     let bench = Bench::start().await;
@@ -91,7 +91,7 @@ async fn functions_of_other_versions_go_and_those_of_others_stay() {
     assert_eq!(bench.store.forget_other_functions().await.unwrap(), 0);
 }
 
-/// An account that may call functions and not load them, and a server without memory for them, get the same text as a script.
+/// F52: an account that may call functions and not load them, and a server without memory for them, get the same text as a script.
 #[tokio::test]
 async fn where_functions_cannot_be_loaded_scripts_do_the_same() {
     let bench = Bench::start().await;

@@ -3,8 +3,6 @@
 //!
 //! Promises: COLLECT-ONCE, COLLECT-COMPLETE, NO-LOST-TEST, CANCEL-STOPS, TERMINAL-ALWAYS.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -12,26 +10,21 @@ use serde::{Deserialize, Serialize};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::state::StopReason;
-use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
+use testfleet_model::summary::{Gate, SummaryBuilder, SummaryContext};
 use testfleet_model::{RunId, RunState, Status, Summary, TestConfiguration, TestResult};
 use testfleet_store::view::RunView;
 use testfleet_store::{
     ClaimAnswer, ClaimedControl, Collected, ControlJob, Extended, Filled, Filling, JobRef, RUN_FORMAT, Seat, Store,
     StoreError, StoreErrorKind, Want, WorkerInfo,
 };
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
+use crate::reading::Reader;
 use crate::repairing;
 use crate::timing::Timings;
 
-/// Results read at once, at most.
-const PAGE: u32 = 500;
-/// Bytes of results that are worth one read.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes that one read may never exceed, whatever the sizes of those before it. Two of them are there at a time.
-const MOST_PAGE_BYTES: usize = 16 * 1024 * 1024;
 /// How long the right to collect is extended at each step.
 const EXTENSION: Duration = Duration::from_secs(60);
 /// Tries that a complete run of another version is left to others for; then its results are counted as they are.
@@ -87,9 +80,6 @@ pub(crate) struct OutboxRecord {
 fn first_epoch() -> u32 {
     1
 }
-
-/// Consecutive results as stored; `None` where there is none.
-type Page = Vec<Option<Vec<u8>>>;
 
 /// What the collection knows of its run's configuration.
 #[derive(Debug, Default)]
@@ -181,60 +171,37 @@ impl Collection<'_> {
         timings: &mut Timings,
     ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
-        let mut paging = Paging::new(self.attempt, self.max_result);
+        let mut reader = Reader::new(self.store, self.run, view.total, self.attempt, self.max_result);
         let mut pages = 0u32;
-        let mut first = 0;
-        let mut count = paging.size().min(view.total);
-        let mut reading = self.read(first, count);
-        while first < view.total {
-            let page = reading.await?;
-            // While these are folded, the next ones are read.
-            paging.learn(&page);
-            let next = first + count;
-            let next_count = paging.size().min(view.total - next);
-            reading = self.read(next, next_count);
+        while let Some((first, mut page)) = reader.next().await? {
             let missing: Vec<u32> = (first..)
                 .zip(&page)
                 .filter(|(_, result)| result.is_none())
                 .map(|(index, _)| index)
                 .collect();
-            if !missing.is_empty() && !self.fill(&missing, view, stop_reason).await? {
-                return Ok(None);
+            if !missing.is_empty() {
+                if !self.fill(&missing, view, stop_reason).await? {
+                    return Ok(None);
+                }
+                // Somebody else may have filled meanwhile; what counts is what is stored.
+                page = reader.again(first, page.len()).await?;
             }
-            // Somebody else may have filled meanwhile; what counts is what is stored.
-            let page = if missing.is_empty() {
-                page
-            } else {
-                self.store.results(self.run, first, count).await?
-            };
-            page.iter().flatten().for_each(|result| timings.add(result));
             for (index, result) in (first..).zip(page) {
-                match result.as_deref().map(serde_json::from_slice::<ResultDigest>) {
-                    Some(Ok(digest)) => drop(fold.add(&digest)),
-                    Some(Err(error)) => {
+                let Some(result) = result else { continue };
+                timings.add(&result.bytes);
+                match result.digest {
+                    Ok(digest) => drop(fold.add(&digest)),
+                    Err(error) => {
                         warn!(run.id = %self.run, test.index = index, %error, "a stored result cannot be read; the test counts as an error");
                     }
-                    None => {}
                 }
             }
-            (first, count) = (next, next_count);
             pages += 1;
             if pages.is_multiple_of(PAGES_PER_EXTENSION) && !self.extend().await? {
                 return Ok(None);
             }
         }
         Ok(Some(fold))
-    }
-
-    /// Begins to read results; they are there when what is answered is awaited.
-    fn read(&self, first: u32, count: u32) -> Reading {
-        let (store, run) = (self.store.clone(), self.run);
-        Reading(tokio::spawn(async move {
-            if count == 0 {
-                return Ok(Vec::new());
-            }
-            store.results(run, first, count).await
-        }))
     }
 
     async fn extend(&self) -> Result<bool, CollectError> {
@@ -320,53 +287,6 @@ impl Collection<'_> {
             Collected::Incomplete { left } => Err(CollectError::Incomplete { left }),
             Collected::Lost | Collected::Closed(_) | Collected::Unknown => Ok(CollectOutcome::NotOurs),
         }
-    }
-}
-
-/// Results that are being read; given up when it is dropped.
-struct Reading(JoinHandle<Result<Page, StoreError>>);
-
-impl Future for Reading {
-    type Output = Result<Page, CollectError>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|read| match read {
-            Ok(page) => page.map_err(CollectError::from),
-            Err(lost) => Err(CollectError::Reading(lost)),
-        })
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// How many results to read at once: by the size of those read so far, and fewer after a failed collection.
-struct Paging {
-    most: u32,
-    size: u32,
-}
-
-impl Paging {
-    fn new(attempt: u32, max_result: usize) -> Self {
-        let fit = u32::try_from(MOST_PAGE_BYTES / max_result.max(1)).unwrap_or(u32::MAX);
-        let most = (PAGE.min(fit) >> attempt.saturating_sub(1).min(31)).max(1);
-        Self {
-            most,
-            size: most.min(64),
-        }
-    }
-
-    fn size(&self) -> u32 {
-        self.size
-    }
-
-    fn learn(&mut self, page: &[Option<Vec<u8>>]) {
-        let largest = page.iter().flatten().map(Vec::len).max().unwrap_or(0).max(1);
-        let fit = u32::try_from(PAGE_BYTES / largest).unwrap_or(u32::MAX);
-        self.size = fit.clamp(1, self.most);
     }
 }
 
@@ -504,28 +424,5 @@ async fn collect_under(
             unsettled.pop();
         }
         return Ok(outcome);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// BOUNDED-MEMORY: also when small results are followed by the largest that may be stored.
-    #[test]
-    fn no_page_is_larger_than_the_bound_or_one_result() {
-        for max_result in [1 << 10, 256 << 10, 16 << 20] {
-            for attempt in [1, 3, 40] {
-                let mut paging = Paging::new(attempt, max_result);
-                for read in [None, Some(vec![0; 10]), Some(vec![0; 10_000])] {
-                    let bytes = paging.size() as usize * max_result;
-                    assert!(bytes <= MOST_PAGE_BYTES.max(max_result), "{bytes}");
-                    paging.learn(&[read]);
-                }
-            }
-        }
-        let mut paging = Paging::new(1, 256 << 10);
-        paging.learn(&[Some(vec![0; 10])]);
-        assert_eq!(paging.size(), 128);
     }
 }

@@ -36,6 +36,7 @@ mod part;
 mod plan;
 pub mod probe;
 mod pump;
+mod reading;
 mod reaper;
 mod repairing;
 mod supervision;

@@ -36,16 +36,17 @@ impl Ground {
     }
 
     /// Makes all transitions known to the server, so that each is one command.
-    pub(crate) async fn load_scripts(&self) {
+    pub(crate) async fn load_functions(&self) {
         let mut connection = self.fleet.redis.connection().await;
         for script in script::all() {
-            let hash: String = deadpool_redis::redis::cmd("SCRIPT")
+            let name: String = deadpool_redis::redis::cmd("FUNCTION")
                 .arg("LOAD")
-                .arg(script.code())
+                .arg("REPLACE")
+                .arg(script.library())
                 .query_async(&mut connection)
                 .await
                 .expect("an answer");
-            assert_eq!(hash, script.hash());
+            assert_eq!(name, script.function());
         }
     }
 

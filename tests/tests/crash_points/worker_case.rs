@@ -17,7 +17,7 @@ use crate::watch;
 /// Runs one case; without a point nothing happens in it.
 pub(crate) async fn run(scenario: Scenario, point: Option<CrashPoint>) -> Report {
     let ground = Ground::new().await;
-    ground.load_scripts().await;
+    ground.load_functions().await;
     let victim = Victim::default();
     let arm = || {
         match scenario {
