@@ -5,7 +5,8 @@
 //! [`fleet`] is what a local run starts and stops; [`waiting`] follows a run to its end; [`reporting`] writes what it
 //! found. [`output`] is the only module that prints, [`exit`] the only one that knows how errors become exit codes.
 //!
-//! Deliberately absent: queries of its own. Every number shown comes from the views of `testfleet-store`.
+//! Deliberately absent: queries of its own. Every number shown comes from the views of `testfleet-store`;
+//! only `bench` also asks the server for its memory, sends the bare sequence it compares with, and removes its own keys.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
