@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testfleet_model::configuration::{Limits, Rate};
-use testfleet_store::{Activated, ClaimAnswer, Signal, Want};
+use testfleet_store::{Activated, ClaimAnswer, Settled, Signal, StoreErrorKind, Want};
 
 use crate::support::bench::limits;
 use crate::support::{Bench, Spec, completion, id};
@@ -41,4 +41,50 @@ async fn whoever_waits_for_a_rate_after_a_result_is_told_for_how_long() {
         assert_eq!(claimed.tests.len(), 0);
         assert!(claimed.next_due.is_some(), "{claimed:?}");
     }
+}
+
+/// What a result leaves in the hash of its run is written with the next claim, and also where no claim comes of it: a key that all runs
+/// share is damaged, or the worker may not claim any more.
+#[tokio::test]
+async fn a_result_is_counted_and_its_values_are_kept_also_when_nothing_can_be_claimed() {
+    for damaged in [true, false] {
+        let bench = Bench::start().await;
+        let run = bench.run(Spec::sequential(1, 3)).await;
+        let seat = bench.seat("w1").await;
+        let test = bench.claim_one(&seat).await;
+        let mut result = completion(&test);
+        result.captured = r#"{"token":"new"}"#.to_owned();
+        if damaged {
+            let () = bench.ask(&["SET", &bench.key("control"), "not ours"]).await;
+        } else {
+            bench.seat("w1").await;
+        }
+        let want = Want { tests: 1, control: 2 };
+        match bench.store.complete(&seat, &[result], want).await {
+            Err(error) => assert!(damaged && error.kind() == StoreErrorKind::Defect, "{error}"),
+            Ok((_, answer)) => assert!(!damaged && matches!(answer, ClaimAnswer::Stale), "{answer:?}"),
+        }
+        let hash = bench.store.keys().run(run);
+        let kept: Vec<Option<String>> = bench.ask(&["HMGET", &hash, "count:Pass", "captured"]).await;
+        assert_eq!(kept, [Some("1".to_owned()), Some(r#"{"token":"new"}"#.to_owned())]);
+    }
+}
+
+/// A result that cannot be counted stays with its worker, and is not lost between its owner and the results.
+#[tokio::test]
+async fn a_result_of_a_run_with_a_count_that_is_no_number_is_not_taken_from_its_holder() {
+    let bench = Bench::start().await;
+    let run = bench.run(Spec::parallel(1, 3)).await;
+    let seat = bench.seat("w1").await;
+    let test = bench.claim_one(&seat).await;
+    let hash = bench.store.keys().run(run);
+    let _: i64 = bench.ask(&["HSET", &hash, "count:Pass", "many"]).await;
+    let owners: std::collections::BTreeMap<String, String> = bench.ask(&["HGETALL", &format!("{hash}:owners")]).await;
+    assert_eq!(bench.complete(&seat, &[test]).await, [Settled::Closed]);
+    let after: std::collections::BTreeMap<String, String> = bench.ask(&["HGETALL", &format!("{hash}:owners")]).await;
+    assert_eq!(after, owners);
+    let reason: String = bench
+        .ask(&["HGET", &bench.key("quarantine:reasons"), &run.to_string()])
+        .await;
+    assert_eq!(reason, "a count of it is no number");
 }

@@ -173,7 +173,6 @@ end
 local function add_counts(run, verdict, status, known, set)
   for name, count in pairs(verdict.counts) do
     if name == status then
-      if known and not is_whole(known, 0) then error({ err = 'ERR hash value is not an integer' }) end
       set[#set + 1], set[#set + 2] = 'count:' .. name, whole((tonumber(known) or 0) + count)
     else
       redis.call('HINCRBY', run_key(run), 'count:' .. name, count)
@@ -276,6 +275,8 @@ local function settle(run, captured, told, parts, indices, first)
     end
     return true
   end
+  -- Before anything is written: a result that could not be counted would be lost.
+  if fields[FIELD.COUNT] and not is_whole(fields[FIELD.COUNT], 0) then error({ err = 'ERR hash value is not an integer' }) end
   local owners = redis.call('HMGET', run_key(run, 'owners'), unpack(indices))
   local stored = redis.call('HLEN', run_key(run, 'results'))
   local open = is_open(fields[FIELD.STATE])
@@ -325,6 +326,8 @@ for _ = 1, tonumber(ARGV[5]) do
   local parts, indices, next_at = read_group(at + 4, tonumber(ARGV[at + 3]))
   at = next_at
   local before = #words
+  -- Nothing may come in between that could keep it from being written.
+  if comer then guarded(comer.run, write_run, comer.run, comer.set) end
   if not guarded(run, settle, run, captured, told, parts, indices, number) then
     -- Its run was set aside: these results cannot be stored, or are already and cannot be told.
     for i = #words, before + 1, -1 do words[i] = nil end
