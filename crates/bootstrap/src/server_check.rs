@@ -83,6 +83,8 @@ pub async fn check_connection(
     let () = ask(connection, url, "PING", &cmd("PING")).await?;
     let text: String = ask(connection, url, "INFO", &cmd("INFO")).await?;
     let report = judge(&ServerInfo::parse(&text), url, allow_volatile)?;
+    // What functions are replaced by where they cannot be loaded.
+    let () = ask(connection, url, "EVAL", cmd("EVAL").arg("return 1").arg(0)).await?;
     let mut call = cmd("FCALL");
     call.arg("testfleet_probe").arg(0);
     match ask::<Value>(connection, url, "FCALL", &call).await {

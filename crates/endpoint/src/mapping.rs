@@ -120,6 +120,11 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// Bytes that calls of tools take.
+    pub(crate) fn held(&self) -> usize {
+        self.tool_calls.held()
+    }
+
     /// What was used, as far as events said so.
     pub(crate) fn used(&self) -> Used {
         Used {

@@ -162,6 +162,11 @@ impl AnswerShare {
         self.waits
     }
 
+    /// Whether the call waits for something that is not the endpoint's to give: its access token.
+    pub(crate) fn wait_elsewhere(&mut self, waits: bool) {
+        self.waits = waits;
+    }
+
     /// Waits until a body of `bytes` may be read. To be asked once.
     pub(crate) async fn read(&mut self, bytes: usize) {
         if let Some(memory) = &self.memory

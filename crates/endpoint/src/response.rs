@@ -26,6 +26,8 @@ use crate::weight;
 
 /// What is kept of a body in an error, in bytes.
 const EXCERPT: usize = 2 * 1024;
+/// What is kept beyond it until secrets have been taken out, in bytes: none reaches over its end then.
+const SPARE: usize = 4 * 1024;
 /// What is read of the body of an unsuccessful response, in bytes: enough to use the connection again in most cases.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 /// What may be sent of a stream, as so many times the text that may come of it: each event has a frame around its piece.
@@ -423,7 +425,7 @@ impl Whole {
 
     /// Keeps what errors show of a body that is not kept.
     pub(crate) fn keep_beginning(&mut self, chunk: &[u8]) {
-        let room = EXCERPT.saturating_sub(self.body.len());
+        let room = (EXCERPT + SPARE).saturating_sub(self.body.len());
         self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
 

@@ -189,9 +189,9 @@ impl<'a> Assembly<'a> {
         self.done
     }
 
-    /// Bytes of text that are kept.
+    /// Bytes of text and calls of tools that are kept.
     pub(crate) fn held(&self) -> usize {
-        self.text.as_ref().map_or(0, String::len)
+        self.text.as_ref().map_or(0, String::len) + self.gathered.held()
     }
 
     /// What events said that the call used.

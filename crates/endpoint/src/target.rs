@@ -261,7 +261,12 @@ impl Target {
         let mut refused: Option<Arc<Token>> = None;
         loop {
             let token = match &needed {
-                Some(needed) => Some(self.token(needed, refused.as_ref(), call).await?),
+                Some(needed) => {
+                    share.wait_elsewhere(true);
+                    let token = self.token(needed, refused.as_ref(), call).await;
+                    share.wait_elsewhere(false);
+                    Some(token?)
+                }
                 None => None,
             };
             if let Some(token) = &token {

@@ -171,8 +171,9 @@ impl TokenRequest {
             (Some(code), Some(description)) => format!("{code}: {description}"),
             (Some(code), None) => code.to_owned(),
             (None, _) => {
-                let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned();
-                text.trim().to_owned()
+                // Cut afterwards: what is left of a secret at the edge would not be known for one.
+                let text = self.redactor().text(&String::from_utf8_lossy(body)).into_owned();
+                text.trim().chars().take(SHOWN).collect()
             }
         };
         let said = if said.is_empty() { said } else { format!(": {said}") };
@@ -193,6 +194,10 @@ impl TokenRequest {
         self.none(ErrorClass::Token, false, &message)
     }
 
+    fn redactor(&self) -> Redactor {
+        Redactor::new([self.client_secret.expose_secret(), self.pair().as_str()])
+    }
+
     fn none(&self, class: ErrorClass, passing: bool, message: &str) -> NoToken {
         let mut url = self.url.clone();
         url.set_query(None);
@@ -204,10 +209,9 @@ impl TokenRequest {
             ErrorClass::Credentials => "the token endpoint refused the credentials",
             _ => "no access token could be got",
         };
-        let redactor = Redactor::new([self.client_secret.expose_secret(), self.pair().as_str()]);
         NoToken {
             class,
-            message: redactor.text(&format!("{what} ({url}): {message}")).into_owned(),
+            message: self.redactor().text(&format!("{what} ({url}): {message}")).into_owned(),
             passing,
             wait: None,
         }

@@ -8,15 +8,18 @@ use serde_json::{Map, Value};
 
 /// The most calls of one answer.
 const MOST: usize = 256;
-/// The most bytes of arguments of one answer.
-const LONGEST: usize = 1024 * 1024;
+/// The most bytes that the calls of one answer take in memory.
+const LARGEST: usize = 1024 * 1024;
+/// What a value takes beside its text: itself, its name, and its share of a container.
+const NODE: usize = 128;
 
 /// The calls of an answer so far.
 #[derive(Debug, Default)]
 pub(crate) struct ToolCalls {
     /// By the index they came with.
     calls: Vec<(Option<u64>, Value)>,
-    arguments: usize,
+    /// Bytes that they take.
+    held: usize,
 }
 
 impl ToolCalls {
@@ -37,15 +40,21 @@ impl ToolCalls {
                 None if self.calls.len() == MOST => return Err(format!("the answer calls more than {MOST} tools")),
                 None => {
                     self.calls.push((index, Value::Object(Map::new())));
+                    self.held += NODE;
                     self.calls.len() - 1
                 }
             };
-            merge(&mut self.calls[at].1, piece, &mut self.arguments);
-            if self.arguments > LONGEST {
-                return Err(format!("the arguments of tool calls have more than {LONGEST} bytes"));
+            merge(&mut self.calls[at].1, piece, &mut self.held);
+            if self.held > LARGEST {
+                return Err(format!("the tool calls of the answer take more than {LARGEST} bytes"));
             }
         }
         Ok(())
+    }
+
+    /// Bytes that they take in memory, about.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// All calls, in the order of their index; nothing when there are none.
@@ -56,24 +65,38 @@ impl ToolCalls {
     }
 }
 
-/// Adds what a piece has to what is known. `arguments` counts bytes.
-fn merge(known: &mut Value, piece: Value, arguments: &mut usize) {
+/// Adds what a piece has to what is known. `held` counts the bytes of what is kept.
+fn merge(known: &mut Value, piece: Value, held: &mut usize) {
     let (Value::Object(known), Value::Object(piece)) = (&mut *known, piece) else {
         return;
     };
     for (key, value) in piece {
         match (known.get_mut(&key), value) {
             (Some(Value::String(all)), Value::String(more)) if key == "arguments" => {
-                *arguments += more.len();
+                *held += more.len();
                 all.push_str(&more);
             }
-            (Some(inner @ Value::Object(_)), value @ Value::Object(_)) => merge(inner, value, arguments),
-            (Some(known), value) if is_nothing(known) => *known = value,
+            (Some(inner @ Value::Object(_)), value @ Value::Object(_)) => merge(inner, value, held),
+            (Some(known), value) if is_nothing(known) => {
+                *held += weight(&value);
+                *known = value;
+            }
             (Some(_), _) => {}
             (None, value) => {
+                *held += key.len() + weight(&value);
                 known.insert(key, value);
             }
         }
+    }
+}
+
+/// Bytes that a value takes in memory, about. The parser bounds its depth.
+fn weight(value: &Value) -> usize {
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(members) => members.iter().map(|(key, value)| key.len() + weight(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     }
 }
 
@@ -104,6 +127,26 @@ mod tests {
                 {"index": 1, "id": "b", "type": "function", "function": {"name": "pay", "arguments": "{}"}},
             ]))
         );
+    }
+
+    /// BOUNDED-MEMORY: whatever key and shape it comes in.
+    #[test]
+    fn what_calls_may_take_is_bounded_whatever_they_are_made_of() {
+        let numbers = |number: usize| json!([{ format!("x{number}"): vec![0; 4_000], "index": 0 }]);
+        let texts = |_| json!([{ "arguments": "a".repeat(100_000) }]);
+        for pieces in [&numbers as &dyn Fn(usize) -> Value, &texts] {
+            let mut calls = ToolCalls::default();
+            let refused = (0..100).find_map(|number| calls.add(pieces(number)).err());
+            assert!(refused.is_some_and(|message| message.contains("1048576 bytes")));
+            assert!(calls.held() < 2 * LARGEST, "{}", calls.held());
+        }
+        // As many small pieces as a long answer has are none too many.
+        let mut calls = ToolCalls::default();
+        for _ in 0..50_000 {
+            calls
+                .add(json!([{ "index": 0, "function": { "arguments": "token" } }]))
+                .unwrap();
+        }
     }
 
     #[test]

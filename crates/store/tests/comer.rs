@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use testfleet_model::Status;
 use testfleet_model::configuration::{Limits, Rate};
 use testfleet_store::{Activated, ClaimAnswer, Settled, Signal, StoreErrorKind, Want};
 
@@ -47,22 +48,27 @@ async fn whoever_waits_for_a_rate_after_a_result_is_told_for_how_long() {
 /// share is damaged, or the worker may not claim any more.
 #[tokio::test]
 async fn a_result_is_counted_and_its_values_are_kept_also_when_nothing_can_be_claimed() {
-    for damaged in [true, false] {
+    for damaged in [Some("control"), Some("clock"), None] {
         let bench = Bench::start().await;
         let run = bench.run(Spec::sequential(1, 3)).await;
         let seat = bench.seat("w1").await;
         let test = bench.claim_one(&seat).await;
         let mut result = completion(&test);
         result.captured = r#"{"token":"new"}"#.to_owned();
-        if damaged {
-            let () = bench.ask(&["SET", &bench.key("control"), "not ours"]).await;
-        } else {
-            bench.seat("w1").await;
+        match damaged {
+            Some("clock") => {
+                let () = bench.ask(&["DEL", &bench.key("clock")]).await;
+                let _: i64 = bench.ask(&["LPUSH", &bench.key("clock"), "not ours"]).await;
+            }
+            Some(name) => {
+                let () = bench.ask(&["SET", &bench.key(name), "not ours"]).await;
+            }
+            None => drop(bench.seat("w1").await),
         }
         let want = Want { tests: 1, control: 2 };
         match bench.store.complete(&seat, &[result], want).await {
-            Err(error) => assert!(damaged && error.kind() == StoreErrorKind::Defect, "{error}"),
-            Ok((_, answer)) => assert!(!damaged && matches!(answer, ClaimAnswer::Stale), "{answer:?}"),
+            Err(error) => assert!(damaged.is_some() && error.kind() == StoreErrorKind::Defect, "{error}"),
+            Ok((_, answer)) => assert!(damaged.is_none() && matches!(answer, ClaimAnswer::Stale), "{answer:?}"),
         }
         let hash = bench.store.keys().run(run);
         let kept: Vec<Option<String>> = bench.ask(&["HMGET", &hash, "count:Pass", "captured"]).await;
@@ -70,21 +76,25 @@ async fn a_result_is_counted_and_its_values_are_kept_also_when_nothing_can_be_cl
     }
 }
 
-/// A result that cannot be counted stays with its worker, and is not lost between its owner and the results.
+/// A result that cannot be counted is stored all the same; the run is set aside until its count is mended.
 #[tokio::test]
-async fn a_result_of_a_run_with_a_count_that_is_no_number_is_not_taken_from_its_holder() {
-    let bench = Bench::start().await;
-    let run = bench.run(Spec::parallel(1, 3)).await;
-    let seat = bench.seat("w1").await;
-    let test = bench.claim_one(&seat).await;
-    let hash = bench.store.keys().run(run);
-    let _: i64 = bench.ask(&["HSET", &hash, "count:Pass", "many"]).await;
-    let owners: std::collections::BTreeMap<String, String> = bench.ask(&["HGETALL", &format!("{hash}:owners")]).await;
-    assert_eq!(bench.complete(&seat, &[test]).await, [Settled::Closed]);
-    let after: std::collections::BTreeMap<String, String> = bench.ask(&["HGETALL", &format!("{hash}:owners")]).await;
-    assert_eq!(after, owners);
-    let reason: String = bench
-        .ask(&["HGET", &bench.key("quarantine:reasons"), &run.to_string()])
-        .await;
-    assert_eq!(reason, "a count of it is no number");
+async fn results_of_a_run_with_a_count_that_is_no_number_are_not_lost() {
+    for (status, count) in [(Status::Pass, "count:Pass"), (Status::Fail, "count:Fail")] {
+        let bench = Bench::start().await;
+        let run = bench.run(Spec::parallel(1, 3)).await;
+        let seat = bench.seat("w1").await;
+        let tests = bench.claim(&seat, 2).await;
+        let hash = bench.store.keys().run(run);
+        let _: i64 = bench.ask(&["HSET", &hash, count, "many"]).await;
+        let mut completions: Vec<_> = tests.iter().map(completion).collect();
+        completions[1].status = status;
+        assert_eq!(bench.settle(&seat, &completions).await, [Settled::Closed; 2]);
+        let stored: i64 = bench.ask(&["HLEN", &format!("{hash}:results")]).await;
+        let held: i64 = bench.ask(&["HLEN", &format!("{hash}:owners")]).await;
+        assert_eq!((stored, held), (2, 0));
+        let reason: String = bench
+            .ask(&["HGET", &bench.key("quarantine:reasons"), &run.to_string()])
+            .await;
+        assert_eq!(reason, "a count of it is no number");
+    }
 }

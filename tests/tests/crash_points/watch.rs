@@ -17,7 +17,7 @@ static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
 /// What every worker does at regular intervals: how many there are says nothing about a run.
 const REGULAR: [&str; 4] = ["heartbeat", "reap", "sweep", "tick"];
 /// What belongs to a connection, to the check at the start, or to the bell.
-const AROUND: [&str; 11] = [
+const AROUND: [&str; 12] = [
     "HELLO",
     "CLIENT",
     "AUTH",
@@ -29,6 +29,7 @@ const AROUND: [&str; 11] = [
     "LTRIM",
     "FUNCTION",
     "testfleet_probe",
+    "return 1",
 ];
 
 /// The transition that a command runs, or the command: `claim`, `HGETALL`.

@@ -173,6 +173,7 @@ end
 local function add_counts(run, verdict, status, known, set)
   for name, count in pairs(verdict.counts) do
     if name == status then
+      if known and not is_whole(known, 0) then error({ err = 'ERR hash value is not an integer' }) end
       set[#set + 1], set[#set + 2] = 'count:' .. name, whole((tonumber(known) or 0) + count)
     else
       redis.call('HINCRBY', run_key(run), 'count:' .. name, count)
@@ -275,8 +276,6 @@ local function settle(run, captured, told, parts, indices, first)
     end
     return true
   end
-  -- Before anything is written: a result that could not be counted would be lost.
-  if fields[FIELD.COUNT] and not is_whole(fields[FIELD.COUNT], 0) then error({ err = 'ERR hash value is not an integer' }) end
   local owners = redis.call('HMGET', run_key(run, 'owners'), unpack(indices))
   local stored = redis.call('HLEN', run_key(run, 'results'))
   local open = is_open(fields[FIELD.STATE])
@@ -296,8 +295,9 @@ local function settle(run, captured, told, parts, indices, first)
   if verdict.discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', verdict.discarded) end
   local somebody_waits = true
   if verdict.accepted > 0 then
-    add_counts(run, verdict, status, fields[FIELD.COUNT], set)
+    -- Counted afterwards: a count that is no number sets the run aside, and must not cost it results.
     store(run, verdict, shaped, fields[FIELD.MODE])
+    add_counts(run, verdict, status, fields[FIELD.COUNT], set)
     local stop = false
     if fields[FIELD.FAIL_FAST] then
       write_run(run, set)
@@ -336,7 +336,12 @@ for _ = 1, tonumber(ARGV[5]) do
   end
   number = number + #indices
 end
-local claimed = claim(worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), comer)
+local sound, claimed = pcall(claim, worker, ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), comer)
+if not sound then
+  -- A key that belongs to nobody is damaged. What results left to be written does not go with it.
+  if comer then pcall(write_run, comer.run, comer.set) end
+  error(claimed)
+end
 -- A worker that wants nothing more leaves what it released to others.
 if tonumber(ARGV[3]) < 1 and redis.call('EXISTS', key('ready:endpoints')) == 1 then ring() end
 return { words, claimed }

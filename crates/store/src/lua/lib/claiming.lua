@@ -263,23 +263,6 @@ local function room_of(run, fields, stored)
   return math.min(room, pending), again
 end
 
--- How many tests of a run may be claimed now, and how many are waiting to run again.
-local function room_of(run, fields)
-  local total, next_index, cap = tonumber(fields[3]), tonumber(fields[4]), tonumber(fields[5])
-  local again = redis.call('LLEN', run_key(run, 'again'))
-  local pending = again + total - next_index
-  local held = redis.call('HLEN', run_key(run, 'owners'))
-  local room = cap - held
-  if fields[2] == 'Sequential' then
-    -- Test i+1 is released by the terminal result of test i, nothing else (SEQUENTIAL-ORDER).
-    -- With as many results and waiting tests as were given out, none is held and none is delayed. Usually at most one
-    -- waits; in a run that was reopened there may be more.
-    if redis.call('HLEN', run_key(run, 'results')) + again < next_index then room = 0 end
-  end
-  if fields[17] then room = math.min(room, affordable_requests(run, held)) end
-  return math.min(room, pending), again
-end
-
 -- What a run has to give is added to `groups`, or it leaves its line. Answers how many tests.
 local function claim_run(worker, endpoint, tenant, run, want, free_places, fields, groups, place, in_line, set, stored)
   if not is_open(fields[FIELD.STATE]) or fields[FIELD.ENDPOINT] ~= endpoint or (fields[FIELD.TENANT] or 'default') ~= tenant then
@@ -451,8 +434,6 @@ local function claim(worker, epoch, want_tests, want_control, comer)
   if quiet then
     no_fleet_settings()
   else
-    -- These keys belong to nobody: what is wrong with one of them ends the call.
-    if comer then guarded(comer.run, write_run, comer.run, comer.set) end
     if want_tests > 0 then
       promote_due()
       wake_those_due()
