@@ -209,10 +209,13 @@ mod tests {
     async fn a_failure_is_that_of_all_who_waited_for_it_and_of_nobody_after() {
         let (tokens, tries) = (Tokens::default(), Arc::new(AtomicUsize::new(0)));
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let begun = Arc::new(AtomicUsize::new(0));
         let calls: Vec<_> = (0..20)
             .map(|_| {
                 let (tokens, tries, gate) = (tokens.clone(), Arc::clone(&tries), Arc::clone(&gate));
+                let begun = Arc::clone(&begun);
                 tokio::spawn(async move {
+                    begun.fetch_add(1, Ordering::SeqCst);
                     let get = || async {
                         tries.fetch_add(1, Ordering::SeqCst);
                         gate.acquire().await.unwrap().forget();
@@ -222,9 +225,10 @@ mod tests {
                 })
             })
             .collect();
-        // On one thread, all have asked when this one is run again.
-        tokio::task::yield_now().await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        // On one thread, whoever has begun is waiting by now.
+        while begun.load(Ordering::SeqCst) < 20 {
+            tokio::task::yield_now().await;
+        }
         gate.add_permits(20);
         for call in calls {
             assert_eq!(call.await.unwrap().unwrap_err().message, "away");

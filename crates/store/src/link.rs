@@ -1,6 +1,6 @@
-//! The connection: one multiplexed connection for all scripts of a process, replaced when it is spoiled.
+//! The connection: one multiplexed connection for all transitions of a process, replaced when it is spoiled.
 //!
-//! A connection pool costs two extra commands per checkout, so scripts share one connection; the pool only serves
+//! A connection pool costs two extra commands per checkout, so transitions share one connection; the pool only serves
 //! the few that need a connection of their own (see [`Bell`](crate::Bell)).
 
 use std::collections::{HashMap, HashSet};

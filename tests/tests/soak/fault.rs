@@ -27,7 +27,7 @@ enum Fault {
     /// SIGSTOP until the next fault.
     FreezeRedis,
     KillConnections,
-    FlushScripts,
+    FlushFunctions,
     /// One worker and Redis are parted until the next fault.
     Partition,
     CancelRun,
@@ -44,7 +44,7 @@ const ALL: [Fault; 11] = [
     Fault::RestartRedis,
     Fault::FreezeRedis,
     Fault::KillConnections,
-    Fault::FlushScripts,
+    Fault::FlushFunctions,
     Fault::Partition,
     Fault::CancelRun,
     Fault::RefuseMail,
@@ -176,7 +176,7 @@ impl Faults {
                 )
                 .await;
             }
-            Fault::FlushScripts => ask(fleet, cmd("FUNCTION").arg("FLUSH")).await,
+            Fault::FlushFunctions => ask(fleet, cmd("FUNCTION").arg("FLUSH")).await,
             Fault::Partition => self.wire.hold(),
             Fault::CancelRun => {
                 if let Some(run) = submitting.one_of_the_latest(&mut self.chance)

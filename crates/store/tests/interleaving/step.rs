@@ -107,7 +107,7 @@ pub enum Step {
         worker: usize,
         sent: bool,
     },
-    ScriptsForgotten,
+    FunctionsForgotten,
 }
 
 /// splitmix64: small, and the same on every machine.
@@ -192,7 +192,7 @@ fn one(draw: &mut Draw) -> Step {
         112..114 => Step::Hold { pick, later },
         114..117 => Step::Release { pick },
         117..119 => Step::SetFleet { pick },
-        _ => Step::ScriptsForgotten,
+        _ => Step::FunctionsForgotten,
     }
 }
 

@@ -207,7 +207,7 @@ impl World {
             Step::Fill { worker, pick } => self.fill(worker, Some(pick)).await,
             Step::Collect { worker } => self.collect(worker).await,
             Step::Settle { worker, sent } => self.settle_notification(worker, sent).await,
-            Step::ScriptsForgotten => {
+            Step::FunctionsForgotten => {
                 let () = self.ask(&["FUNCTION", "FLUSH"]).await;
             }
         }

@@ -1,4 +1,4 @@
-//! What scripts leave behind in the server, and what they never use.
+//! What transitions leave behind in the server, and what they never use.
 
 use crate::support::{Bench, Spec};
 
