@@ -3,18 +3,20 @@
 //! An attempt *fails* and may be tried again; a test gets a *result*, once. Waiting for another attempt happens in the
 //! queue, so that a waiting test holds neither a slot nor room here.
 
+mod evaluating;
+
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use testfleet_endpoint::{AnswerMemory, AnswerShare, Call, Invocation, InvokeError, RetryAdvice};
-use testfleet_evaluation::{Assessment, Call as CallFacts, Subject, assess};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
 use testfleet_model::{RunId, Status, TestResult};
 use testfleet_store::{ClaimedTest, Signal, Store};
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use crate::apart::{self, Apart, Lost};
@@ -33,8 +35,6 @@ const NOT_NOW: Duration = Duration::from_secs(1);
 const APART_MARGIN: Duration = Duration::from_secs(5);
 /// The largest `limits.max_test_bytes` that can be set: what is stored and larger was not submitted.
 const LARGEST_TEST: usize = 16 << 20;
-/// Outputs from this size on are evaluated on a thread that may block.
-const LARGE_OUTPUT: usize = 64 * 1024;
 
 /// Calls endpoints and evaluates metrics.
 pub struct TestExecutor {
@@ -122,7 +122,8 @@ impl TestExecutor {
         }
         // Kept until the result is made: then what is left of the answer is no larger than a result may be.
         let mut share = self.memory.share();
-        let attempt = tokio::time::timeout(left, self.call_and_evaluate(job, &test, &plan, claimed_at, &mut share));
+        let by = Instant::now() + left;
+        let attempt = self.call_and_evaluate(job, &test, &plan, claimed_at, by, &mut share);
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
         // not do what it was about to do.
         let ended = if job.sequential {
@@ -130,27 +131,13 @@ impl TestExecutor {
         } else {
             Some(attempt.await)
         };
-        match ended {
-            None => {
-                warn!(run.id = %job.run, test.id = %test.id, "the lease ran out; the test is left to others");
-                Outcome::NotNow {
-                    delay: NOT_NOW,
-                    sent: true,
-                }
+        ended.unwrap_or_else(|| {
+            warn!(run.id = %job.run, test.id = %test.id, "the lease ran out; the test is left to others");
+            Outcome::NotNow {
+                delay: NOT_NOW,
+                sent: true,
             }
-            Some(Ok(outcome)) => outcome,
-            Some(Err(_)) => {
-                let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
-                let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
-                // Only waiting for the endpoint can be late, or waiting for room for its answer, which is no fault of it.
-                let signal = if share.waits() {
-                    Signal::CutOff
-                } else {
-                    Signal::TimedOut
-                };
-                self.done(result, job, &test, claimed_at, "", Load::of(signal))
-            }
-        }
+        })
     }
 
     /// The same attempt, made by a process of its own.
@@ -192,12 +179,14 @@ impl TestExecutor {
         self.done(result, job, test, claimed_at, &message, Load::of(Signal::CutOff))
     }
 
+    /// Calls and evaluates, both within the time that the test has left: `by`.
     async fn call_and_evaluate(
         &self,
         job: &ClaimedTest,
         test: &TestCase,
         plan: &Plan,
         claimed_at: ServerClock,
+        by: Instant,
         share: &mut AnswerShare,
     ) -> Outcome {
         let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
@@ -211,7 +200,19 @@ impl TestExecutor {
             captured: &captured,
             now: claimed_at.now(),
         };
-        match plan.target.invoke_within(&call, share).await {
+        let called = tokio::time::timeout_at(by, plan.target.invoke_within(&call, share)).await;
+        let Ok(answered) = called else {
+            let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(time_limit(test, plan), job.attempt));
+            let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
+            // What was late is the endpoint, or it was waited for room for its answer, which is no fault of it.
+            let signal = if share.waits() {
+                Signal::CutOff
+            } else {
+                Signal::TimedOut
+            };
+            return self.done(result, job, test, claimed_at, "", Load::of(signal));
+        };
+        match answered {
             Ok(invocation) => {
                 let load = Load::of_answer(&invocation);
                 let captured = merged(&captured, &invocation);
@@ -220,8 +221,8 @@ impl TestExecutor {
                     let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
                     return self.done(result, job, test, claimed_at, "", load);
                 }
-                let assessment = evaluate(job, test, plan, claimed_at, &invocation);
-                let mut result = result_of(assessment, test, job.index, invocation);
+                let assessment = evaluating::evaluate(job, test, plan, claimed_at, &invocation).await;
+                let mut result = evaluating::result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));
                 self.finish(result, job, test, claimed_at, "", captured, load)
@@ -414,61 +415,6 @@ fn since_begun(job: &ClaimedTest, claimed_at: ServerClock) -> Duration {
         .begun_ms
         .map_or(0, |begun| claimed_at.read_ms().saturating_sub(begun));
     Duration::from_millis(u64::try_from(before).unwrap_or(0)).saturating_add(claimed_at.elapsed())
-}
-
-/// Evaluates here, or on a thread that may block when the output is large.
-fn evaluate(
-    job: &ClaimedTest,
-    test: &TestCase,
-    plan: &Plan,
-    claimed_at: ServerClock,
-    invocation: &Invocation,
-) -> Assessment {
-    let start = Instant::now();
-    let finish_reason = invocation.finish_reason();
-    let call = CallFacts {
-        headers: Some(&invocation.headers),
-        finish_reason: finish_reason.as_deref(),
-        tool_calls: invocation.tool_calls(),
-        first_token_time: invocation.ttft,
-        total_time: Some(since_begun(job, claimed_at)),
-        usage: Some(&invocation.usage),
-        cost: invocation.cost,
-        attempts: Some(job.attempt),
-    };
-    let work = |metrics: &testfleet_evaluation::MetricSet| {
-        let subject = Subject {
-            output: &invocation.output,
-            expected: test.expected_output.as_ref(),
-            status: Some(invocation.status),
-            invoke_time: Some(invocation.elapsed),
-        };
-        assess(metrics, test, subject.with(call), || start.elapsed())
-    };
-    let may_block = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
-    if may_block && invocation.text.len() > LARGE_OUTPUT {
-        tokio::task::block_in_place(|| work(&plan.metrics))
-    } else {
-        work(&plan.metrics)
-    }
-}
-
-fn result_of(assessment: Assessment, test: &TestCase, index: u32, invocation: Invocation) -> TestResult {
-    let decision = assessment.decision;
-    let mut result = TestResult::without_execution(test.id.clone(), index, decision.status, decision.error);
-    result.execution = decision.execution;
-    result.verdict = decision.verdict;
-    result.metrics = assessment.metrics;
-    result.invoke_time_ms = Some(milliseconds(invocation.elapsed));
-    result.finish_reason = invocation.finish_reason();
-    result.tool_calls = invocation.tool_calls().cloned();
-    result.ttft_ms = invocation.ttft.map(milliseconds);
-    result.output = Some(invocation.output);
-    result.request = Some(invocation.request);
-    result.usage = invocation.usage;
-    result.cost = invocation.cost;
-    result.captured = invocation.captured;
-    result
 }
 
 /// What was captured so far together with what this call captured, as JSON; empty when there is nothing new.
