@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use testfleet_dispatcher::put_configuration;
 use testfleet_model::ExitCode;
+use testfleet_model::configuration::configuration_schema;
 use testfleet_model::configuration::reading::from_canonical_json;
 use testfleet_report::visible::one_line;
 use testfleet_store::StoredConfiguration;
@@ -26,6 +27,9 @@ pub enum ConfigCommand {
         after_help = "Examples:\n  testfleet config check suite.yaml\n  testfleet config check suites/*.yaml --secrets"
     )]
     Check(CheckArguments),
+    /// The JSON Schema of the format, for editors and other programs
+    #[command(after_help = "Example:\n  testfleet config schema > testfleet.schema.json")]
+    Schema,
     /// Store a configuration with all its tests, so that it can be run by its id
     #[command(
         after_help = "Examples:\n  testfleet config put suite.yaml --id nightly\n  testfleet config put suite.yaml --id nightly --if-version 3"
@@ -98,6 +102,7 @@ pub struct RemoveArguments {
 pub async fn execute(command: ConfigCommand, session: &Session) -> Result<ExitCode, Failure> {
     match command {
         ConfigCommand::Check(arguments) => check(&arguments, session),
+        ConfigCommand::Schema => schema(session),
         ConfigCommand::Put(arguments) => put(arguments, session).await,
         ConfigCommand::List => list(session).await,
         ConfigCommand::Show(reference) => show(&reference.id, session).await,
@@ -169,6 +174,12 @@ fn check(arguments: &CheckArguments, session: &Session) -> Result<ExitCode, Fail
     }
     session.output.rows(&rows, CHECKED)?;
     Ok(code)
+}
+
+/// Prints the schema; the same text with and without `--json`.
+fn schema(session: &Session) -> Result<ExitCode, Failure> {
+    session.output.json(&configuration_schema())?;
+    Ok(ExitCode::Passed)
 }
 
 async fn put(arguments: PutArguments, session: &Session) -> Result<ExitCode, Failure> {

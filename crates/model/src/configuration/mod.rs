@@ -9,6 +9,7 @@ mod attributes;
 mod endpoint;
 mod metric;
 pub mod reading;
+mod schema;
 mod shape;
 mod stored_test;
 mod test_case;
@@ -24,6 +25,7 @@ pub use endpoint::{
     ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,
 };
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
+pub use schema::configuration_schema;
 pub use shape::{MAX_DEPENDENCIES, RunShape, Shape, ShapeProblem, TestNeeds};
 pub use stored_test::StoredTestError;
 pub use test_case::{

@@ -25,6 +25,10 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
         return None;
     }
     let mut section = Section::open(Field::root(root), findings)?;
+    // Editors find the schema by it.
+    if let Some(field) = section.take("$schema") {
+        field.text(findings);
+    }
     read_version(&mut section, findings);
     let name = match section.take("name") {
         Some(field) => field.filled_text(findings),

@@ -101,7 +101,7 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
 /// Refuses keys that the type of the endpoint has no use for.
 pub(super) fn refuse(section: &mut Section, keys: &[&'static str], message: &str, findings: &mut Findings) {
     for key in keys {
-        if let Some(field) = section.take_any(key) {
+        if let Some(field) = section.take_unused_any(key) {
             findings.problem(field.key_position, &field.path, message);
         }
     }

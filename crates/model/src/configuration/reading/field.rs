@@ -188,6 +188,8 @@ impl Field {
         later: &[&str],
         findings: &mut Findings,
     ) -> Option<T> {
+        #[cfg(test)]
+        findings.trace.words(&self.path, words.iter().map(|(word, _)| *word));
         let at = self.clone_place();
         let text = self.text(findings)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {

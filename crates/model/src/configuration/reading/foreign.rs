@@ -13,7 +13,7 @@ use super::section::{Findings, Section};
 use super::test::LATER;
 
 /// Fields of a test that a source may have. `vars.NAME`, `metadata.NAME` and `tags.NAME` come on top.
-pub(super) const OWN: [&str; 19] = [
+pub(in crate::configuration) const OWN: [&str; 19] = [
     "id",
     "description",
     "input",
@@ -36,7 +36,7 @@ pub(super) const OWN: [&str; 19] = [
 ];
 
 /// Fields of tests that are mappings, and can therefore be filled name by name.
-const MAPPINGS: [&str; 3] = ["vars", "metadata", "tags"];
+pub(in crate::configuration) const MAPPINGS: [&str; 3] = ["vars", "metadata", "tags"];
 
 /// Name elsewhere → name here.
 const FOREIGN: [(&str, &str); 10] = [

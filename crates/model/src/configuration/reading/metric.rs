@@ -33,7 +33,7 @@ const LATER_OPTIONS: [&str; 4] = ["model", "passing_categories", "categories", "
 
 /// What a kind compares with.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Compared {
+pub(in crate::configuration) enum Compared {
     /// Nothing.
     No,
     /// Anything; else the test's `expected_output`.
@@ -54,7 +54,7 @@ enum Compared {
     Optional,
 }
 
-fn compared(kind: MetricKind) -> Compared {
+pub(in crate::configuration) fn compared(kind: MetricKind) -> Compared {
     match kind {
         MetricKind::Equals | MetricKind::JsonSubset => Compared::Any,
         MetricKind::Contains
@@ -95,17 +95,17 @@ fn compared(kind: MetricKind) -> Compared {
 }
 
 /// What a kind that measures a number says about its threshold.
-struct Measured {
+pub(in crate::configuration) struct Measured {
     /// The largest threshold that makes sense.
-    most: f64,
+    pub(in crate::configuration) most: f64,
     /// Whether the kind does without one.
-    optional: bool,
+    pub(in crate::configuration) optional: bool,
     /// What to write.
     meaning: &'static str,
 }
 
 /// `None` for kinds that do not measure.
-fn measured(kind: MetricKind) -> Option<Measured> {
+pub(in crate::configuration) fn measured(kind: MetricKind) -> Option<Measured> {
     let (most, optional, meaning) = match kind {
         MetricKind::Levenshtein => (f64::MAX, false, "write how many characters may differ"),
         MetricKind::NormalizedLevenshtein
@@ -255,7 +255,7 @@ fn read_weight(section: &mut Section, metric: &mut Metric, findings: &mut Findin
 
 /// Refuses an option that the kind does not use.
 fn refuse(section: &mut Section, key: &'static str, kind: MetricKind, hint: &str, findings: &mut Findings) {
-    if let Some(field) = section.take(key) {
+    if let Some(field) = section.take_unused(key) {
         let message = format!("does nothing for `{}`{hint}", kind.word());
         findings.problem(field.key_position, &field.path, message);
     }
@@ -380,10 +380,15 @@ fn read_threshold(section: &mut Section, metric: &mut Metric, findings: &mut Fin
     }
 }
 
+/// Whether there may be `min` and `max`.
+pub(in crate::configuration) fn takes_limits(kind: MetricKind) -> bool {
+    matches!(kind, MetricKind::WordCount | MetricKind::Length)
+}
+
 /// `min` and `max`; whether there is one of them.
 fn read_limits(section: &mut Section, metric: &mut Metric, findings: &mut Findings) -> bool {
     let kind = metric.kind;
-    if !matches!(kind, MetricKind::WordCount | MetricKind::Length) {
+    if !takes_limits(kind) {
         refuse(section, "min", kind, "", findings);
         refuse(section, "max", kind, "", findings);
         return false;
@@ -409,7 +414,7 @@ fn read_limits(section: &mut Section, metric: &mut Metric, findings: &mut Findin
 }
 
 /// Whether `operator` says how something found is compared with `value`.
-fn takes_a_comparison(kind: MetricKind) -> bool {
+pub(in crate::configuration) fn takes_a_comparison(kind: MetricKind) -> bool {
     matches!(kind, MetricKind::Jsonpath | MetricKind::Header)
 }
 

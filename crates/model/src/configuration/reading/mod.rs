@@ -17,22 +17,24 @@ mod document;
 mod endpoint;
 mod expected;
 mod field;
-mod foreign;
+pub(super) mod foreign;
 mod identity;
 mod json;
 mod limit;
-mod metric;
+pub(super) mod metric;
 mod node;
 mod openai_chat;
 mod position;
 mod problem;
 mod response;
-mod retry;
+pub(super) mod retry;
 mod section;
 mod source;
 mod test;
 mod test_set;
 mod toml_text;
+#[cfg(test)]
+pub(super) mod trace;
 mod yaml;
 
 #[cfg(test)]
@@ -86,6 +88,24 @@ pub struct Reading {
     pub positions: Positions,
 }
 
+/// The values of a document without their places, for what works on plain JSON.
+///
+/// # Errors
+/// When the text is no document of its format.
+pub fn plain_value(text: &str, file: &str, format: DocumentFormat) -> Result<serde_json::Value, Problems> {
+    Ok(located(text, file, format)?.into_json())
+}
+
+/// Parses a document into values that know their place.
+fn located(text: &str, file: &str, format: DocumentFormat) -> Result<node::Node, Problems> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Ok(match format {
+        DocumentFormat::Yaml => yaml::parse(text, file)?,
+        DocumentFormat::Json => json::parse(text, file)?,
+        DocumentFormat::Toml => toml_text::parse(text, file)?,
+    })
+}
+
 /// Reads a configuration. `file` is only used to name the file in problems.
 ///
 /// # Errors
@@ -96,12 +116,7 @@ pub fn read_configuration(
     format: DocumentFormat,
     defaults: &Defaults,
 ) -> Result<Reading, Problems> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let root = match format {
-        DocumentFormat::Yaml => yaml::parse(text, file)?,
-        DocumentFormat::Json => json::parse(text, file)?,
-        DocumentFormat::Toml => toml_text::parse(text, file)?,
-    };
+    let root = located(text, file, format)?;
     let mut findings = section::Findings::new(file);
     let configuration = document::read_document(root, *defaults, &mut findings);
     match configuration {

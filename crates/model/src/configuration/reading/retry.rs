@@ -41,7 +41,7 @@ pub(super) struct InvokeRetry {
 }
 
 /// The classes of errors that another attempt can mend.
-const CLASSES: [(&str, ErrorClass); 7] = [
+pub(in crate::configuration) const CLASSES: [(&str, ErrorClass); 7] = [
     ("connect", ErrorClass::Connect),
     ("timeout", ErrorClass::Timeout),
     ("protocol", ErrorClass::Protocol),

@@ -11,6 +11,8 @@ pub(super) struct Findings {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
     pub(super) positions: Positions,
+    #[cfg(test)]
+    pub(super) trace: super::trace::Trace,
 }
 
 impl Findings {
@@ -20,6 +22,8 @@ impl Findings {
             problems: Vec::new(),
             warnings: Vec::new(),
             positions: Positions::new(file),
+            #[cfg(test)]
+            trace: super::trace::Trace::default(),
         }
     }
 
@@ -38,6 +42,9 @@ pub(super) struct Section {
     pub(super) position: Position,
     entries: Vec<Option<Entry>>,
     known: Vec<&'static str>,
+    /// Keys that are only looked for to be refused.
+    #[cfg(test)]
+    unused: Vec<&'static str>,
 }
 
 impl Section {
@@ -56,6 +63,8 @@ impl Section {
             position: field.node.position,
             entries: entries.into_iter().map(Some).collect(),
             known: Vec::new(),
+            #[cfg(test)]
+            unused: Vec::new(),
         })
     }
 
@@ -81,6 +90,18 @@ impl Section {
             key_position: entry.position,
             node: entry.node,
         })
+    }
+
+    /// The value of a key that must not be there, null included; refusing it is the caller's part.
+    pub(super) fn take_unused_any(&mut self, key: &'static str) -> Option<Field> {
+        #[cfg(test)]
+        self.unused.push(key);
+        self.take_any(key)
+    }
+
+    /// The same; nothing (null) is as good as no key.
+    pub(super) fn take_unused(&mut self, key: &'static str) -> Option<Field> {
+        self.take_unused_any(key).filter(|field| !field.node.is_null())
     }
 
     /// The value of a key that has a second name. Both may be given when they say the same.
@@ -110,7 +131,7 @@ impl Section {
     /// Refuses keys that the format knows and this version does not.
     pub(super) fn unsupported(&mut self, keys: &[&'static str], findings: &mut Findings) {
         for key in keys {
-            if let Some(field) = self.take_any(key) {
+            if let Some(field) = self.take_unused_any(key) {
                 findings.problem(field.key_position, &field.path, unsupported(key));
             }
         }
@@ -118,6 +139,8 @@ impl Section {
 
     /// Refuses whatever was not asked for.
     pub(super) fn finish(self, findings: &mut Findings) {
+        #[cfg(test)]
+        findings.trace.section(&self.path, &self.known, &self.unused);
         for entry in self.entries.iter().flatten() {
             let mut message = "unknown key".to_owned();
             if let Some(near) = nearest(&entry.key, self.known.iter().copied()) {
@@ -134,6 +157,8 @@ impl Section {
             position,
             entries: entries.into_iter().map(Some).collect(),
             known: Vec::new(),
+            #[cfg(test)]
+            unused: Vec::new(),
         }
     }
 }

@@ -1,0 +1,342 @@
+//! `endpoint`: what is called, and how its answers are read.
+
+use serde_json::{Value, json};
+
+use crate::configuration::{Adaptive, Retry, RetryAfter, Timeouts};
+use crate::duration;
+
+use super::shape::{
+    Case, Key, Mapping, anything_by_name, by_name, count, defined, filled, flag, list, one_or_list, text, url, word,
+};
+
+pub(super) fn endpoint() -> Value {
+    let common = vec![
+        Key::new(
+            "id",
+            filled(),
+            "The name under which limits are kept, across all runs; else method and URL.",
+        ),
+        Key::new("name", filled(), "What people are shown; else the id, else the URL."),
+        Key::new(
+            "type",
+            word(&["http", "openai-chat"]),
+            "`openai-chat` is a short form for servers that speak OpenAI's API of chat completions.",
+        )
+        .default("http"),
+        Key::new("url", url(), "The address to call; a template.").required(),
+        Key::new("headers", headers(), "Names with texts, which are templates."),
+        Key::alias("request_headers", "headers", headers()),
+        Key::new("query", by_name(text()), "Parameters added to the URL; templates."),
+        Key::new("auth", auth(), "How to authenticate.").default("none"),
+        Key::new(
+            "response_mapping",
+            defined("response_map"),
+            "Another name of `response.map`.",
+        ),
+        Key::new("timeouts", timeouts(), "Time limits of one call."),
+        Key::new("retry", retry(), "When to try again: the only retry layer."),
+        Key::new(
+            "limits",
+            limits(),
+            "What the endpoint can take, over all runs and workers.",
+        ),
+    ];
+    let http = Case {
+        words: vec!["http".to_owned()],
+        keys: vec![
+            Key::new(
+                "method",
+                method(),
+                "Any HTTP method; else POST with a body and GET without.",
+            ),
+            Key::new("body", json!({}), "Sent as JSON; every text in it is a template."),
+            Key::alias("request_mapping", "body", json!({})),
+            Key::new("body_text", text(), "Sent as it is, instead of `body`; a template."),
+            Key::new("response", response(true), "How to read the answer."),
+        ],
+        also: None,
+    };
+    let messages = json!({"anyOf": [
+        {"type": "string", "pattern": "\\{\\{"},
+        {"type": "array", "minItems": 1},
+    ]});
+    let chat = Case {
+        words: vec!["openai-chat".to_owned()],
+        keys: vec![
+            Key::new("model", filled(), "The name of the model; a template.").required(),
+            Key::new("messages", messages, "A template, or a list of messages.").default("{{ messages }}"),
+            Key::new(
+                "input",
+                filled(),
+                "Instead of `messages`: one message of the user; a template.",
+            ),
+            Key::new(
+                "params",
+                anything_by_name(),
+                "Whatever else goes into the body: `temperature`, `max_tokens`, `tools`, …",
+            ),
+            Key::new("stream", flag(), "Whether the answer is to come in events.").default(false),
+            Key::new("response", response(false), "How to read the answer."),
+        ],
+        also: None,
+    };
+    Mapping::by_type(common, Some("http"), vec![http, chat]).schema()
+}
+
+fn method() -> Value {
+    json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "examples": ["GET", "POST"]})
+}
+
+fn headers() -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"},
+        "additionalProperties": {"type": "string", "pattern": "^[^\\r\\n\\u0000]*$"},
+    })
+}
+
+fn auth() -> Value {
+    let case = |word: &str, keys: Vec<Key>| Case {
+        words: vec![word.to_owned()],
+        keys,
+        also: None,
+    };
+    let needed = |name, says| Key::new(name, filled(), says).required();
+    let kind = Key::new(
+        "type",
+        word(&["none", "bearer", "basic", "api_key", "oauth2_client_credentials"]),
+        "How; the other keys depend on it.",
+    )
+    .required();
+    let scope = json!({"type": "string", "pattern": "\\S"});
+    let cases = vec![
+        case("none", vec![]),
+        case("bearer", vec![needed("token", "The token; a template.")]),
+        case(
+            "basic",
+            vec![
+                needed("username", "The name; a template."),
+                needed("password", "The password; a template."),
+            ],
+        ),
+        case(
+            "api_key",
+            vec![
+                Key::new("in", word(&["header", "query"]), "Where the key goes.").required(),
+                needed("name", "The name of the header or parameter."),
+                needed("value", "The key; a template."),
+            ],
+        ),
+        case(
+            "oauth2_client_credentials",
+            vec![
+                Key::new("token_url", url(), "Where access tokens are got.").required(),
+                needed("client_id", "The client's name; a template."),
+                needed("client_secret", "The client's password; a template."),
+                Key::new(
+                    "scopes",
+                    one_or_list(scope),
+                    "What the token is to be good for, one or a list.",
+                ),
+                Key::new("audience", filled(), "A parameter that some servers want."),
+                Key::new("client_auth", word(&["basic", "body"]), "How the credentials are sent.").default("basic"),
+            ],
+        ),
+    ];
+    json!({"anyOf": [{"const": "none"}, Mapping::by_type(vec![kind], None, cases).schema()]})
+}
+
+/// `whole`: also what the short form of a type says already.
+fn response(whole: bool) -> Value {
+    let mut keys = vec![
+        Key::new("map", defined("response_map"), "Where in the answer what is."),
+        Key::new("success", success(), "Which responses are answers."),
+    ];
+    if whole {
+        keys.push(
+            Key::new(
+                "format",
+                word(&["json", "text", "sse", "ndjson"]),
+                "What the body is; the last two are streams.",
+            )
+            .default("json"),
+        );
+        keys.push(Key::new("stream", stream(), "Where the answer is in a stream."));
+    }
+    let mut schema = Mapping::of(keys).schema();
+    if whole && let Some(schema) = schema.as_object_mut() {
+        let is_stream = json!({"properties": {"format": {"enum": ["sse", "ndjson"]}}, "required": ["format"]});
+        schema.insert("if".to_owned(), is_stream);
+        schema.insert("then".to_owned(), json!({"required": ["stream"]}));
+        schema.insert("else".to_owned(), json!({"properties": {"stream": {"type": "null"}}}));
+    }
+    schema
+}
+
+fn stream() -> Value {
+    Mapping::of(vec![
+        Key::new(
+            "delta",
+            defined("mapping"),
+            "Where the next piece of the text is in an event.",
+        )
+        .required(),
+        Key::new(
+            "done",
+            filled(),
+            "Which event is the last: all of its data, a JSONPath, or a template.",
+        ),
+        Key::new(
+            "done_required",
+            flag(),
+            "Whether a response that ends without that event is an error.",
+        )
+        .default(true),
+    ])
+    .schema()
+}
+
+pub(super) fn response_map() -> Value {
+    let mut keys = vec![
+        Key::new(
+            "output",
+            defined("mapping"),
+            "The answer; else the whole body, or the pieces of a stream.",
+        ),
+        Key::new(
+            "usage",
+            by_name(defined("mapping")),
+            "Token counts, for example `input_tokens`.",
+        ),
+        Key::new(
+            "fields",
+            Mapping::of(mapped()).schema(),
+            "As stored documents have the others.",
+        ),
+    ];
+    keys.extend(mapped());
+    Mapping::of(keys).schema()
+}
+
+fn mapped() -> Vec<Key> {
+    let at = || defined("mapping");
+    vec![
+        Key::new("conversation_id", at(), "The id of the conversation."),
+        Key::new("cost", at(), "What the answer cost, a number."),
+        Key::new("error", at(), "What went wrong, where an answer says so itself."),
+        Key::new("finish_reason", at(), "Why the answer ended, a text."),
+        Key::new("tool_calls", at(), "The tools the answer calls, a list."),
+    ]
+}
+
+fn success() -> Value {
+    Mapping::of(vec![
+        Key::new(
+            "status",
+            defined("statuses"),
+            "Statuses that are answers: one, a range, or a list.",
+        )
+        .default("200-299"),
+        Key::new(
+            "error_when",
+            filled(),
+            "A template; where it renders as true, the response is an error after all.",
+        ),
+    ])
+    .schema()
+}
+
+fn timeouts() -> Value {
+    let default = Timeouts::default();
+    let time = || defined("duration");
+    Mapping::of(vec![
+        Key::new("connect", time(), "Name resolution, TCP and TLS.").default(duration::format(default.connect)),
+        Key::new("attempt", time(), "The whole call.").default(duration::format(default.attempt)),
+        Key::new(
+            "first_byte",
+            time(),
+            "From the start of the call until the response begins.",
+        ),
+        Key::new("idle", time(), "Between two pieces of the body."),
+    ])
+    .schema()
+}
+
+fn retry() -> Value {
+    let default = Retry::default();
+    let time = || defined("duration");
+    let backoff = Mapping::of(vec![
+        Key::new(
+            "initial",
+            time(),
+            "The wait after the first attempt; doubles from there.",
+        )
+        .default(duration::format(default.backoff.initial)),
+        Key::new("max", time(), "The longest wait.").default(duration::format(default.backoff.max)),
+    ]);
+    let after = RetryAfter::default();
+    let retry_after = Mapping::of(vec![
+        Key::new("honour", flag(), "Whether a `Retry-After` header replaces the wait.").default(after.honour),
+        Key::new("cap", time(), "Longer waits are cut to this.").default(duration::format(after.cap)),
+    ]);
+    let classes = crate::configuration::reading::retry::CLASSES.map(|(word, _)| word);
+    let on = json!({"anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, word(&classes)]});
+    let on_default = serde_json::to_value(Retry::default_retry_on()).unwrap_or_default();
+    Mapping::of(vec![
+        Key::new("max_attempts", count(), "All attempts, the first included.").default(default.max_attempts),
+        Key::new("backoff", backoff.schema(), "The waits between attempts."),
+        Key::new(
+            "retry_on",
+            list(on),
+            "Statuses and classes of errors that are tried again.",
+        )
+        .default(on_default),
+        Key::new("retry_after", retry_after.schema(), "What a `Retry-After` header does."),
+        Key::new(
+            "max_elapsed",
+            time(),
+            "No new attempt later than this after the first one.",
+        ),
+    ])
+    .schema()
+}
+
+fn limits() -> Value {
+    let default = Adaptive::default();
+    let adaptive = Mapping::of(vec![
+        Key::new("enabled", flag(), "As stored documents say `true` and `false`.").default(default.enabled),
+        Key::new("min", count(), "Never fewer calls in flight than this.").default(default.min),
+        Key::new("start", count(), "As many to begin with."),
+    ]);
+    let breaker = Mapping::of(vec![
+        Key::new(
+            "failures",
+            count(),
+            "After so many calls in a row that got no answer, or a 502, 503 or 504.",
+        )
+        .default(10),
+        Key::new("cool_down", defined("duration"), "How long; then one call decides.").default("10s"),
+    ]);
+    Mapping::of(vec![
+        Key::new("max_concurrency", count(), "Calls in flight at any instant."),
+        Key::new("rate", defined("rate"), "Calls begun in a time."),
+        Key::new(
+            "tokens",
+            defined("rate"),
+            "Tokens used in a time; needs `response.map.usage`.",
+        ),
+        Key::new(
+            "adaptive",
+            json!({"anyOf": [flag(), adaptive.schema()]}),
+            "Whether the number of calls in flight follows what the endpoint takes.",
+        )
+        .default(true),
+        Key::new(
+            "breaker",
+            json!({"anyOf": [flag(), breaker.schema()]}),
+            "Whether the endpoint is left alone for a while when it is down.",
+        )
+        .default(false),
+    ])
+    .schema()
+}
