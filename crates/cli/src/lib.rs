@@ -2,6 +2,7 @@
 //!
 //! [`arguments`] says what people can type; [`command`] has one file per noun; [`session`] connects a command with
 //! settings and store; [`loading`] and [`checking`] turn a file into a configuration that is known to be sound;
+//! [`importing`] makes one of another tool's file;
 //! [`fleet`] is what a local run starts and stops; [`waiting`] follows a run to its end; [`reporting`] writes what it
 //! found. [`output`] is the only module that prints, [`exit`] the only one that knows how errors become exit codes.
 //!
@@ -19,6 +20,7 @@ pub mod dispatching;
 pub mod execution;
 pub mod exit;
 pub mod fleet;
+pub mod importing;
 pub mod loading;
 pub mod output;
 pub mod progress;

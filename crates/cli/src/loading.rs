@@ -81,7 +81,20 @@ pub fn load(
     overrides: &Overrides,
     secret_values: SecretValues,
 ) -> Result<Suite, Problems> {
-    let mut suite = read(file, defaults)?;
+    let suite = read(file, defaults)?;
+    checked(suite, overrides, secret_values)
+}
+
+/// Checks a configuration that is not in a file, as [`load`] does; `file` names it.
+///
+/// # Errors
+/// All problems.
+pub fn check_text(text: &str, file: &Path, format: DocumentFormat, defaults: &Defaults) -> Result<Suite, Problems> {
+    let suite = parse(text, file, format, defaults)?;
+    checked(suite, &Overrides::default(), SecretValues::Elsewhere)
+}
+
+fn checked(mut suite: Suite, overrides: &Overrides, secret_values: SecretValues) -> Result<Suite, Problems> {
     overrides.apply(&mut suite.configuration);
     let mut problems = checking::configuration(&suite.configuration, &suite.positions);
     if secret_values == SecretValues::Here {
@@ -103,7 +116,12 @@ fn read(file: &Path, defaults: &Defaults) -> Result<Suite, Problems> {
     let format = DocumentFormat::of_file(&name).ok_or_else(|| {
         refuse("cannot tell the format from the name; it must end in .yaml, .yml, .json or .toml".to_owned())
     })?;
-    let reading = read_configuration(&text, &name, format, defaults)?;
+    parse(&text, file, format, defaults)
+}
+
+fn parse(text: &str, file: &Path, format: DocumentFormat, defaults: &Defaults) -> Result<Suite, Problems> {
+    let name = file.display().to_string();
+    let reading = read_configuration(text, &name, format, defaults)?;
     let directory = file.parent().unwrap_or(Path::new(""));
     let place = |source: &Source| directory.join(&source.file);
     let sources: Vec<PathBuf> = reading.configuration.test_set.sources.iter().map(place).collect();

@@ -15,6 +15,7 @@ use testfleet_store::StoredConfiguration;
 use crate::command::time::moment;
 use crate::dispatching;
 use crate::exit::Failure;
+use crate::importing;
 use crate::loading::{self, Overrides, SecretValues};
 use crate::output::{self, Column};
 use crate::session::Session;
@@ -30,6 +31,11 @@ pub enum ConfigCommand {
     /// The JSON Schema of the format, for editors and other programs
     #[command(after_help = "Example:\n  testfleet config schema > testfleet.schema.json")]
     Schema,
+    /// Turn a configuration of promptfoo into one of ours, and name what is not carried over
+    #[command(
+        after_help = "Examples:\n  testfleet config import promptfooconfig.yaml > suite.yaml\n  testfleet config import promptfooconfig.yaml --provider 2 -o suite.yaml --strict"
+    )]
+    Import(ImportArguments),
     /// Store a configuration with all its tests, so that it can be run by its id
     #[command(
         after_help = "Examples:\n  testfleet config put suite.yaml --id nightly\n  testfleet config put suite.yaml --id nightly --if-version 3"
@@ -60,6 +66,23 @@ pub struct CheckArguments {
     /// Also ask for the values of required secrets
     #[arg(long)]
     secrets: bool,
+}
+
+/// `config import`
+#[derive(Args, Clone, Debug)]
+pub struct ImportArguments {
+    /// The file, for example promptfooconfig.yaml
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Which provider becomes the endpoint: its id, its label, or its number from 1 [default: the first that can]
+    #[arg(long, value_name = "PROVIDER")]
+    pub provider: Option<String>,
+    /// Where to write the configuration [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write nothing when something is left out or changed
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `config put`
@@ -103,6 +126,7 @@ pub async fn execute(command: ConfigCommand, session: &Session) -> Result<ExitCo
     match command {
         ConfigCommand::Check(arguments) => check(&arguments, session),
         ConfigCommand::Schema => schema(session),
+        ConfigCommand::Import(arguments) => importing::execute(&arguments, session),
         ConfigCommand::Put(arguments) => put(arguments, session).await,
         ConfigCommand::List => list(session).await,
         ConfigCommand::Show(reference) => show(&reference.id, session).await,

@@ -61,7 +61,10 @@ impl Expectations {
 }
 
 /// The metric of one cell, as it would be written in a configuration.
-pub(super) fn expectation(cell: &str, position: Position) -> Result<Node, String> {
+///
+/// # Errors
+/// Why it is none.
+pub fn expectation(cell: &str, position: Position) -> Result<Node, String> {
     let plain = || {
         Ok(metric_node(
             "equals",

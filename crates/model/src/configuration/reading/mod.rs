@@ -44,8 +44,10 @@ use crate::configuration::TestConfiguration;
 
 pub use canonical::{CanonicalError, from_canonical_json};
 pub use check::{check_attributes, check_test};
+pub use expected::expectation;
 pub use identity::{DuplicateCheck, generated_id};
 pub use limit::rate_from_text;
+pub use node::{Entry, Node, NodeValue};
 pub use position::Positions;
 pub use problem::{Position, Problem, Problems};
 pub use retry::Defaults;
@@ -96,8 +98,11 @@ pub fn plain_value(text: &str, file: &str, format: DocumentFormat) -> Result<ser
     Ok(located(text, file, format)?.into_json())
 }
 
-/// Parses a document into values that know their place.
-fn located(text: &str, file: &str, format: DocumentFormat) -> Result<node::Node, Problems> {
+/// Parses a document into values that know their place; what they mean is another question.
+///
+/// # Errors
+/// When the text is no document of its format.
+pub fn located(text: &str, file: &str, format: DocumentFormat) -> Result<Node, Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     Ok(match format {
         DocumentFormat::Yaml => yaml::parse(text, file)?,

@@ -9,40 +9,92 @@ pub(super) const MAX_DEPTH: usize = 64;
 
 /// A value and where it starts.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) position: Position,
-    pub(super) value: NodeValue,
+pub struct Node {
+    /// Where it starts.
+    pub position: Position,
+    /// What it is.
+    pub value: NodeValue,
 }
 
 /// The JSON data model.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum NodeValue {
+pub enum NodeValue {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping, each key once.
     Map(Vec<Entry>),
 }
 
 /// One key of a mapping, in the order of the text.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) position: Position,
-    pub(super) node: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub position: Position,
+    /// The value.
+    pub node: Node,
 }
 
 impl Node {
-    pub(super) fn new(position: Position, value: NodeValue) -> Self {
+    /// A value at a place.
+    #[must_use]
+    pub fn new(position: Position, value: NodeValue) -> Self {
         Self { position, value }
     }
 
-    pub(super) fn text(position: Position, text: impl Into<String>) -> Self {
+    /// A text at a place.
+    #[must_use]
+    pub fn text(position: Position, text: impl Into<String>) -> Self {
         Self::new(position, NodeValue::Text(text.into()))
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    /// The keys of a mapping; none for everything else.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            NodeValue::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; none for everything else.
+    #[must_use]
+    pub fn items(&self) -> &[Self] {
+        match &self.value {
+            NodeValue::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// A key of a mapping that says something.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key && !entry.node.is_null())
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            NodeValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
         self.value == NodeValue::Null
     }
 
@@ -56,7 +108,8 @@ impl Node {
     }
 
     /// The value without its places.
-    pub(super) fn into_json(self) -> Value {
+    #[must_use]
+    pub fn into_json(self) -> Value {
         match self.value {
             NodeValue::Null => Value::Null,
             NodeValue::Bool(flag) => Value::Bool(flag),
@@ -68,7 +121,8 @@ impl Node {
     }
 
     /// What was found, for messages: `the number 42`, `a list`.
-    pub(super) fn describe(&self) -> String {
+    #[must_use]
+    pub fn describe(&self) -> String {
         match &self.value {
             NodeValue::Null => "nothing".to_owned(),
             NodeValue::Bool(flag) => flag.to_string(),

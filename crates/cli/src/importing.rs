@@ -1,0 +1,74 @@
+//! `config import`: another tool's configuration becomes one of ours, checked before anybody gets it.
+
+use std::path::Path;
+
+use serde_json::json;
+use testfleet_import::{Fate, Files, Imported, import};
+use testfleet_model::ExitCode;
+use testfleet_model::configuration::reading::DocumentFormat;
+
+use crate::command::config::ImportArguments;
+use crate::exit::Failure;
+use crate::session::Session;
+use crate::{loading, output};
+
+/// Imports a file.
+///
+/// # Errors
+/// When it is no configuration that can be imported, when something would be left out and that was not wanted, or when a
+/// file cannot be read or written.
+pub fn execute(arguments: &ImportArguments, session: &Session) -> Result<ExitCode, Failure> {
+    let name = arguments.file.display().to_string();
+    let text = std::fs::read_to_string(&arguments.file)
+        .map_err(|error| Failure::usage(format!("could not read {name}: {error}")))?;
+    let directory = arguments.file.parent().unwrap_or(Path::new("")).to_owned();
+    let mut read = |file: &str| std::fs::read_to_string(directory.join(file)).map_err(|error| error.to_string());
+    let imported = import(&text, &name, arguments.provider.as_deref(), &mut Files::new(&mut read))?;
+    for note in &imported.notes {
+        output::note(&note.to_string());
+    }
+    if arguments.strict && !imported.notes.is_empty() {
+        let count = imported.notes.len();
+        let message =
+            format!("{name} was not imported: {count} things would be left out or changed; without --strict they are");
+        return Err(Failure::usage(message));
+    }
+    check(&imported, &name, session)?;
+    if let Some(path) = &arguments.output {
+        std::fs::write(path, &imported.yaml)
+            .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
+    }
+    if session.output.json {
+        let notes: Vec<_> = imported
+            .notes
+            .iter()
+            .map(|note| {
+                let problem = &note.problem;
+                json!({
+                    "fate": note.fate, "file": problem.file, "line": problem.line, "column": problem.column,
+                    "key": problem.key, "message": problem.message,
+                })
+            })
+            .collect();
+        session
+            .output
+            .json(&json!({"configuration": imported.document, "notes": notes}))?;
+    } else if arguments.output.is_none() {
+        session.output.text(imported.yaml.trim_end())?;
+    }
+    let tests = imported.document["test_set"]["tests"].as_array().map_or(0, Vec::len);
+    let of = |fate: Fate| imported.notes.iter().filter(|note| note.fate == fate).count();
+    let (left_out, changed) = (of(Fate::LeftOut), of(Fate::Changed));
+    output::note(&format!(
+        "imported {tests} tests; {left_out} things left out, {changed} changed"
+    ));
+    Ok(ExitCode::Passed)
+}
+
+/// What is handed out passes `config check`; where it does not, its problems are told with their place in the result.
+fn check(imported: &Imported, name: &str, session: &Session) -> Result<(), Failure> {
+    let result = format!("{name} (imported)");
+    let defaults = session.document_defaults();
+    loading::check_text(&imported.yaml, Path::new(&result), DocumentFormat::Yaml, &defaults)?;
+    Ok(())
+}
