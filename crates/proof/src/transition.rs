@@ -103,6 +103,11 @@ pub const NOT_MODELLED: &[(&str, &str)] = &[
     ),
     ("remove_config", "as `put_config`"),
     (
+        "put_baseline",
+        "copies what an ended run has come to; nothing but comparisons reads it",
+    ),
+    ("remove_baseline", "as `put_baseline`"),
+    (
         "revive",
         "puts a notification that was given up back as `collect` made it; giving up is not modelled",
     ),

@@ -62,6 +62,7 @@ const SHARED: &[&str] = &[
     "quarantine",
     "quarantine:reasons",
     "configs",
+    "baselines",
 ];
 
 /// What came of an examination.
@@ -136,6 +137,7 @@ struct Subjects {
     workers: BTreeSet<String>,
     endpoints: BTreeSet<String>,
     configurations: BTreeSet<String>,
+    baselines: BTreeSet<String>,
     submissions: BTreeSet<String>,
 }
 
@@ -155,6 +157,7 @@ impl Subjects {
                 None => false,
             },
             "config" => self.configurations.insert(rest.to_owned()),
+            "baseline" => self.baselines.insert(rest.to_owned()),
             "submission" => self.submissions.insert(rest.to_owned()),
             _ => false,
         };
@@ -295,6 +298,9 @@ impl Store {
         }
         for id in &subjects.configurations {
             self.index("config", id, hand, &mut seen).await?;
+        }
+        for name in &subjects.baselines {
+            self.index("baseline", name, hand, &mut seen).await?;
         }
         for id in &subjects.submissions {
             self.index("submission", id, hand, &mut seen).await?;
@@ -559,6 +565,7 @@ mod tests {
             "worker:w:jobs",
             "endpoint:a:b:slots",
             "config:c:1",
+            "baseline:main",
             "submission:ci:42",
             "ready",
             "dead:jobs",
@@ -570,6 +577,7 @@ mod tests {
         assert_eq!(subjects.workers, ["w".to_owned()].into());
         assert_eq!(subjects.endpoints, ["a:b".to_owned()].into());
         assert_eq!(subjects.configurations, ["c:1".to_owned()].into());
+        assert_eq!(subjects.baselines, ["main".to_owned()].into());
         assert_eq!(subjects.submissions, ["ci:42".to_owned()].into());
     }
 

@@ -95,6 +95,8 @@ kinds! {
     QuarantineOrphan = "quarantine-orphan", "memory is held for nothing", "it is removed";
     ConfigurationLost = "configuration-lost", "a stored configuration is listed and cannot be read", "it is taken off the list";
     ConfigurationUnlisted = "configuration-unlisted", "no list shows the configuration", "it is listed";
+    BaselineLost = "baseline-lost", "a baseline is listed and cannot be compared with", "it is taken off the list";
+    BaselineUnlisted = "baseline-unlisted", "no list shows the baseline", "it is listed";
 }
 
 impl fmt::Display for FindingKind {

@@ -67,4 +67,10 @@ impl Keys {
     pub fn configuration(&self, id: &str) -> String {
         format!("{}:config:{id}", self.root)
     }
+
+    /// The hash of a baseline.
+    #[must_use]
+    pub fn baseline(&self, name: &str) -> String {
+        format!("{}:baseline:{name}", self.root)
+    }
 }

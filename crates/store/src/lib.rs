@@ -15,6 +15,7 @@
 
 mod admission;
 mod answer;
+mod baseline;
 mod bell;
 mod claiming;
 mod configuration;
@@ -41,6 +42,7 @@ pub mod view;
 mod why;
 
 pub use admission::{EndpointSettings, FleetOrder, FleetSettings, HoldUntil, Setting};
+pub use baseline::{NewBaseline, PutBaseline, StoredBaseline};
 pub use bell::Bell;
 pub use claiming::{ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, ControlJob, ForeignRun, JobRef, Want};
 pub use configuration::{Put, StoredConfiguration};

@@ -222,6 +222,8 @@ scripts! {
     DROP_DEAD = "drop_dead",
     PUT_CONFIG = "put_config",
     REMOVE_CONFIG = "remove_config",
+    PUT_BASELINE = "put_baseline",
+    REMOVE_BASELINE = "remove_baseline",
     REPAIR = "repair",
     EXAMINE_RUN = "examine_run",
     EXAMINE_TESTS = "examine_tests",

@@ -210,6 +210,7 @@ fn only_staging_and_submission_stop_when_memory_is_full_and_what_looks_writes_no
             "revive",
             "register",
             "put_config",
+            "put_baseline",
         ]
         .contains(&script.name());
         let stated = header(script, "Flags");

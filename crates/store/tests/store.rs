@@ -10,6 +10,7 @@ mod adaptive;
 mod admission;
 mod allow_oom;
 mod arrange;
+mod baseline;
 mod bell;
 mod breaker;
 mod budget;

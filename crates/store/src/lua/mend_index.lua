@@ -1,7 +1,7 @@
 --- mend_index: looks at entries of an index again, as `examine_index` does, and mends what it finds in the same step.
 -- Promises: NO-LOST-TEST, LIMITS-HOLD, NOTIFY-ONCE-PLUS, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:owners run:results aside bell clock config configs control control:attempts control:owners lingering
+-- Keys: run run:owners run:results aside baseline baselines bell clock config configs control control:attempts control:owners lingering
 --   wakes ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused mails
 --   dead dead:jobs endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons submission worker
 --   worker:jobs workers

@@ -269,6 +269,22 @@ function EXAMINE.config(id)
   end
 end
 
+function EXAMINE.baselines(name)
+  if redis.call('EXISTS', key('baseline:' .. name)) == 0 then
+    report('baseline-lost', name, 'it is listed and not stored', drop_member('baselines', name))
+  end
+end
+
+-- A baseline that is known by its key only.
+function EXAMINE.baseline(name)
+  if not redis.call('ZSCORE', key('baselines'), name) and redis.call('EXISTS', key('baseline:' .. name)) == 1 then
+    report('baseline-unlisted', name, 'it is stored and no list shows it', function()
+      local stored = redis.call('HGET', key('baseline:' .. name), 'stored_at')
+      redis.call('ZADD', key('baselines'), is_whole(stored, 0) and stored or now_text, name)
+    end)
+  end
+end
+
 function EXAMINE.submission(id)
   local name = key('submission:' .. id)
   if redis.call('TTL', name) == -1 then
@@ -281,7 +297,7 @@ end
 local SHARED_TYPES = { ['ready:endpoints'] = 'zset', wakes = 'zset', tenants = 'hash', fleet = 'hash', alarm = 'hash', lingering = 'zset', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
   control = 'zset', mails = 'zset', ['control:owners'] = 'hash', ['control:attempts'] = 'hash', outbox = 'hash',
   dead = 'zset', ['dead:jobs'] = 'hash', deadlines = 'zset', runs = 'zset', endpoints = 'zset', quarantine = 'zset',
-  ['quarantine:reasons'] = 'hash', configs = 'zset', clock = 'string', fence = 'string', bell = 'list', reaper = 'hash',
+  ['quarantine:reasons'] = 'hash', configs = 'zset', baselines = 'zset', clock = 'string', fence = 'string', bell = 'list', reaper = 'hash',
   sweeper = 'hash' }
 
 local function page_of(name, kind, cursor, count)
