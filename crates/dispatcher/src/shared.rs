@@ -56,6 +56,8 @@ pub(crate) fn run_document(configuration: &TestConfiguration) -> Result<String, 
         },
         metrics: configuration.metrics.clone(),
         attributes: configuration.attributes.clone(),
+        gates: configuration.gates.clone(),
+        baseline: configuration.baseline.clone(),
         reports: configuration.reports.clone(),
         notifications: configuration.notifications.clone(),
     };

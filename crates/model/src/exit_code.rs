@@ -72,6 +72,19 @@ impl ExitCode {
     }
 }
 
+impl ExitCode {
+    /// The code for a run that is judged by its gates alone: single tests that failed or ended in error do not decide. A run
+    /// that was cancelled, and one that has neither gates nor a baseline, get what [`Self::of`] says.
+    #[must_use]
+    pub fn by_gates(summary: &Summary) -> Self {
+        match (summary.final_status, summary.gate) {
+            (FinalStatus::Cancelled, _) | (_, Gate::NotEvaluated) => Self::of(summary),
+            (_, Gate::Passed) => Self::Passed,
+            (_, Gate::Failed) => Self::Gate,
+        }
+    }
+}
+
 impl From<ExitCode> for std::process::ExitCode {
     fn from(code: ExitCode) -> Self {
         Self::from(code.code())
@@ -103,15 +116,7 @@ mod tests {
     fn summary(statuses: &[Status], stop_reason: Option<StopReason>, gate: Gate) -> Summary {
         let mut builder = SummaryBuilder::new(u32::try_from(statuses.len()).unwrap());
         for (index, status) in (0u32..).zip(statuses) {
-            builder.add(&ResultDigest {
-                index,
-                status: *status,
-                attempts: 1,
-                invoke_time_ms: None,
-                usage: Default::default(),
-                cost: None,
-                repetition: None,
-            });
+            builder.add(&ResultDigest::new(index, *status));
         }
         builder.finish(SummaryContext {
             test_run_id: RunId::new(Uuid::nil()),
@@ -152,6 +157,23 @@ mod tests {
         for (statuses, stop_reason, gate, code) in table {
             let summary = summary(statuses, *stop_reason, *gate);
             assert_eq!(exit_code(&summary), *code, "{statuses:?} {stop_reason:?} {gate:?}");
+        }
+    }
+
+    #[test]
+    fn gates_decide_alone_where_somebody_says_so() {
+        use Status::{Cancelled, Error, Fail, Pass};
+        let cancelled = Some(StopReason::Cancelled);
+        let table: &[(&[Status], Option<StopReason>, Gate, u8)] = &[
+            (&[Pass, Fail, Error], None, Gate::Passed, 0),
+            (&[Pass], None, Gate::Failed, 99),
+            (&[Fail], None, Gate::Failed, 99),
+            (&[Fail], None, Gate::NotEvaluated, 100),
+            (&[Pass, Cancelled], cancelled, Gate::Passed, 105),
+        ];
+        for (statuses, stop_reason, gate, code) in table {
+            let summary = summary(statuses, *stop_reason, *gate);
+            assert_eq!(ExitCode::by_gates(&summary).code(), *code, "{statuses:?} {gate:?}");
         }
     }
 

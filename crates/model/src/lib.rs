@@ -16,9 +16,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod comparison;
 pub mod configuration;
 pub mod duration;
 pub mod exit_code;
+pub mod gate;
 pub mod id;
 pub mod mode;
 pub mod result;

@@ -22,6 +22,9 @@ pub struct TestResult {
     /// What the configuration says the test is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// What the test is tagged with; gates may be about a part of the tests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// Both axes as one word.
     pub status: Status,
     /// First axis.
@@ -88,6 +91,7 @@ impl TestResult {
             index,
             repetition: None,
             description: None,
+            tags: BTreeMap::new(),
             status,
             execution,
             verdict,

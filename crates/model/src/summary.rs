@@ -7,14 +7,20 @@
 mod digest;
 mod elapsed;
 mod fold;
+mod metric;
+mod number;
 pub mod outcome;
 mod repeat;
+mod score;
+mod tally;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::comparison::BaselineResult;
+use crate::gate::GateResult;
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
 use crate::result::TestResult;
@@ -22,10 +28,13 @@ use crate::state::{FinalStatus, StopReason};
 
 use outcome::Counts;
 
-pub use digest::ResultDigest;
+pub use digest::{MetricDigest, ResultDigest, ResultLabels};
 pub use elapsed::elapsed_text;
-pub use fold::{Added, MAX_USAGE_NAMES, MergeRefused, SummaryBuilder, SummaryContext};
+pub use fold::{Added, MergeRefused, SummaryBuilder, SummaryContext};
+pub use metric::{MAX_METRIC_NAMES, MetricSummary};
 pub use repeat::{MAX_LISTED_REPEATS, RepeatedTest, Repeats, Tolerated};
+pub use score::{ScoreFigures, ScorePercentiles};
+pub use tally::{Figures, MAX_USAGE_NAMES, Tally};
 
 /// What became of a run: the same fields in both modes. Times are RFC 3339 UTC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +93,17 @@ pub struct Summary {
     pub discarded_results: u64,
     /// Why the run was cut short.
     pub stop_reason: Option<StopReason>,
-    /// Whether the gates hold.
+    /// Whether the gates hold, and the comparison with the baseline.
     pub gate: Gate,
+    /// Each gate, in the order of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateResult>,
+    /// The comparison with the baseline; `None` when the configuration has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineResult>,
+    /// What became of each metric, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, MetricSummary>,
     /// The counts in a sentence: "8 tests passed, 2 tests failed, 1 test had execution errors". Repetitions that are
     /// tolerated are no failures there.
     pub status_details: String,
@@ -104,10 +122,10 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The counts that decide whether a run went well: without repetitions that are tolerated.
+    /// The counts as they are told.
     #[must_use]
-    pub fn decisive_counts(&self) -> Counts {
-        let counts = Counts {
+    pub fn counts(&self) -> Counts {
+        Counts {
             passed: self.tests_passed,
             failed: self.tests_failed,
             inconclusive: self.tests_inconclusive,
@@ -115,8 +133,13 @@ impl Summary {
             cancelled: self.tests_cancelled,
             not_run: self.tests_not_run,
             skipped: self.tests_skipped,
-        };
-        counts.without(
+        }
+    }
+
+    /// The counts that decide whether a run went well: without repetitions that are tolerated.
+    #[must_use]
+    pub fn decisive_counts(&self) -> Counts {
+        self.counts().without(
             self.repeats
                 .as_ref()
                 .map(|repeats| repeats.tolerated)
@@ -147,7 +170,7 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-/// Whether the gates of a configuration hold.
+/// Whether the gates of a configuration hold, and the comparison with its baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gate {
@@ -155,6 +178,6 @@ pub enum Gate {
     Passed,
     /// At least one does not.
     Failed,
-    /// There are none.
+    /// There is nothing that decides: neither gates, warnings left out, nor a baseline that may fail.
     NotEvaluated,
 }

@@ -299,7 +299,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         *self == Self::Error
     }
 }

@@ -7,6 +7,7 @@
 
 mod attributes;
 mod endpoint;
+mod gate;
 mod metric;
 pub mod reading;
 mod schema;
@@ -24,6 +25,7 @@ pub use endpoint::{
     Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, ClientAuth, Endpoint, EndpointKind, Limits, Rate, ResponseFormat,
     ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,
 };
+pub use gate::{Baseline, ComparisonRules, FailOn, GateRule, MAX_GATES};
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
 pub use schema::configuration_schema;
 pub use shape::{MAX_DEPENDENCIES, RunShape, Shape, ShapeProblem, TestNeeds};
@@ -70,6 +72,12 @@ pub struct TestConfiguration {
     /// How to run.
     #[serde(default)]
     pub attributes: Attributes,
+    /// What has to hold of the run as a whole; at most [`MAX_GATES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateRule>,
+    /// What the run is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
     /// Files that `testfleet run` writes at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<Report>,

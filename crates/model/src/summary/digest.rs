@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::configuration::Repetition;
-use crate::result::TestResult;
+use crate::result::{MetricResult, TestResult};
 use crate::state::Status;
 
-/// A light view of a stored [`TestResult`]: reads from the same JSON and skips outputs, requests and metrics
+/// A light view of a stored [`TestResult`]: reads from the same JSON and skips outputs, requests and reasons
 /// without keeping them, so that folding 100,000 results allocates next to nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultDigest {
@@ -30,6 +30,69 @@ pub struct ResultDigest {
     /// Which repetition of its test it is; `None` when the test is executed once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetition: Option<Repetition>,
+    /// What its metrics said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricDigest>,
+}
+
+impl ResultDigest {
+    /// A result of one attempt that says nothing else.
+    #[must_use]
+    pub fn new(index: u32, status: Status) -> Self {
+        Self {
+            index,
+            status,
+            attempts: 1,
+            invoke_time_ms: None,
+            usage: BTreeMap::new(),
+            cost: None,
+            repetition: None,
+            metrics: Vec::new(),
+        }
+    }
+}
+
+/// What a summary takes from a [`MetricResult`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricDigest {
+    /// The metric's name.
+    pub name: String,
+    /// The metric's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The measured number.
+    pub score: Option<f64>,
+    /// Whether it passed; `None` when it could not decide or is in error.
+    pub is_successful: Option<bool>,
+    /// Whether it could not be computed. Stored is the reason, which is not kept.
+    #[serde(
+        default,
+        rename = "error",
+        deserialize_with = "is_there",
+        serialize_with = "some_reason"
+    )]
+    pub is_error: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Option::<serde::de::IgnoredAny>::deserialize(from).map(|error| error.is_some())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn some_reason<S: Serializer>(is_error: &bool, into: S) -> Result<S::Ok, S::Error> {
+    is_error.then_some("").serialize(into)
+}
+
+impl From<&MetricResult> for MetricDigest {
+    fn from(result: &MetricResult) -> Self {
+        Self {
+            name: result.name.clone(),
+            kind: result.kind.clone(),
+            score: result.score,
+            is_successful: result.is_successful,
+            is_error: result.error.is_some(),
+        }
+    }
 }
 
 impl From<&TestResult> for ResultDigest {
@@ -42,8 +105,20 @@ impl From<&TestResult> for ResultDigest {
             usage: result.usage.clone(),
             cost: result.cost,
             repetition: result.repetition.clone(),
+            metrics: result.metrics.iter().map(MetricDigest::from).collect(),
         }
     }
+}
+
+/// What comparing runs and gates over a part of them need of a stored [`TestResult`] besides its [`ResultDigest`]. Read only
+/// for runs that have either.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct ResultLabels {
+    /// The test's id within its set.
+    pub test_id: String,
+    /// What the test is tagged with.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 #[cfg(test)]

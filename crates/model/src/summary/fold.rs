@@ -4,31 +4,19 @@
 //! folding parts and merging them gives what folding everything gives; the counts add up to the expected
 //! total. Sums of fractions are the same up to rounding, which the summary hides (12 significant digits).
 //!
-//! Memory: one bit per test, about 180 KB for the latencies, at most [`MAX_USAGE_NAMES`] sums, and about 60 bytes and
-//! its id for each test that is repeated.
-
-use std::collections::BTreeMap;
+//! Memory: one bit per test, and what a [`Tally`] takes.
 
 use chrono::{DateTime, Utc};
-use hdrhistogram::Histogram;
 
 use super::digest::ResultDigest;
 use super::elapsed::elapsed_text;
 use super::outcome::{Counts, final_status, status_details, status_details_with};
-use super::repeat::RepeatFold;
-use super::{Gate, Percentiles, Summary};
+use super::tally::{Figures, Tally};
+use super::{Gate, Summary};
 use crate::configuration::RepeatPolicy;
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
 use crate::state::StopReason;
-
-/// Names of usage that are summed. Names come from endpoints, so they are bounded: the first ones in the order
-/// of the alphabet are kept.
-pub const MAX_USAGE_NAMES: usize = 64;
-
-/// Latencies are kept from 1 µs to 1 h at three significant digits; what lies outside counts as the nearest.
-const LATENCY_MAX_US: u64 = 3_600_000_000;
-const LATENCY_DIGITS: u8 = 3;
 
 /// Everything in a summary that results do not say.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,14 +85,7 @@ pub struct SummaryBuilder {
     expected_total: u32,
     /// One bit per test; grows with the largest index seen, so a wrong total costs nothing.
     seen: Vec<u64>,
-    counts: Counts,
-    latency_us: Histogram<u64>,
-    /// Exact, since the histogram keeps three digits.
-    longest_ms: f64,
-    usage: BTreeMap<String, f64>,
-    cost: Option<f64>,
-    retries: u64,
-    repeats: RepeatFold,
+    tally: Tally,
 }
 
 impl SummaryBuilder {
@@ -112,24 +93,21 @@ impl SummaryBuilder {
     /// denominator of everything.
     #[must_use]
     pub fn new(expected_total: u32) -> Self {
-        #[expect(clippy::expect_used, reason = "constant bounds that the first test proves valid")]
-        let latency_us = Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS).expect("valid constant bounds");
         Self {
             expected_total,
             seen: Vec::new(),
-            counts: Counts::default(),
-            latency_us,
-            longest_ms: 0.0,
-            usage: BTreeMap::new(),
-            cost: None,
-            retries: 0,
-            repeats: RepeatFold::default(),
+            tally: Tally::default(),
         }
     }
 
     /// Says when a repeated test counts as passed; every repetition has to pass unless this says otherwise.
     pub fn set_repeat_policy(&mut self, policy: RepeatPolicy) {
-        self.repeats.set_policy(policy);
+        self.tally.set_repeat_policy(policy);
+    }
+
+    /// Tells of this metric, however many others there are.
+    pub fn want_metric(&mut self, name: &str) {
+        self.tally.want_metric(name);
     }
 
     /// Counts one result, unless its test has been counted or is not one of the run.
@@ -140,16 +118,7 @@ impl SummaryBuilder {
         if !self.mark(result.index) {
             return Added::Duplicate;
         }
-        self.counts.count(result.status);
-        self.retries += u64::from(result.attempts.saturating_sub(1));
-        if let Some(milliseconds) = result.invoke_time_ms.filter(|ms| ms.is_finite() && *ms >= 0.0) {
-            self.add_latency(milliseconds);
-        }
-        for (name, amount) in &result.usage {
-            self.add_usage(name, *amount);
-        }
-        self.add_cost(result.cost);
-        self.repeats.add(result);
+        self.tally.add(result);
         Added::Counted
     }
 
@@ -173,16 +142,7 @@ impl SummaryBuilder {
         for (ours, theirs) in self.seen.iter_mut().zip(&other.seen) {
             *ours |= theirs;
         }
-        self.counts = self.counts.plus(other.counts);
-        self.retries += other.retries;
-        // The bounds are the same constants on both sides, the only thing that could be refused.
-        let _ = self.latency_us.add(&other.latency_us);
-        self.longest_ms = self.longest_ms.max(other.longest_ms);
-        for (name, amount) in &other.usage {
-            self.add_usage(name, *amount);
-        }
-        self.add_cost(other.cost);
-        self.repeats.merge(&other.repeats);
+        self.tally.merge(&other.tally);
         Ok(())
     }
 
@@ -194,20 +154,25 @@ impl SummaryBuilder {
     /// The counts so far, missing tests left out.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.counts
+        self.tally.counts()
     }
 
     /// The summary. Missing tests are counted as execution errors but not as completed; who wants them counted
     /// otherwise (as cancelled, as not run) adds results for [`Self::missing`] first.
     #[must_use]
     pub fn finish(&self, context: SummaryContext) -> Summary {
-        let completed = self.counts.total();
-        let counts = Counts {
-            errors: self.counts.errors + (self.expected_total - completed),
-            ..self.counts
-        };
+        let completed = self.tally.counts().total();
+        let Figures {
+            all: counts,
+            latency_ms,
+            usage,
+            cost,
+            retries,
+            repeats,
+            metrics,
+            ..
+        } = self.tally.figures(self.expected_total);
         let status = final_status(counts, context.stop_reason);
-        let repeats = self.repeats.finish();
         let details = match &repeats {
             Some(repeats) => status_details_with(counts, repeats),
             None => status_details(counts),
@@ -235,17 +200,16 @@ impl SummaryBuilder {
             completed_at: context.completed_at,
             execution_time: elapsed_text(elapsed_ms),
             total_execution_time_ms: elapsed_ms,
-            latency_ms: self.percentiles(),
-            usage: self
-                .usage
-                .iter()
-                .map(|(name, sum)| (name.clone(), twelve_digits(*sum)))
-                .collect(),
-            cost: self.cost.map(twelve_digits),
-            retries: self.retries,
+            latency_ms,
+            usage,
+            cost,
+            retries,
             discarded_results: context.discarded_results,
             stop_reason: context.stop_reason,
             gate: context.gate,
+            gates: Vec::new(),
+            baseline: None,
+            metrics,
             status_details: details,
             repeats,
             test_configuration_name: context.test_configuration_name,
@@ -283,59 +247,6 @@ impl SummaryBuilder {
             })?;
         Some(u32::try_from(at).unwrap_or(u32::MAX / 64) * 64 + shared.trailing_zeros())
     }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "not negative, and saturating"
-    )]
-    fn add_latency(&mut self, milliseconds: f64) {
-        let microseconds = (milliseconds * 1_000.0).round() as u64;
-        self.latency_us.saturating_record(microseconds.clamp(1, LATENCY_MAX_US));
-        self.longest_ms = self.longest_ms.max(milliseconds);
-    }
-
-    /// Keeps the sums of the alphabetically first names. A name that is among them in the end was never pushed
-    /// out on the way, so the sums that are kept are whole and the order of results does not matter.
-    fn add_usage(&mut self, name: &str, amount: f64) {
-        if !amount.is_finite() {
-            return;
-        }
-        match self.usage.get_mut(name) {
-            Some(sum) => *sum = plus(*sum, amount),
-            None => {
-                self.usage.insert(name.to_owned(), amount);
-                if self.usage.len() > MAX_USAGE_NAMES {
-                    self.usage.pop_last();
-                }
-            }
-        }
-    }
-
-    fn add_cost(&mut self, cost: Option<f64>) {
-        if let Some(cost) = cost.filter(|cost| cost.is_finite()) {
-            self.cost = Some(plus(self.cost.unwrap_or(0.0), cost));
-        }
-    }
-
-    /// `None` without a successful call. No percentile is above the exact maximum.
-    fn percentiles(&self) -> Option<Percentiles> {
-        if self.latency_us.is_empty() {
-            return None;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "below 2^53 by the bounds of the histogram")]
-        let at = |quantile| {
-            let milliseconds = self.latency_us.value_at_quantile(quantile) as f64 / 1_000.0;
-            milliseconds.min(self.longest_ms)
-        };
-        Some(Percentiles {
-            p50: at(0.50),
-            p90: at(0.90),
-            p95: at(0.95),
-            p99: at(0.99),
-            max: self.longest_ms,
-        })
-    }
 }
 
 fn place(index: u32) -> (usize, u64) {
@@ -348,16 +259,6 @@ fn milliseconds_between(start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>
     #[expect(clippy::cast_precision_loss, reason = "a run does not last 285 years")]
     let milliseconds = (end - start).num_microseconds().unwrap_or(0).max(0) as f64 / 1_000.0;
     milliseconds
-}
-
-/// The sum, which stays a number: JSON has no infinity, so a stored summary with one could not be read again.
-fn plus(sum: f64, amount: f64) -> f64 {
-    (sum + amount).clamp(f64::MIN, f64::MAX)
-}
-
-/// Rounds away what adding fractions in another order would change.
-fn twelve_digits(sum: f64) -> f64 {
-    format!("{sum:.11e}").parse().unwrap_or(sum)
 }
 
 #[cfg(test)]

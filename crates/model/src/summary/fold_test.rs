@@ -3,19 +3,14 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::state::{FinalStatus, Status};
+use crate::summary::{MAX_USAGE_NAMES, MetricDigest};
 
 fn digest(index: u32, status: Status) -> ResultDigest {
-    ResultDigest {
-        index,
-        status,
-        attempts: 1,
-        invoke_time_ms: None,
-        usage: BTreeMap::new(),
-        cost: None,
-        repetition: None,
-    }
+    ResultDigest::new(index, status)
 }
 
 fn context() -> SummaryContext {
@@ -194,16 +189,33 @@ fn any_digest(index: u32) -> impl Strategy<Value = ResultDigest> {
         prop::option::of(0.0..10_000.0),
         prop::collection::btree_map("[a-c]", 0.0..5_000.0, 0..3),
         prop::option::of(0.0..0.5),
+        prop::collection::vec(any_metric(), 0..3),
     )
-        .prop_map(move |(status, attempts, invoke_time_ms, usage, cost)| ResultDigest {
-            index,
-            status,
-            attempts,
-            invoke_time_ms,
-            usage,
-            cost,
-            repetition: None,
-        })
+        .prop_map(
+            move |(status, attempts, invoke_time_ms, usage, cost, metrics)| ResultDigest {
+                index,
+                status,
+                attempts,
+                invoke_time_ms,
+                usage,
+                cost,
+                repetition: None,
+                metrics,
+            },
+        )
+}
+
+fn any_metric() -> impl Strategy<Value = MetricDigest> {
+    let score = prop::option::of(prop_oneof![Just(0.0), Just(1.0), 0.0..1.0]);
+    ("[a-c]", "[xy]", score, prop::option::of(any::<bool>()), any::<bool>()).prop_map(
+        |(name, kind, score, is_successful, is_error)| MetricDigest {
+            name,
+            kind,
+            score,
+            is_successful,
+            is_error,
+        },
+    )
 }
 
 /// Results for some of the tests of a run, in any order, some of them twice.
@@ -232,9 +244,17 @@ fn assert_same(mut left: Summary, mut right: Summary) {
     );
     assert_eq!(left.cost.is_some(), right.cost.is_some());
     assert!(close(left.cost.unwrap_or(0.0), right.cost.unwrap_or(0.0)));
+    let scores = |summary: &Summary| -> Vec<f64> {
+        let all = summary.metrics.values().filter_map(|metric| metric.score);
+        all.map(|score| score.mean).collect()
+    };
+    assert!(scores(&left).iter().zip(scores(&right)).all(|(a, b)| close(*a, b)));
     for summary in [&mut left, &mut right] {
         summary.usage.clear();
         summary.cost = None;
+        for score in summary.metrics.values_mut().filter_map(|metric| metric.score.as_mut()) {
+            score.mean = 0.0;
+        }
     }
     assert_eq!(left, right);
 }

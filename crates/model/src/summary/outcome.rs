@@ -1,6 +1,7 @@
 //! The rules of a run's outcome: final status and the sentence of counts, from nothing but counts.
 
 use super::repeat::{Repeats, Tolerated};
+use crate::configuration::RepeatPolicy;
 use crate::state::{FinalStatus, Status, StopReason};
 
 /// How many tests ended in which status. Missing tests are counted under `errors` when a summary is made.
@@ -59,6 +60,25 @@ impl Counts {
             inconclusive: self.inconclusive.saturating_sub(tolerated.inconclusive),
             ..self
         }
+    }
+
+    /// The status of a test of whose `of` repetitions these are the counts: `Pass` when enough passed; else what became of
+    /// those that did not: `Fail` before `Error` before `Inconclusive`, and when there is none of these, why the rest was not
+    /// executed.
+    #[must_use]
+    pub fn status_of_repeated(self, policy: RepeatPolicy, of: u32) -> Status {
+        if policy.is_met(self.passed, of) {
+            return Status::Pass;
+        }
+        let others = [
+            (self.failed, Status::Fail),
+            (self.errors, Status::Error),
+            (self.inconclusive, Status::Inconclusive),
+            (self.cancelled, Status::Cancelled),
+            (self.not_run, Status::NotRun),
+        ];
+        let first = others.into_iter().find(|(count, _)| *count > 0);
+        first.map_or(Status::Skipped, |(_, status)| status)
     }
 
     /// Tests that were executed and evaluated, whatever came of it.

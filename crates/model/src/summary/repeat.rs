@@ -175,25 +175,12 @@ impl Repeated {
 
     fn told(&self, policy: RepeatPolicy) -> RepeatedTest {
         let counts = self.counts();
-        let status = if policy.is_met(counts.passed, self.of) {
-            Status::Pass
-        } else {
-            let others = [
-                (counts.failed, Status::Fail),
-                (counts.errors, Status::Error),
-                (counts.inconclusive, Status::Inconclusive),
-                (counts.cancelled, Status::Cancelled),
-                (counts.not_run, Status::NotRun),
-            ];
-            let first = others.into_iter().find(|(count, _)| *count > 0);
-            first.map_or(Status::Skipped, |(_, status)| status)
-        };
         RepeatedTest {
             test_id: self.test_id.clone(),
             passed: counts.passed,
             of: self.of,
             pass_rate: f64::from(counts.passed) / f64::from(self.of.max(1)),
-            status,
+            status: counts.status_of_repeated(policy, self.of),
             flaky: counts.passed > 0 && counts.failed + counts.errors + counts.inconclusive > 0,
         }
     }

@@ -44,15 +44,7 @@ fn repetitions(test: &str, first: u32, statuses: &[Status]) -> Vec<ResultDigest>
 }
 
 fn once(index: u32, status: Status) -> ResultDigest {
-    ResultDigest {
-        index,
-        status,
-        attempts: 1,
-        invoke_time_ms: None,
-        usage: BTreeMap::new(),
-        cost: None,
-        repetition: None,
-    }
+    ResultDigest::new(index, status)
 }
 
 fn builder(min_pass_rate: f64, total: u32, results: &[ResultDigest]) -> SummaryBuilder {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::configuration::{Attributes, MetricsMode, Order, Shape, TestCase, TestConfiguration};
 use crate::mode::ExecutionMode;
 
+use super::gate::check_gates;
 use super::metric::needs_expected_output;
 use super::node::{join, join_index};
 use super::section::Findings;
@@ -95,6 +96,7 @@ pub(super) fn check_document(configuration: &TestConfiguration, findings: &mut F
     for (key, message) in check_attributes(&configuration.attributes) {
         findings.problem(findings.positions.get(&key), &key, message);
     }
+    check_gates(configuration, findings);
     // A test that could not be read has been left out; paths would then name the wrong ones.
     let mut problems = findings.problems.iter();
     if problems.any(|problem| problem.key.starts_with("test_set.tests")) {

@@ -10,6 +10,7 @@ use super::attribute::read_attributes;
 use super::check::check_document;
 use super::endpoint::{read_endpoint, unreadable_endpoint};
 use super::field::Field;
+use super::gate::{read_baseline, read_gates};
 use super::metric::read_metrics;
 use super::node::Node;
 use super::retry::Defaults;
@@ -52,6 +53,13 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
             None
         }
     };
+    let gates = section
+        .take("gates")
+        .map(|field| read_gates(field, findings))
+        .unwrap_or_default();
+    let baseline = section
+        .take("baseline")
+        .and_then(|field| read_baseline(field, &gates, findings));
     let configuration = TestConfiguration {
         version: FORMAT_VERSION,
         name: name.unwrap_or_default(),
@@ -77,6 +85,8 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
             .map(|field| read_metrics(field, findings))
             .unwrap_or_default(),
         attributes,
+        gates,
+        baseline,
         reports: section
             .take("reports")
             .map(|field| read_reports(field, findings))
@@ -86,7 +96,7 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
             .map(|field| read_notifications(field, findings))
             .unwrap_or_default(),
     };
-    section.unsupported(&["models", "gates", "baseline", "endpoint_id", "test_set_id"], findings);
+    section.unsupported(&["models", "endpoint_id", "test_set_id"], findings);
     section.finish(findings);
     check_document(&configuration, findings);
     Some(configuration)

@@ -18,6 +18,7 @@ mod endpoint;
 mod expected;
 mod field;
 pub(super) mod foreign;
+mod gate;
 mod identity;
 mod json;
 mod limit;
@@ -51,6 +52,7 @@ pub use node::{Entry, Node, NodeValue};
 pub use position::Positions;
 pub use problem::{Position, Problem, Problems};
 pub use retry::Defaults;
+pub(crate) use section::nearest;
 pub use source::{SourceTest, SourceTests, read_source};
 pub use test_set::format_of;
 

@@ -187,7 +187,7 @@ pub(super) fn unsupported(what: &str) -> String {
 }
 
 /// The word that was probably meant.
-pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let word = word.to_lowercase().replace(['-', ' '], "_");
     known
         .into_iter()

@@ -1,6 +1,7 @@
 //! What documents become, and what is said about bad ones.
 
 mod document;
+mod gate;
 mod limit;
 mod page;
 mod place;

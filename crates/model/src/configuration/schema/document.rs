@@ -7,7 +7,7 @@ use crate::configuration::FORMAT_VERSION;
 use super::shape::{
     Case, Key, Mapping, anything_by_name, by_name, defined, filled, flag, list, one_or_list, or_nothing, text, word,
 };
-use super::{attribute, endpoint, test_set};
+use super::{attribute, endpoint, gate, test_set};
 
 pub(super) fn document() -> Value {
     Mapping::of(vec![
@@ -50,6 +50,12 @@ pub(super) fn document() -> Value {
             "Metrics for every test, in addition to its own.",
         ),
         Key::new("attributes", attribute::attributes(), "How to run."),
+        Key::new("gates", gate::gates(), "What has to hold of the run as a whole."),
+        Key::new(
+            "baseline",
+            gate::baseline(),
+            "What the run is compared with: the name of a stored baseline, or a mapping.",
+        ),
         Key::new("reports", list(report()), "Files written when the run has ended."),
         Key::new(
             "notifications",

@@ -12,6 +12,7 @@
 mod attribute;
 mod document;
 mod endpoint;
+mod gate;
 mod metric;
 mod shape;
 mod test_set;

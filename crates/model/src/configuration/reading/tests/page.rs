@@ -11,7 +11,11 @@ const BASE: [(&str, &str); 4] = [
 ];
 
 fn page() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    page_of("configuration")
+}
+
+fn page_of(name: &str) -> String {
+    let path = format!("{}/../../docs/{name}.md", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap()
 }
 
@@ -25,10 +29,11 @@ fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
 
 #[test]
 fn every_yaml_example_is_read_without_a_problem_or_a_warning() {
-    let page = page();
-    let blocks = blocks(&page, "yaml");
-    assert!(blocks.len() >= 5);
-    for block in blocks {
+    let (configuration, verdicts) = (page(), page_of("verdicts"));
+    let mut examples = blocks(&configuration, "yaml");
+    examples.extend(blocks(&verdicts, "yaml"));
+    assert!(examples.len() >= 9);
+    for block in examples {
         // An excerpt is completed by the sections it leaves out.
         let mut text = block.to_owned() + "\n";
         for (key, rest) in BASE {
@@ -56,6 +61,29 @@ fn every_yaml_example_is_read_without_a_problem_or_a_warning() {
             Err(problems) => panic!("{problems}\n{text}"),
         }
     }
+}
+
+#[test]
+fn the_page_of_verdicts_names_every_measure() {
+    use crate::gate::{BaselineMeasure, CountMeasure, MetricMeasure, Quantile, RateMeasure};
+    let page = page_of("verdicts");
+    let plain = CountMeasure::ALL.iter().map(|of| of.word().to_owned());
+    let rates = RateMeasure::ALL.iter().map(|of| of.word().to_owned());
+    let parts = Quantile::ALL.iter().map(|of| of.word());
+    let parts = parts.chain(MetricMeasure::ALL.iter().map(|of| of.word()));
+    let parts = parts
+        .chain(BaselineMeasure::ALL.iter().map(|of| of.word()))
+        .map(|word| format!(".{word}"));
+    for word in plain.chain(rates).chain(parts) {
+        assert!(
+            page.contains(&format!("`{word}`")) || page.contains(&format!("{word}`")),
+            "{word}"
+        );
+    }
+    // The example of a result is one.
+    let [result] = blocks(&page, "json").try_into().unwrap();
+    let result: crate::gate::GateResult = serde_json::from_str(result).unwrap();
+    assert!(!result.holds);
 }
 
 #[test]

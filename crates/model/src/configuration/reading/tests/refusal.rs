@@ -34,7 +34,7 @@ fn an_empty_document_says_so() {
 
 #[test]
 fn all_problems_are_reported_at_once_in_the_order_of_the_text() {
-    let text = "version: 2\nendpoint:\n  retry:\n    max_atempts: 3\ntest_set: {}\ngates: []\n";
+    let text = "version: 2\nendpoint:\n  retry:\n    max_atempts: 3\ntest_set: {}\ngates: [pas_rate > 0.5]\n";
     assert_eq!(
         refused(text),
         "suite.yaml:1:1: name: missing; write what people call this configuration\n\
@@ -42,7 +42,7 @@ fn all_problems_are_reported_at_once_in_the_order_of_the_text() {
          suite.yaml:3:3: endpoint.url: missing; write the address to call, https://…\n\
          suite.yaml:4:5: endpoint.retry.max_atempts: unknown key; did you mean \"max_attempts\"?\n\
          suite.yaml:5:11: test_set: there is nothing to run; give `tests`, or `sources` with files of tests\n\
-         suite.yaml:6:1: gates: `gates` is part of the format but not supported by this version"
+         suite.yaml:6:9: gates[0]: unknown measure \"pas_rate\"; did you mean \"pass_rate\"?"
     );
 }
 

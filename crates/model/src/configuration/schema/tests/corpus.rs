@@ -35,6 +35,7 @@ secrets: {A: {required: true, from: 'env:B'}, C: }
 ",
     "endpoint: {url: 'https://x.test/', auth: {type: api_key, in: query, name: k, value: v}, response: {success: {status: [200, '300-302']}}}
 attributes: {fail_fast: true, repeat_policy: {min_pass_rate: 0.5}, groups: {g: {max_concurrency: 2}}, budget: {tokens: 5}}
+baseline: {run: 0197c5a2-7b7e-7000-8000-000000000001, fail_on: regressed, alpha: 0.01, latency_tolerance: 0.5}
 test_set: {defaults: {tags: {a: b}, timeout: 5s}, tests: [{input: a, group: g, metrics: [{type: assert-set, metrics: [{type: is-json}]}]}]}
 ",
 ];
@@ -70,6 +71,9 @@ pub(super) fn corpus() -> Vec<Document> {
     }
     for (index, block) in blocks("metrics.md").into_iter().enumerate() {
         documents.push((format!("metrics.md {index}"), completed(&format!("metrics:\n{block}"))));
+    }
+    for (index, block) in blocks("verdicts.md").into_iter().enumerate() {
+        documents.push((format!("verdicts.md {index}"), completed(&block)));
     }
     let mut examples: Vec<PathBuf> = std::fs::read_dir(root().join("config/examples"))
         .unwrap()
