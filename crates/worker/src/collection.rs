@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::state::StopReason;
-use testfleet_model::summary::{Gate, SummaryBuilder, SummaryContext};
+use testfleet_model::summary::{Added, Gate, SummaryBuilder, SummaryContext};
 use testfleet_model::{RunId, RunState, Status, Summary, TestConfiguration, TestResult};
 use testfleet_store::view::RunView;
 use testfleet_store::{
@@ -24,6 +24,7 @@ use crate::options::WorkerOptions;
 use crate::reading::Reader;
 use crate::repairing;
 use crate::timing::Timings;
+use crate::verdict::{Keeping, VerdictFold};
 
 /// How long the right to collect is extended at each step.
 const EXTENSION: Duration = Duration::from_secs(60);
@@ -103,7 +104,8 @@ impl Collection<'_> {
     /// Ends the run, or finds that it is not ours to end. What cannot be read of it is repaired, so that the next attempt
     /// can end it.
     pub(crate) async fn run(&self) -> Result<CollectOutcome, CollectError> {
-        let ended = self.collect().await;
+        // On the heap: whoever waits for a run may have to collect it, too.
+        let ended = Box::pin(self.collect()).await;
         if let Err(CollectError::Store(error)) = &ended
             && error.kind() == StoreErrorKind::Defect
         {
@@ -130,7 +132,8 @@ impl Collection<'_> {
             return Err(CollectError::Foreign { format: view.format });
         }
         let mut timings = Timings::of(names.configuration.as_ref());
-        let Some(mut fold) = self.fold(&view, stop_reason, &mut timings).await? else {
+        let mut verdict = VerdictFold::new(names.configuration.as_ref());
+        let Some(mut fold) = self.fold(&view, stop_reason, &mut timings, &mut verdict).await? else {
             return Ok(CollectOutcome::NotOurs);
         };
         if let Some(configuration) = &names.configuration {
@@ -143,7 +146,11 @@ impl Collection<'_> {
             .run_view(self.run)
             .await?
             .map_or(0, |view| view.discarded_results);
-        let summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
+        let mut summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
+        let decided = verdict.decide(self.store, self, self.max_result, &mut summary).await?;
+        if decided.is_none() {
+            return Ok(CollectOutcome::NotOurs);
+        }
         let outcome = self.commit(&summary, &names, completed_at, view.epoch).await?;
         if matches!(outcome, CollectOutcome::Committed(_)) {
             let id = view.test_configuration_id.as_deref();
@@ -169,9 +176,14 @@ impl Collection<'_> {
         view: &RunView,
         stop_reason: Option<StopReason>,
         timings: &mut Timings,
+        verdict: &mut VerdictFold,
     ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
-        let mut reader = Reader::new(self.store, self.run, view.total, self.attempt, self.max_result);
+        for name in verdict.metrics() {
+            fold.want_metric(name);
+        }
+        let (run, read) = (self.run, verdict.reads());
+        let mut reader = Reader::new(self.store, run, view.total, self.attempt, self.max_result, read);
         let mut pages = 0u32;
         while let Some((first, mut page)) = reader.next().await? {
             let missing: Vec<u32> = (first..)
@@ -187,11 +199,19 @@ impl Collection<'_> {
                 page = reader.again(first, page.len()).await?;
             }
             for (index, result) in (first..).zip(page) {
-                let Some(result) = result else { continue };
+                let Some(result) = result else {
+                    verdict.add_unreadable();
+                    continue;
+                };
                 timings.add(&result.bytes);
                 match result.digest {
-                    Ok(digest) => drop(fold.add(&digest)),
+                    Ok(digest) => {
+                        if fold.add(&digest) == Added::Counted {
+                            verdict.add(&digest, result.labels.as_ref());
+                        }
+                    }
                     Err(error) => {
+                        verdict.add_unreadable();
                         warn!(run.id = %self.run, test.index = index, %error, "a stored result cannot be read; the test counts as an error");
                     }
                 }
@@ -232,6 +252,7 @@ impl Collection<'_> {
             }
             let mut result = TestResult::without_execution(test.id, *index, status, error);
             result.description = test.description;
+            result.tags = test.tags;
             result.repetition = test.repetition;
             result.attempts = attempts;
             result.completed_at = Some(now);
@@ -287,6 +308,12 @@ impl Collection<'_> {
             Collected::Incomplete { left } => Err(CollectError::Incomplete { left }),
             Collected::Lost | Collected::Closed(_) | Collected::Unknown => Ok(CollectOutcome::NotOurs),
         }
+    }
+}
+
+impl Keeping for Collection<'_> {
+    async fn keep(&self) -> Result<bool, CollectError> {
+        self.extend().await
     }
 }
 

@@ -357,6 +357,7 @@ impl TestExecutor {
         let took = claimed_at.elapsed();
         let status = result.status;
         result.description.clone_from(&test.description);
+        result.tags.clone_from(&test.tags);
         result.repetition.clone_from(&test.repetition);
         result.completed_at = Some(claimed_at.after(took));
         result.execution_time_ms = milliseconds(took);

@@ -43,6 +43,7 @@ mod supervision;
 mod sweeper;
 mod tenure;
 mod timing;
+mod verdict;
 mod watchdog;
 mod worker;
 
@@ -57,4 +58,5 @@ pub use letter::Letter;
 pub use noop::NoOpExecutor;
 pub use options::{MailOptions, OptionsError, WorkerOptions};
 pub use part::Part;
+pub use verdict::{RunOutcomes, outcomes_of};
 pub use worker::{Stopped, Worker, WorkerHandle};

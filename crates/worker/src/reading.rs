@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use testfleet_model::RunId;
-use testfleet_model::summary::ResultDigest;
+use testfleet_model::summary::{ResultDigest, ResultLabels};
 use testfleet_store::{Store, StoreError};
 use tokio::task::JoinHandle;
 
@@ -21,10 +21,36 @@ const MOST_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Pages that are read before they are asked for.
 const AHEAD: usize = 2;
 
-/// A stored result, and what a summary takes from it.
+/// What is read of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// What a summary takes.
+    Digest,
+    /// The same, and which test it is.
+    DigestAndLabels,
+}
+
+/// A stored result, and what was read of it.
 pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
     pub(crate) digest: Result<ResultDigest, serde_json::Error>,
+    /// `None` when they were not asked for, or cannot be read.
+    pub(crate) labels: Option<ResultLabels>,
+}
+
+impl Stored {
+    fn parse(bytes: Vec<u8>, read: Read) -> Self {
+        let labels = match read {
+            Read::Digest => None,
+            // A second pass over the text costs those who need it less than owned texts would cost everybody.
+            Read::DigestAndLabels => serde_json::from_slice(&bytes).ok(),
+        };
+        Self {
+            digest: serde_json::from_slice(&bytes),
+            labels,
+            bytes,
+        }
+    }
 }
 
 /// Consecutive results; `None` where there is none.
@@ -37,18 +63,20 @@ pub(crate) struct Reader<'a> {
     total: u32,
     /// The first test that nobody reads yet.
     next: u32,
+    read: Read,
     paging: Paging,
     ahead: VecDeque<(u32, Reading)>,
 }
 
 impl<'a> Reader<'a> {
     /// `attempt`: how often the collection was begun, from 1; `max_result`: the largest result that is stored, in bytes.
-    pub(crate) fn new(store: &'a Store, run: RunId, total: u32, attempt: u32, max_result: usize) -> Self {
+    pub(crate) fn new(store: &'a Store, run: RunId, total: u32, attempt: u32, max_result: usize, read: Read) -> Self {
         Self {
             store,
             run,
             total,
             next: 0,
+            read,
             paging: Paging::new(attempt, max_result),
             ahead: VecDeque::new(),
         }
@@ -80,14 +108,11 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&self, first: u32, count: u32) -> Reading {
-        let (store, run) = (self.store.clone(), self.run);
+        let (store, run, read) = (self.store.clone(), self.run, self.read);
         Reading(tokio::spawn(async move {
             let stored = store.results(run, first, count).await?;
-            let parse = |bytes: Vec<u8>| Stored {
-                digest: serde_json::from_slice(&bytes),
-                bytes,
-            };
-            Ok(stored.into_iter().map(|bytes| bytes.map(parse)).collect())
+            let parse = |bytes: Option<Vec<u8>>| bytes.map(|bytes| Stored::parse(bytes, read));
+            Ok(stored.into_iter().map(parse).collect())
         }))
     }
 }
@@ -150,8 +175,7 @@ mod tests {
     use super::*;
 
     fn stored(bytes: Vec<u8>) -> Stored {
-        let digest = serde_json::from_slice(&bytes);
-        Stored { bytes, digest }
+        Stored::parse(bytes, Read::Digest)
     }
 
     /// BOUNDED-MEMORY: also when small results are followed by the largest that may be stored.
