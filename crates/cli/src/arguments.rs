@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use testfleet_model::ExitCode;
 
+use crate::command::baseline::BaselineCommand;
 use crate::command::bench::{BenchArguments, BenchStubArguments, BenchWorkerArguments};
 use crate::command::config::ConfigCommand;
 use crate::command::dead::DeadCommand;
@@ -39,7 +40,7 @@ pub struct Arguments {
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Run the tests of a file and wait; or look after runs (list, show, why, results, cancel, pause, resume, retry)
+    /// Run the tests of a file and wait; or look after runs (list, show, why, results, diff, cancel, pause, resume, retry)
     Run(Box<RunCommand>),
     /// Start a run and print its id, without waiting for it
     Submit(SubmitArguments),
@@ -51,6 +52,9 @@ pub enum Command {
     /// Check configuration files, and manage those that are stored
     #[command(subcommand, disable_help_subcommand = true)]
     Config(ConfigCommand),
+    /// Keep runs as baselines, which later ones are compared with
+    #[command(subcommand, disable_help_subcommand = true)]
+    Baseline(BaselineCommand),
     /// See what waits where
     #[command(subcommand, disable_help_subcommand = true)]
     Queue(QueueCommand),

@@ -4,11 +4,12 @@ use testfleet_dispatcher::{
     ConfigurationError, DispatchError, DispatchLimits, DispatchOptions, Dispatched, Refusal, StoreRetry,
     StoredSubmission, Submission, dispatch_stored, dispatch_with, survey,
 };
-use testfleet_model::{ExecutionMode, ExitCode, RunId};
+use testfleet_model::{ExecutionMode, ExitCode, RunId, TestConfiguration};
 use testfleet_store::Store;
 
 use crate::exit::Failure;
 use crate::loading::Suite;
+use crate::output;
 use crate::session::Session;
 
 /// The limits of the settings.
@@ -29,6 +30,7 @@ pub fn limits(session: &Session) -> DispatchLimits {
 pub async fn submit(store: &Store, session: &Session, suite: &Suite, run: RunId) -> Result<Dispatched, Failure> {
     let limits = limits(session);
     let configuration = &suite.configuration;
+    warn_of_baseline(store, configuration).await?;
     let submission = Submission {
         run,
         configuration,
@@ -43,6 +45,23 @@ pub async fn submit(store: &Store, session: &Session, suite: &Suite, run: RunId)
     dispatch_with(store, submission, options, suite.tests())
         .await
         .map_err(|error| failure(&error))
+}
+
+/// A run without its baseline fails in the end; whoever starts it should not have to wait for that.
+async fn warn_of_baseline(store: &Store, configuration: &TestConfiguration) -> Result<(), Failure> {
+    let Some(name) = configuration
+        .baseline
+        .as_ref()
+        .and_then(|baseline| baseline.name.as_deref())
+    else {
+        return Ok(());
+    };
+    if !store.has_baseline(name).await? {
+        output::note(&format!(
+            "warning: there is no baseline {name:?} yet, so the gate of this run will fail; `testfleet baseline set {name} RUN` makes one of a run"
+        ));
+    }
+    Ok(())
 }
 
 /// Submits a stored configuration, perhaps in another mode.

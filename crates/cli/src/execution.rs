@@ -25,6 +25,8 @@ pub struct Plan {
     pub reports: Vec<ReportFile>,
     /// The longest to wait; `None`: as long as it takes.
     pub timeout: Option<Duration>,
+    /// Whether the gates decide the exit code alone.
+    pub gates_decide: bool,
     /// Whether progress stays untold.
     pub quiet: bool,
     /// Whether standard output gets no report.
@@ -85,7 +87,11 @@ async fn conduct(
             report(session, fleet, suite, plan, &summary).await?;
             settle_mail(fleet, run).await?;
             Ok(Outcome {
-                code: ExitCode::of(&summary),
+                code: if plan.gates_decide {
+                    ExitCode::by_gates(&summary)
+                } else {
+                    ExitCode::of(&summary)
+                },
                 summary: Some(*summary),
             })
         }

@@ -22,6 +22,7 @@ pub mod exit;
 pub mod fleet;
 pub mod importing;
 pub mod loading;
+mod outcome_source;
 pub mod output;
 pub mod progress;
 pub mod reporting;

@@ -86,6 +86,12 @@ impl Session {
         is_default(&self.settings, key)
     }
 
+    /// The largest result that is stored, in bytes.
+    #[must_use]
+    pub fn max_result_bytes(&self) -> usize {
+        usize::try_from(self.settings.limits.max_result_bytes).unwrap_or(usize::MAX)
+    }
+
     /// The URL of the fleet's Redis; `None` when none is named.
     #[must_use]
     pub fn redis(&self) -> Option<&SecretUrl> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
-use testfleet_model::configuration::{RepeatPolicy, Repetition, TestCase};
+use testfleet_model::comparison::{BaselineResult, Outcomes, Source, TestOutcome};
+use testfleet_model::configuration::{Baseline, ComparisonRules, FailOn, RepeatPolicy, Repetition, Severity, TestCase};
+use testfleet_model::gate::{GateResult, overall};
 use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord};
 use testfleet_model::state::StopReason;
 use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
@@ -28,6 +30,73 @@ pub(crate) fn context() -> SummaryContext {
         endpoint_name: "support-bot (staging)".to_owned(),
         project_name: Some("Support".to_owned()),
     }
+}
+
+/// A run all of whose tests passed, with gates that do not hold and a baseline that was better.
+pub(crate) fn gated() -> (Summary, Vec<TestResult>) {
+    let (mut summary, results) = completed();
+    let gate = |gate: &str, holds, actual, reason: Option<&str>| GateResult {
+        gate: gate.to_owned(),
+        name: None,
+        filters: Vec::new(),
+        severity: Severity::Error,
+        holds,
+        actual,
+        reason: reason.map(str::to_owned),
+    };
+    summary.gates = vec![
+        gate("pass_rate >= 0.95", true, Some(1.0), None),
+        gate(
+            "latency_ms.p95 < 6000",
+            false,
+            Some(7_120.5),
+            Some("latency_ms.p95 is 7120.5"),
+        ),
+        GateResult {
+            name: Some("cheap".to_owned()),
+            severity: Severity::Warn,
+            ..gate(
+                "cost <= 5",
+                false,
+                None,
+                Some("cost is not known: no response said what it cost"),
+            )
+        },
+        GateResult {
+            filters: vec!["tag:area=refunds".to_owned()],
+            ..gate("pass_rate >= 1", true, Some(1.0), None)
+        },
+    ];
+    let outcome = |status, passed| TestOutcome {
+        status,
+        passed,
+        executed: 1,
+        latency_ms: None,
+        scores: Vec::new(),
+    };
+    let outcomes = |tests: [(&str, TestOutcome); 3]| Outcomes {
+        metrics: Vec::new(),
+        tests: tests.map(|(id, test)| (id.to_owned(), test)).into(),
+    };
+    let (pass, fail) = (outcome(Status::Pass, 1), outcome(Status::Fail, 0));
+    let before = Source {
+        run: RUN.parse().unwrap(),
+        outcomes: outcomes([
+            ("refund-window", pass.clone()),
+            ("greeting", fail.clone()),
+            ("gone", pass.clone()),
+        ]),
+    };
+    let after = outcomes([("refund-window", fail), ("greeting", pass.clone()), ("new", pass)]);
+    let rule = Baseline {
+        name: Some("main".to_owned()),
+        run: None,
+        fail_on: FailOn::Regressed,
+        rules: ComparisonRules::default(),
+    };
+    summary.baseline = Some(BaselineResult::of(&rule, Ok(&before), &after));
+    summary.gate = overall(&summary.gates, summary.baseline.as_ref());
+    (summary, results)
 }
 
 pub(crate) fn summary_of(results: &[TestResult], context: SummaryContext) -> Summary {

@@ -1,24 +1,29 @@
 //! The facts of a run as labelled lines. Text and mail show the same.
 
 use testfleet_model::state::StopReason;
-use testfleet_model::summary::{Gate, Percentiles, Repeats, elapsed_text};
+use testfleet_model::summary::{Gate, Percentiles, elapsed_text};
 use testfleet_model::{FinalStatus, Summary};
 
 use crate::number::grouped;
+use crate::verdict;
 use crate::visible::one_line;
 
 const MAX_NAME: usize = 200;
-/// Flaky tests that are named.
-const MAX_FLAKY: usize = 10;
 /// Names of usage that are shown.
 const MAX_USAGE: usize = 6;
 
-/// `Partial: 8/10 passed`.
+/// `Partial: 8/10 passed`, and behind it which gates failed.
 pub(crate) fn headline(summary: &Summary) -> String {
-    format!(
-        "{}: {}/{} passed",
-        summary.final_status, summary.tests_passed, summary.total_tests
-    )
+    format!("{}: {}", summary.final_status, passed(summary))
+}
+
+/// `8/10 passed`, or `10/10 passed, 1 gate failed`.
+pub(crate) fn passed(summary: &Summary) -> String {
+    let passed = format!("{}/{} passed", summary.tests_passed, summary.total_tests);
+    match verdict::failed(summary) {
+        Some(failed) => format!("{passed}, {failed}"),
+        None => passed,
+    }
 }
 
 /// Tests that failed, are in error or inconclusive, repetitions that are tolerated among them.
@@ -65,11 +70,7 @@ pub(crate) fn of(summary: &Summary) -> Vec<(&'static str, String)> {
             format!("{count} late {}", if count == 1 { "result" } else { "results" }),
         ));
     }
-    if let Some(repeats) = &summary.repeats {
-        facts.push(("repeated", repeated_text(repeats)));
-        push_flaky(repeats, &mut facts);
-    }
-    facts.extend(gate_text(summary.gate).map(|gate| ("gate", gate.to_owned())));
+    facts.extend(verdict::lines(summary));
     facts.extend(
         summary
             .stop_reason
@@ -102,44 +103,6 @@ fn usage_text(summary: &Summary) -> String {
         parts.push(format!("… and {} more", summary.usage.len() - MAX_USAGE));
     }
     parts.join(" · ")
-}
-
-/// `4 of 5 tests passed, 2 flaky; 80 % of the repetitions have to pass`.
-fn repeated_text(repeats: &Repeats) -> String {
-    let noun = if repeats.tests == 1 { "test" } else { "tests" };
-    let mut text = format!("{} of {} {noun} passed", repeats.passed, repeats.tests);
-    if repeats.flaky > 0 {
-        text.push_str(&format!(", {} flaky", repeats.flaky));
-    }
-    if repeats.min_pass_rate < 1.0 {
-        let percent = grouped(repeats.min_pass_rate * 100.0, 1);
-        text.push_str(&format!("; {percent} % of the repetitions have to pass"));
-    }
-    text
-}
-
-/// A line for each flaky test, those that did not pass first.
-fn push_flaky(repeats: &Repeats, facts: &mut Vec<(&'static str, String)>) {
-    let flaky = repeats.list.iter().filter(|test| test.flaky).take(MAX_FLAKY);
-    let mut label = "flaky";
-    let mut told = 0;
-    for test in flaky {
-        let id = one_line(&test.test_id, 120);
-        facts.push((label, format!("{id}: {} of {} passed", test.passed, test.of)));
-        label = "";
-        told += 1;
-    }
-    if repeats.flaky > told && told > 0 {
-        facts.push(("", format!("… and {} more", repeats.flaky - told)));
-    }
-}
-
-fn gate_text(gate: Gate) -> Option<&'static str> {
-    match gate {
-        Gate::Passed => Some("passed"),
-        Gate::Failed => Some("failed"),
-        Gate::NotEvaluated => None,
-    }
 }
 
 fn stop_text(reason: StopReason) -> &'static str {

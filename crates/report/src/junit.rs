@@ -1,4 +1,4 @@
-//! JUnit XML for CI systems: one suite per run, written one result at a time.
+//! JUnit XML for CI systems: one suite per run, written one result at a time, and one of its gates where it has any.
 //!
 //! `Fail` is a `failure`; `Error` and `Inconclusive` are an `error`, since neither says the test would pass;
 //! `Skipped`, `NotRun` and `Cancelled` are `skipped`. A repetition that did not pass of a test that did is a `flakyFailure`
@@ -11,7 +11,9 @@ use std::io::{self, Write};
 use testfleet_model::summary::Repeats;
 use testfleet_model::{Status, Summary, TestResult};
 
+use crate::comparison;
 use crate::story::{reason, written};
+use crate::verdict::gate_line;
 use crate::visible;
 
 /// Characters of an output that are written; of passed tests none.
@@ -23,6 +25,21 @@ pub struct JunitWriter<W> {
     out: W,
     repeats: Option<Repeats>,
     class_name: String,
+    gates: Vec<GateCase>,
+}
+
+/// A gate, or the comparison with the baseline, as a test case.
+struct GateCase {
+    name: String,
+    line: String,
+    outcome: GateOutcome,
+}
+
+#[derive(PartialEq)]
+enum GateOutcome {
+    Holds,
+    Warns,
+    Fails,
 }
 
 impl<W: Write> JunitWriter<W> {
@@ -33,6 +50,15 @@ impl<W: Write> JunitWriter<W> {
     pub fn begin(mut out: W, summary: &Summary) -> io::Result<Self> {
         let decisive = summary.decisive_counts();
         let name = escaped(&summary.test_configuration_name);
+        let gates = gate_cases(summary);
+        let failed_gates = gates.iter().filter(|gate| gate.outcome == GateOutcome::Fails).count();
+        let all_counts = format!(
+            "tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{}\"",
+            summary.total_tests as usize + gates.len(),
+            decisive.failed as usize + failed_gates,
+            decisive.errors + decisive.inconclusive,
+            seconds(summary.total_execution_time_ms),
+        );
         let counts = format!(
             "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{}\"",
             summary.total_tests,
@@ -45,7 +71,8 @@ impl<W: Write> JunitWriter<W> {
             format!(" timestamp=\"{}\"", time.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
         });
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
-        writeln!(out, "<testsuites name=\"testfleet\" {}>", without_skipped(&counts))?;
+        // It has no `skipped` in the schemas that CI systems check.
+        writeln!(out, "<testsuites name=\"testfleet\" {all_counts}>")?;
         writeln!(out, "  <testsuite name=\"{name}\" {counts}{timestamp}>")?;
         writeln!(out, "    <properties>")?;
         for (key, value) in properties(summary) {
@@ -56,6 +83,7 @@ impl<W: Write> JunitWriter<W> {
             out,
             repeats: summary.repeats.clone(),
             class_name: name,
+            gates,
         })
     }
 
@@ -65,7 +93,10 @@ impl<W: Write> JunitWriter<W> {
     /// When `out` cannot be written to.
     pub fn result(&mut self, result: &TestResult) -> io::Result<()> {
         let tolerated = self.repeats.as_ref().is_some_and(|repeats| repeats.tolerates(result));
-        let inner = outcome(result, tolerated);
+        let mut inner = outcome(result, tolerated);
+        if let Some(repeated) = self.repeated(result) {
+            inner.insert_str(0, &repeated);
+        }
         let head = format!(
             "    <testcase name=\"{}\" classname=\"{}\" time=\"{}\"",
             escaped(&display_name(result)),
@@ -84,10 +115,91 @@ impl<W: Write> JunitWriter<W> {
     /// # Errors
     /// When `out` cannot be written to.
     pub fn finish(mut self) -> io::Result<W> {
-        writeln!(self.out, "  </testsuite>\n</testsuites>")?;
+        writeln!(self.out, "  </testsuite>")?;
+        self.write_gates()?;
+        writeln!(self.out, "</testsuites>")?;
         self.out.flush()?;
         Ok(self.out)
     }
+
+    /// How often the test of a repetition passed; `None` when it was not repeated, or is not among those that the summary
+    /// lists.
+    fn repeated(&self, result: &TestResult) -> Option<String> {
+        let test = &result.repetition.as_ref()?.test;
+        let listed = self
+            .repeats
+            .as_ref()?
+            .list
+            .iter()
+            .find(|known| known.test_id == *test)?;
+        let flaky = if listed.flaky { ", flaky" } else { "" };
+        let told = format!("{} of {}{flaky}", listed.passed, listed.of);
+        Some(format!(
+            "      <properties>\n        <property name=\"repetitions_passed\" value=\"{told}\"/>\n      </properties>\n"
+        ))
+    }
+
+    fn write_gates(&mut self) -> io::Result<()> {
+        if self.gates.is_empty() {
+            return Ok(());
+        }
+        let failed = self
+            .gates
+            .iter()
+            .filter(|gate| gate.outcome == GateOutcome::Fails)
+            .count();
+        let count = self.gates.len();
+        writeln!(
+            self.out,
+            "  <testsuite name=\"gates\" tests=\"{count}\" failures=\"{failed}\" errors=\"0\" skipped=\"0\" time=\"0.000\">"
+        )?;
+        for gate in &self.gates {
+            let head = format!(
+                "    <testcase name=\"{}\" classname=\"{} gates\" time=\"0.000\">",
+                attribute(&gate.name),
+                self.class_name
+            );
+            let line = attribute(&gate.line);
+            let inner = match gate.outcome {
+                GateOutcome::Holds => format!("<system-out>{line}</system-out>"),
+                GateOutcome::Warns => format!("<system-out>warning: {line}</system-out>"),
+                GateOutcome::Fails => format!("<failure message=\"{line}\" type=\"gate\">{line}</failure>"),
+            };
+            writeln!(self.out, "{head}\n      {inner}\n    </testcase>")?;
+        }
+        writeln!(self.out, "  </testsuite>")
+    }
+}
+
+fn gate_cases(summary: &Summary) -> Vec<GateCase> {
+    let mut cases: Vec<GateCase> = summary
+        .gates
+        .iter()
+        .map(|gate| GateCase {
+            name: gate.title(),
+            line: gate_line(gate),
+            outcome: match (gate.holds, gate.fails()) {
+                (true, _) => GateOutcome::Holds,
+                (false, true) => GateOutcome::Fails,
+                (false, false) => GateOutcome::Warns,
+            },
+        })
+        .collect();
+    cases.extend(summary.baseline.as_ref().map(|baseline| {
+        let compared = baseline.comparison.as_ref().map(comparison::headline);
+        let parts = [baseline.reason.clone(), compared];
+        GateCase {
+            // Without the run, which changes: systems know a test case by its name.
+            name: format!("baseline {}", baseline.name.as_deref().unwrap_or("run")),
+            line: parts.into_iter().flatten().collect::<Vec<_>>().join("; "),
+            outcome: if baseline.holds {
+                GateOutcome::Holds
+            } else {
+                GateOutcome::Fails
+            },
+        }
+    }));
+    cases
 }
 
 /// Writes the whole document.
@@ -208,15 +320,6 @@ fn first_failing_kind(result: &TestResult) -> String {
     failing.map_or_else(|| "metric".to_owned(), |metric| metric.kind.clone())
 }
 
-/// `testsuites` has no `skipped` in the schemas that CI systems check.
-fn without_skipped(counts: &str) -> String {
-    counts
-        .split(' ')
-        .filter(|part| !part.starts_with("skipped="))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 fn seconds(milliseconds: f64) -> String {
     format!("{:.3}", milliseconds.max(0.0) / 1_000.0)
 }
@@ -281,6 +384,35 @@ mod tests {
             .find(|case| case.contains("<flakyFailure "))
             .unwrap();
         assert!(flaky.starts_with("name=\"small-talk#2\""), "{flaky}");
+    }
+
+    #[test]
+    fn gates_are_a_suite_of_their_own() {
+        let (summary, results) = example::gated();
+        let xml = rendered(&summary, &results);
+        let report = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+        assert_eq!((report.tests, report.failures, report.errors), (15, 2, 0));
+        let [tests, gates] = &report.test_suites[..] else {
+            panic!("{xml}");
+        };
+        assert_eq!((tests.tests, tests.failures), (10, 0));
+        assert_eq!((gates.tests, gates.failures, gates.test_cases.len()), (5, 2, 5));
+        let (_, suite) = xml.split_once("<testsuite name=\"gates\"").unwrap();
+        insta::assert_snapshot!("junit_gates", suite);
+    }
+
+    #[test]
+    fn a_repetition_says_how_often_its_test_passed() {
+        let (summary, results) = example::repeated();
+        let xml = rendered(&summary, &results);
+        let case = xml
+            .split("<testcase ")
+            .find(|case| case.starts_with("name=\"small-talk#1\""))
+            .unwrap();
+        assert!(
+            case.contains("<property name=\"repetitions_passed\" value=\"2 of 3, flaky\"/>"),
+            "{case}"
+        );
     }
 
     #[test]

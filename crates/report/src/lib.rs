@@ -14,6 +14,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod comparison;
 mod facts;
 pub mod json;
 pub mod jsonl;
@@ -23,6 +24,7 @@ mod number;
 mod story;
 mod style;
 pub mod text;
+pub mod verdict;
 pub mod visible;
 pub mod worst;
 

@@ -4,6 +4,7 @@ mod html;
 
 use testfleet_model::{Summary, TestResult};
 
+use crate::facts;
 use crate::text::{TextOptions, render_worst};
 use crate::visible::header;
 use crate::worst::Worst;
@@ -48,14 +49,13 @@ pub fn mail(summary: &Summary, results: &[TestResult], base_url: Option<&str>) -
     }
 }
 
-/// `[testfleet] <configuration>: <final_status> — 8/10 passed`.
+/// `[testfleet] <configuration>: <final_status> — 8/10 passed`, and behind it which gates failed.
 fn subject(summary: &Summary) -> String {
     format!(
-        "[testfleet] {}: {} — {}/{} passed",
+        "[testfleet] {}: {} — {}",
         header(&summary.test_configuration_name, MAX_NAME_IN_SUBJECT),
         summary.final_status,
-        summary.tests_passed,
-        summary.total_tests
+        facts::passed(summary)
     )
 }
 
@@ -89,6 +89,28 @@ mod tests {
                 "{part}"
             );
             assert!(part.contains("1 of 2 tests passed, 2 flaky"), "{part}");
+        }
+    }
+
+    #[test]
+    fn gates_that_failed_are_in_the_subject_and_in_both_parts() {
+        let (summary, results) = example::gated();
+        let mail = mail(&summary, &results, None);
+        assert_eq!(
+            mail.subject,
+            "[testfleet] Support bot, smoke: Completed — 10/10 passed, 1 gate and the baseline failed"
+        );
+        for part in [&mail.text, &mail.html] {
+            let text = part.replace("&lt;", "<").replace("&gt;", ">");
+            for line in [
+                "✗ latency_ms.p95 < 6000: 7,120.5",
+                "✓ pass_rate >= 1 where tag:area=refunds: 1",
+                "! cheap: cost is not known",
+                "1 test is worse",
+                "regressed refund-window: Pass → Fail",
+            ] {
+                assert!(text.contains(line), "{line}: {text}");
+            }
         }
     }
 

@@ -155,6 +155,12 @@ mod tests {
     }
 
     #[test]
+    fn the_report_of_a_run_whose_gates_failed() {
+        let (summary, results) = example::gated();
+        insta::assert_snapshot!(render(&summary, &results, TextOptions::default()));
+    }
+
+    #[test]
     fn a_long_list_is_cut_and_says_where_the_rest_is() {
         let (summary, results) = example::cut_short();
         let options = TextOptions {

@@ -1,5 +1,6 @@
 //! One file per noun, and the table from what was typed to what is done.
 
+pub mod baseline;
 pub mod bench;
 pub mod config;
 pub mod dead;
@@ -12,6 +13,7 @@ pub mod mode;
 pub mod queue;
 pub mod run;
 pub mod run_cancel;
+pub mod run_diff;
 pub mod run_list;
 pub mod run_pause;
 pub mod run_results;
@@ -58,6 +60,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<ExitCode, Failu
         Command::Wait(arguments) => wait::execute(arguments, session).await,
         Command::Mode(command) => mode::execute(command, session).await,
         Command::Config(command) => config::execute(command, session).await,
+        Command::Baseline(command) => baseline::execute(command, session).await,
         Command::Queue(command) => queue::execute(command, session).await,
         Command::Dead(command) => dead::execute(command, session).await,
         Command::Worker(command) => worker::execute(command, session).await,

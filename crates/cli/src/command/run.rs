@@ -1,4 +1,4 @@
-//! `run FILE`: run the tests of a file and wait. `run list|show|why|results|cancel|pause|resume|retry`: look after runs.
+//! `run FILE`: run the tests of a file and wait. `run list|show|why|results|diff|cancel|pause|resume|retry`: look after runs.
 //!
 //! `run` is a verb with a file and a noun with verbs. A file that is called like one of the verbs is written `./list`.
 
@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use testfleet_bootstrap::shutdown::{Shutdown, Stage};
 use testfleet_model::{ExecutionMode, ExitCode, RunId};
 
-use crate::command::{run_cancel, run_list, run_pause, run_results, run_retry, run_show, run_why};
+use crate::command::{run_cancel, run_diff, run_list, run_pause, run_results, run_retry, run_show, run_why};
 use crate::execution::{self, Plan};
 use crate::exit::Failure;
 use crate::fleet::{Fleet, Wanted};
@@ -70,6 +70,9 @@ pub struct StartArguments {
     /// The same key and the same file give the same run, for 24 hours
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Exit by the gates alone: 0 where all hold, 99 where one does not, whatever became of single tests
+    #[arg(long)]
+    gates_decide: bool,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -94,6 +97,16 @@ pub enum RunVerb {
         after_help = "Examples:\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --status Fail,Error\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --json"
     )]
     Results(run_results::ResultsArguments),
+    /// What changed from one run to another, worst first
+    #[command(
+        after_help = "Each side is the id of a run, a report file that was written with --report json=… or jsonl=…, or baseline:NAME.
+
+Examples:
+  testfleet run diff 0197c5a2-7b7e-7000-8000-000000000001 0197c5a2-7b7e-7000-8000-000000000002
+  testfleet run diff baseline:main 0197c5a2-7b7e-7000-8000-000000000002 --json
+  testfleet run diff report/before.json report/after.json --fail-on regressed"
+    )]
+    Diff(run_diff::DiffArguments),
     /// End runs before they are done
     #[command(
         after_help = "Examples:\n  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001\n  testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001 --dry-run"
@@ -145,6 +158,7 @@ pub async fn execute(command: RunCommand, session: &Session) -> Result<ExitCode,
         Some(RunVerb::Show(reference)) => run_show::execute(reference.run, session).await,
         Some(RunVerb::Why(arguments)) => run_why::execute(arguments, session).await,
         Some(RunVerb::Results(arguments)) => run_results::execute(arguments, session).await,
+        Some(RunVerb::Diff(arguments)) => Box::pin(run_diff::execute(arguments, session)).await,
         Some(RunVerb::Cancel(arguments)) => run_cancel::execute(arguments, session).await,
         Some(RunVerb::Pause(arguments)) => run_pause::pause(arguments, session).await,
         Some(RunVerb::Resume(arguments)) => run_pause::resume(arguments, session).await,
@@ -168,6 +182,7 @@ async fn start(arguments: StartArguments, session: &Session) -> Result<ExitCode,
     let plan = Plan {
         reports,
         timeout: arguments.timeout,
+        gates_decide: arguments.gates_decide,
         quiet: arguments.quiet,
         silent: false,
     };
@@ -192,7 +207,7 @@ fn checked(arguments: &StartArguments, session: &Session) -> Result<(Suite, Want
         .ok_or_else(|| Failure::usage("name a FILE to run"))?;
     if !file.exists() && file.extension().is_none() {
         return Err(Failure::usage(format!(
-            "there is no file {}; `testfleet run` takes a FILE or one of list, show, results, cancel",
+            "there is no file {}; `testfleet run` takes a FILE or one of list, show, results, diff, cancel",
             file.display()
         )));
     }

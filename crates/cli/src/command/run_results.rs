@@ -39,13 +39,22 @@ pub fn status(word: &str) -> Result<Status, String> {
         })
 }
 
-const COLUMNS: &[Column<TestResult>] = &[
-    Column::number("index", |row| row.index.to_string()),
-    Column::text("status", |row| row.status.to_string()),
-    Column::number("attempts", |row| row.attempts.to_string()),
-    Column::number("ms", |row| format!("{:.0}", row.execution_time_ms)),
-    Column::text("test", |row| row.test_id.clone()),
-    Column::text("reason", reason),
+/// A result, and whether it counts for nothing since enough other repetitions of its test passed.
+struct Row {
+    result: TestResult,
+    tolerated: bool,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column::number("index", |row| row.result.index.to_string()),
+    Column::text("status", |row| match row.tolerated {
+        true => format!("{} (flaky)", row.result.status),
+        false => row.result.status.to_string(),
+    }),
+    Column::number("attempts", |row| row.result.attempts.to_string()),
+    Column::number("ms", |row| format!("{:.0}", row.result.execution_time_ms)),
+    Column::text("test", |row| row.result.test_id.clone()),
+    Column::text("reason", |row| reason(&row.result)),
 ];
 
 /// Why it did not pass: the error, else the first metric that counts and did not succeed.
@@ -74,7 +83,17 @@ pub async fn execute(arguments: ResultsArguments, session: &Session) -> Result<E
         let raw: Vec<_> = results.iter().map(|stored| &stored.raw).collect();
         session.output.json(&raw)?;
     } else {
-        let rows: Vec<TestResult> = results.into_iter().map(|stored| stored.result).collect();
+        // Of a run that goes on nobody knows yet.
+        let summary = store.summary(arguments.run).await?;
+        let summary = summary.as_deref().map(waiting::parse).transpose()?;
+        let tolerates = |result: &TestResult| summary.as_ref().is_some_and(|summary| summary.tolerates(result));
+        let rows: Vec<Row> = results
+            .into_iter()
+            .map(|stored| Row {
+                tolerated: tolerates(&stored.result),
+                result: stored.result,
+            })
+            .collect();
         session.output.text(&table(&rows, COLUMNS))?;
     }
     if more {

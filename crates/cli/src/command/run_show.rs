@@ -38,6 +38,10 @@ pub async fn execute(run: RunId, session: &Session) -> Result<ExitCode, Failure>
     Ok(ExitCode::Passed)
 }
 
+fn verdict_line(text: &mut String, label: &str, value: &str) {
+    let _ = writeln!(text, "{label:<14}{value}");
+}
+
 fn text(shown: &Shown) -> String {
     let run = &shown.run;
     let mut text = String::new();
@@ -88,6 +92,9 @@ fn text(shown: &Shown) -> String {
             &format!("{}: {}", summary.final_status, summary.status_details),
         );
         line("duration", &summary.execution_time);
+        for (label, value) in testfleet_report::verdict::lines(summary) {
+            verdict_line(&mut text, label, &value);
+        }
     }
     text
 }

@@ -28,6 +28,9 @@ pub struct WaitArguments {
     /// A report to write: json, jsonl, junit or text
     #[arg(long, value_name = "FORMAT=PATH")]
     report: Vec<ReportFile>,
+    /// Exit by the gates alone: 0 where all hold, 99 where one does not, whatever became of single tests
+    #[arg(long)]
+    gates_decide: bool,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -48,7 +51,11 @@ pub async fn execute(arguments: WaitArguments, session: &Session) -> Result<Exit
     match waited? {
         Waited::Ended(summary) => {
             reporting::publish(&store, &summary, None, &arguments.report, Some(&session.output)).await?;
-            Ok(ExitCode::of(&summary))
+            Ok(if arguments.gates_decide {
+                ExitCode::by_gates(&summary)
+            } else {
+                ExitCode::of(&summary)
+            })
         }
         Waited::WithoutSummary(end) => {
             output::note(&end.sentence(arguments.run));
