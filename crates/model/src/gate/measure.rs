@@ -431,7 +431,7 @@ fn absent<'a>(what: &str, there: impl Iterator<Item = &'a String>) -> String {
     const MOST: usize = 5;
     let mut names: Vec<&str> = there.take(MOST + 1).map(String::as_str).collect();
     if names.is_empty() {
-        return format!("{what}, nor anything like it");
+        return format!("{what}; results have none at all");
     }
     let more = names.len() > MOST;
     names.truncate(MOST);
