@@ -6,17 +6,22 @@
 use testfleet_endpoint::{CompileProblem, ProcessLookup, Secrets};
 use testfleet_evaluation::MetricSet;
 use testfleet_model::TestConfiguration;
-use testfleet_model::configuration::reading::{Positions, Problem, check_attributes, check_test};
+use testfleet_model::configuration::Endpoint;
+use testfleet_model::configuration::reading::{Positions, Problem, check_attributes, check_filters, check_test};
 
 use crate::loading::Located;
 
 /// What is wrong with the endpoint and the metrics for all tests, and with attributes that the command line changed.
 #[must_use]
 pub fn configuration(configuration: &TestConfiguration, positions: &Positions) -> Vec<Problem> {
-    let endpoint = testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets);
+    let endpoint = match configuration.endpoint.is_absent() {
+        true => Vec::new(),
+        false => testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets),
+    };
     let metrics = MetricSet::compile(&configuration.metrics).err().unwrap_or_default();
     let of_attributes = check_attributes(&configuration.attributes)
         .into_iter()
+        .chain(check_filters(&configuration.attributes))
         .map(|(key, message)| positions.problem(&key, message));
     let of_endpoint = endpoint
         .into_iter()
@@ -33,11 +38,25 @@ pub fn secrets(configuration: &TestConfiguration, positions: &Positions) -> Vec<
     let resolved = Secrets::resolve(&configuration.secrets, &ProcessLookup);
     resolved
         .missing_required()
+        .filter(|missing| is_needed(configuration, &missing.name))
         .map(|missing| {
             let message = format!("the secret has no value: {}", missing.reason);
             positions.problem(&format!("secrets.{}", missing.name), message)
         })
         .collect()
+}
+
+/// Whether a run may ask for a secret. One that evaluates stored outputs does not, where only the endpoint names it.
+fn is_needed(configuration: &TestConfiguration, secret: &str) -> bool {
+    if configuration.attributes.reference_test_run_id.is_none() {
+        return true;
+    }
+    let rest = TestConfiguration {
+        endpoint: Endpoint::absent(),
+        ..configuration.clone()
+    };
+    let name = format!("secrets.{secret}");
+    serde_json::to_string(&rest).is_ok_and(|text| text.contains(&name))
 }
 
 /// What is wrong with one test.

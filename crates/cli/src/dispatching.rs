@@ -1,8 +1,8 @@
 //! From a checked suite to an acknowledged run, and what the dispatcher's errors mean for people.
 
 use testfleet_dispatcher::{
-    ConfigurationError, DispatchError, DispatchLimits, DispatchOptions, Dispatched, Refusal, StoreRetry,
-    StoredSubmission, Submission, dispatch_stored, dispatch_with, survey,
+    ConfigurationError, DispatchError, DispatchLimits, DispatchOptions, Dispatched, Narrowing, Refusal, StoreRetry,
+    StoredSubmission, Submission, choose_tests, dispatch_stored, dispatch_with, survey_subset,
 };
 use testfleet_model::{ExecutionMode, ExitCode, RunId, TestConfiguration};
 use testfleet_store::Store;
@@ -37,10 +37,16 @@ pub async fn submit(store: &Store, session: &Session, suite: &Suite, run: RunId)
         configuration_id: None,
         limits,
     };
-    let mut options = DispatchOptions::default();
+    let retry = StoreRetry::default();
+    let chosen = choose_tests(store, configuration, suite.tests(), retry).await;
+    let chosen = chosen.map_err(|error| failure(&error))?;
+    let mut options = DispatchOptions {
+        subset: chosen.as_ref(),
+        ..DispatchOptions::default()
+    };
     if configuration.attributes.idempotency_key.is_some() {
-        let digest = survey(configuration, limits.max_test_bytes, suite.tests()).map_err(|error| failure(&error))?;
-        options.tests = Some(digest);
+        let digest = survey_subset(configuration, limits.max_test_bytes, chosen.as_ref(), suite.tests());
+        options.tests = Some(digest.map_err(|error| failure(&error))?);
     }
     dispatch_with(store, submission, options, suite.tests())
         .await
@@ -64,26 +70,38 @@ async fn warn_of_baseline(store: &Store, configuration: &TestConfiguration) -> R
     Ok(())
 }
 
-/// Submits a stored configuration, perhaps in another mode.
+/// A stored configuration, and what the command line says instead of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// How tests are released.
+    pub mode: Option<ExecutionMode>,
+    /// The key of this submission.
+    pub idempotency_key: Option<&'a str>,
+    /// Which tests are run.
+    pub narrowing: Narrowing<'a>,
+}
+
+/// Submits a stored configuration, perhaps in another mode or a part of it.
 ///
 /// # Errors
 /// When there is none of that id, or the run was not acknowledged.
 pub async fn submit_stored(
     store: &Store,
     session: &Session,
-    id: &str,
-    mode: Option<ExecutionMode>,
-    idempotency_key: Option<&str>,
+    stored: Stored<'_>,
     run: RunId,
 ) -> Result<Dispatched, Failure> {
     let submission = StoredSubmission {
         run,
-        idempotency_key,
-        mode,
+        idempotency_key: stored.idempotency_key,
+        mode: stored.mode,
+        narrowing: stored.narrowing,
         limits: limits(session),
         retry: StoreRetry::default(),
     };
-    dispatch_stored(store, id, submission)
+    dispatch_stored(store, stored.id, submission)
         .await
         .map_err(|error| failure(&error))
 }
@@ -103,7 +121,7 @@ pub fn refused(error: &ConfigurationError) -> Failure {
 pub fn failure(error: &DispatchError) -> Failure {
     let message = format!("could not start the run: {error}");
     let code = match error {
-        DispatchError::Refused(Refusal::Empty) => ExitCode::NoTest,
+        DispatchError::Refused(Refusal::Empty | Refusal::NothingSelected { .. }) => ExitCode::NoTest,
         DispatchError::Refused(_) | DispatchError::Tests { .. } | DispatchError::Configuration(_) => ExitCode::Usage,
         DispatchError::Store { .. } => ExitCode::Unreachable,
         _ => ExitCode::Internal,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use testfleet_bootstrap::shutdown::Shutdown;
+use testfleet_dispatcher::Dispatched;
 use testfleet_model::{ExitCode, RunId, Summary};
 
 use crate::dispatching;
@@ -66,10 +67,10 @@ async fn conduct(
     plan: &Plan,
     shutdown: &Shutdown,
 ) -> Result<Outcome, Failure> {
-    let run = submit(session, fleet, suite, shutdown).await?;
+    let Dispatched { run, total, .. } = submit(session, fleet, suite, shutdown).await?;
     let mut progress = Progress::new(plan.quiet, session.output.moving);
     if !plan.quiet {
-        announce(suite, run);
+        announce(suite, run, total);
     }
     if !fleet.has_workers() {
         hint_at_workers(fleet, session).await;
@@ -107,7 +108,7 @@ async fn conduct(
     }
 }
 
-async fn submit(session: &Session, fleet: &Fleet, suite: &Suite, shutdown: &Shutdown) -> Result<RunId, Failure> {
+async fn submit(session: &Session, fleet: &Fleet, suite: &Suite, shutdown: &Shutdown) -> Result<Dispatched, Failure> {
     let run = RunId::new(uuid::Uuid::now_v7());
     tokio::select! {
         submitted = dispatching::submit(&fleet.store, session, suite, run) => {
@@ -115,7 +116,7 @@ async fn submit(session: &Session, fleet: &Fleet, suite: &Suite, shutdown: &Shut
             if submitted.existing {
                 output::note(&format!("the idempotency key has made run {} already; following that one", submitted.run));
             }
-            Ok(submitted.run)
+            Ok(submitted)
         }
         () = shutdown.draining() => {
             // Nobody was told of the run, and the sweeper would end it later; a cancel is only quicker.
@@ -125,14 +126,24 @@ async fn submit(session: &Session, fleet: &Fleet, suite: &Suite, shutdown: &Shut
     }
 }
 
-fn announce(suite: &Suite, run: RunId) {
+fn announce(suite: &Suite, run: RunId, total: u32) {
     let configuration = &suite.configuration;
-    let tests = if suite.total == 1 { "test" } else { "tests" };
+    let tests = if total == 1 && suite.total == 1 {
+        "test"
+    } else {
+        "tests"
+    };
+    let of = match suite.total.saturating_sub(total) {
+        0 => String::new(),
+        _ => format!(" of {}", suite.total),
+    };
+    let against = match configuration.attributes.reference_test_run_id {
+        Some(reference) => format!("evaluating the outputs of run {reference}"),
+        None => format!("against {}", configuration.endpoint.display_name()),
+    };
     output::note(&format!(
-        "run {run}: {} {tests}, {}, against {}",
-        suite.total,
+        "run {run}: {total}{of} {tests}, {}, {against}",
         configuration.attributes.execution_mode,
-        configuration.endpoint.display_name()
     ));
 }
 

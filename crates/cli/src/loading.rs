@@ -8,12 +8,14 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+use testfleet_dispatcher::Narrowing;
 use testfleet_model::configuration::reading::{
     Defaults, DocumentFormat, DuplicateCheck, Position, Positions, Problem, Problems, SourceTest, read_configuration,
     read_source,
 };
-use testfleet_model::configuration::{Shape, ShapeProblem, Source, TestCase};
-use testfleet_model::{ExecutionMode, ExitCode, TestConfiguration};
+use testfleet_model::configuration::{Shape, ShapeProblem, Source, TestCase, TestFilter};
+use testfleet_model::{ExecutionMode, ExitCode, RunId, TestConfiguration};
 
 use crate::checking;
 use crate::exit::Failure;
@@ -31,6 +33,39 @@ pub struct Overrides {
     pub concurrency: Option<u32>,
     /// `--idempotency-key`.
     pub idempotency_key: Option<String>,
+    /// `--only`, `--skip` and `--from`.
+    pub narrowing: NarrowingArguments,
+}
+
+/// Flags that say which tests are run, of `run` and `submit`.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct NarrowingArguments {
+    /// Run only these tests: id:ID (with *), tag:NAME=VALUE (with *) or status:STATUS; repeat for more. Instead of
+    /// attributes.only
+    #[arg(long, value_name = "FILTER")]
+    pub only: Vec<TestFilter>,
+    /// Leave these tests out; repeat for more. Besides attributes.skip
+    #[arg(long, value_name = "FILTER")]
+    pub skip: Vec<TestFilter>,
+    /// The run whose results status:STATUS speaks of
+    #[arg(long, value_name = "RUN")]
+    pub from: Option<RunId>,
+    /// Evaluate the outputs that this run has stored, and call nothing
+    #[arg(long, value_name = "RUN")]
+    pub reference: Option<RunId>,
+}
+
+impl NarrowingArguments {
+    /// The same as the dispatcher takes it.
+    #[must_use]
+    pub fn narrowing(&self) -> Narrowing<'_> {
+        Narrowing {
+            only: &self.only,
+            skip: &self.skip,
+            status_from: self.from,
+            reference_test_run_id: self.reference,
+        }
+    }
 }
 
 /// Whether values of secrets must be there.
@@ -81,7 +116,11 @@ pub fn load(
     overrides: &Overrides,
     secret_values: SecretValues,
 ) -> Result<Suite, Problems> {
-    let suite = read(file, defaults)?;
+    let defaults = Defaults {
+        evaluates_again: overrides.narrowing.reference.is_some(),
+        ..*defaults
+    };
+    let suite = read(file, &defaults)?;
     checked(suite, overrides, secret_values)
 }
 
@@ -166,6 +205,7 @@ impl Overrides {
         if let Some(key) = &self.idempotency_key {
             attributes.idempotency_key = Some(key.clone());
         }
+        self.narrowing.narrowing().apply(attributes);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Results are read in pages and written as they come, so the memory needed does not grow with the run. JSON copies
 //! results as they are stored.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -193,17 +193,15 @@ pub const RESULTS_PAGE: u32 = PAGE;
 
 /// The tests of those results, read from their files once more. Without them the report only shows less.
 fn tests_of(suite: &Suite, worst: &Worst) -> Vec<TestCase> {
-    let mut wanted: HashMap<u32, &str> = worst
-        .iter()
-        .map(|result| (result.index, result.test_id.as_str()))
-        .collect();
+    // By id: in a run of selected tests the places are not those of the set.
+    let mut wanted: HashSet<&str> = worst.iter().map(|result| result.test_id.as_str()).collect();
     let mut found = Vec::with_capacity(wanted.len());
     if wanted.is_empty() {
         return found;
     }
-    for (index, test) in (0..).zip(suite.tests()) {
+    for test in suite.tests() {
         let Ok(test) = test else { break };
-        if wanted.remove(&index).is_some_and(|id| id == test.id) {
+        if wanted.remove(test.id.as_str()) {
             found.push(test);
         }
         if wanted.is_empty() {

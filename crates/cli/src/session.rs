@@ -182,6 +182,7 @@ impl Session {
             retry_max_attempts: retry.max_attempts,
             backoff_initial: retry.backoff_initial,
             backoff_max: retry.backoff_max,
+            evaluates_again: false,
         }
     }
 }

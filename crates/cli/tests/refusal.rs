@@ -290,3 +290,46 @@ fn a_report_that_cannot_be_written_is_known_before_the_run() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("FORMAT=PATH"), "{}", ran.err);
 }
+
+#[test]
+fn filters_that_select_nothing_or_nobody_are_told_apart_by_their_codes() {
+    let harness = Harness::new();
+    harness.write(
+        "suite.yaml",
+        "version: 1\nname: n\nendpoint: { url: 'http://127.0.0.1:9/' }\nmetrics: [{ type: contains, value: x }]\n\
+         test_set: { tests: [{ id: a, input: x }, { id: b, input: y, depends_on: a }] }\n",
+    );
+    for (flags, code, told) in [
+        (
+            &["--only", "id:z"][..],
+            4,
+            "no test is selected by attributes.only and attributes.skip; no test of the set fits id:z",
+        ),
+        (&["--only", "id:a", "--skip", "id:z"], 2, "no test of the set fits id:z"),
+        (
+            &["--skip", "id:a"],
+            2,
+            "test \"b\" depends on \"a\", which attributes.skip leaves out",
+        ),
+        (
+            &["--only", "status:failed"],
+            2,
+            "attributes.only[0]: `status:failed` needs a run to look at",
+        ),
+        (
+            &["--only", "a"],
+            2,
+            "expected `id:ID`, `tag:NAME=VALUE` or `status:STATUS`, found \"a\"",
+        ),
+        (
+            &["--from", "0197c5a2-7b7e-7000-8000-000000000001"],
+            2,
+            "--from names a run of a fleet",
+        ),
+    ] {
+        let ran = harness.run(&[&["run", "suite.yaml"], flags].concat());
+        assert_eq!(ran.code, code, "{flags:?}: {}", ran.err);
+        assert!(ran.err.contains(told), "{flags:?}: {}", ran.err);
+        assert_eq!(ran.out, "");
+    }
+}

@@ -218,3 +218,23 @@ fn hanging_stub() -> testfleet_stub::StubHandle {
     stub.set_behaviour(behaviour).unwrap();
     stub
 }
+
+#[test]
+fn only_selected_tests_are_run_and_reported() {
+    let (harness, stub) = (Harness::new(), stub());
+    harness.examples(stub.url());
+    let ran = harness.run_with_token(&["run", "ticket-flow.yaml", "--only", "tag:*=*", "--json"]);
+    assert_eq!(ran.code, 4, "no test of the example has a tag called *: {}", ran.err);
+    let ran = harness.run_with_token(&["run", "support-bot.yaml", "--only", "id:delivery-*", "--json"]);
+    let document: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err));
+    let total = document["summary"]["total_tests"].as_u64().unwrap();
+    let results = document["results"].as_array().unwrap();
+    assert!(total > 1 && results.len() as u64 == total, "{}", ran.out);
+    assert!(
+        results
+            .iter()
+            .all(|result| result["test_id"].as_str().unwrap().starts_with("delivery-"))
+    );
+    assert!(ran.err.contains(&format!("{total} of 48 tests")), "{}", ran.err);
+    assert_eq!(stub.stats().calls, total);
+}

@@ -14,8 +14,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use testfleet_dispatcher::modes::set_execution_mode;
 use testfleet_dispatcher::{
-    DispatchLimits, Dispatched, Ended, Progress, StoreRetry, StoredSubmission, dispatch_stored, put_configuration,
-    wait_until_ended,
+    DispatchLimits, Dispatched, Ended, Narrowing, Progress, StoreRetry, StoredSubmission, dispatch_stored,
+    put_configuration, wait_until_ended,
 };
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
 use testfleet_model::{ExecutionMode, RunId, Summary, TestResult};
@@ -66,6 +66,7 @@ async fn start(store: &Store, request: Option<&str>) -> Result<Dispatched> {
         run: RunId::new(Uuid::now_v7()),
         idempotency_key: request,
         mode: None,
+        narrowing: Narrowing::default(),
         limits: DispatchLimits::default(),
         retry: StoreRetry::default(),
     };

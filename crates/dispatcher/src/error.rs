@@ -150,6 +150,37 @@ pub enum Refusal {
     /// The tests that were streamed are not those of the digest.
     #[error("the tests changed while they were submitted; submit them again")]
     TestsChanged,
+    /// The filters of the configuration leave no test.
+    #[error(
+        "no test is selected by attributes.only and attributes.skip{}",
+        named_unmatched(unmatched)
+    )]
+    NothingSelected {
+        /// Filters by id or tag that no test of the set fits.
+        unmatched: Vec<String>,
+    },
+    /// Filters by id or tag that no test of the set fits: nobody would notice what is missing.
+    #[error("no test of the set fits {}; an id or a tag is written differently", filters.join(", "))]
+    FilterUnmatched {
+        /// The filters.
+        filters: Vec<String>,
+    },
+    /// A test of the run waits for one that is no part of it.
+    #[error(
+        "test {test:?} depends on {dependency:?}, which attributes.skip leaves out; leave {test:?} out as well, or neither"
+    )]
+    DependencyLeftOut {
+        /// The test.
+        test: String,
+        /// What it depends on.
+        dependency: String,
+    },
+    /// There are filters, and nothing that tells what they select before the tests are streamed.
+    #[error(
+        "attributes.only and attributes.skip need to know what they select when the tests are not those written in the \
+         configuration; find out with `choose_tests` and pass it to `dispatch_with`"
+    )]
+    SubsetMissing,
     /// A stored configuration names files with tests, which nobody but its author can read.
     #[error(
         "the stored configuration {id:?} takes tests from files; store the tests with it, or stream them with `dispatch`"
@@ -158,6 +189,13 @@ pub enum Refusal {
         /// Its id.
         id: String,
     },
+}
+
+fn named_unmatched(filters: &[String]) -> String {
+    match filters {
+        [] => String::new(),
+        filters => format!("; no test of the set fits {}", filters.join(", ")),
+    }
 }
 
 /// Problems of a set in one sentence, the first of them.

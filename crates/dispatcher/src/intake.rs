@@ -9,6 +9,7 @@ use testfleet_model::configuration::TestCase;
 use testfleet_model::configuration::reading::check_test;
 
 use crate::error::{DispatchError, Refusal};
+use crate::subset::Subset;
 
 /// What a set of tests is, in 36 bytes: how many there are, and the SHA-256 over the stored form of each, in order.
 /// Two sets with the same digest are stored as the same bytes.
@@ -115,10 +116,40 @@ impl<'c> Intake<'c> {
 
 /// Reads a set through once, without keeping it, and answers its digest. Needed before a submission with an
 /// idempotency key whose tests are not written in the configuration: the store compares key and digest before the
-/// first test is stored. When the set is streamed afterwards it is held against this digest.
+/// first test is stored. When the set is streamed afterwards it is held against this digest. `subset`: which of the tests
+/// are part of the run; `None`: all.
 ///
 /// # Errors
 /// The first test that cannot be read, or that a submission would be refused for.
+pub fn survey_subset<E>(
+    configuration: &TestConfiguration,
+    max_test_bytes: usize,
+    subset: Option<&Subset>,
+    tests: impl IntoIterator<Item = Result<TestCase, E>>,
+) -> Result<TestsDigest, DispatchError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut intake = Intake::new(configuration, max_test_bytes);
+    for (place, test) in (0..).zip(tests) {
+        let test = test.map_err(|source| DispatchError::Tests {
+            index: place,
+            source: source.into(),
+        })?;
+        if subset.is_some_and(|subset| !subset.has(place)) {
+            continue;
+        }
+        for test in test.expand(&configuration.attributes) {
+            intake.admit(&test)?;
+        }
+    }
+    Ok(intake.finish()?)
+}
+
+/// [`survey_subset`] of all tests.
+///
+/// # Errors
+/// As [`survey_subset`].
 pub fn survey<E>(
     configuration: &TestConfiguration,
     max_test_bytes: usize,
@@ -127,35 +158,26 @@ pub fn survey<E>(
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut intake = Intake::new(configuration, max_test_bytes);
-    for test in tests {
-        let index = intake.count();
-        let test = test.map_err(|source| DispatchError::Tests {
-            index,
-            source: source.into(),
-        })?;
-        for test in test.expand(&configuration.attributes) {
-            intake.admit(&test)?;
-        }
-    }
-    Ok(intake.finish()?)
+    survey_subset(configuration, max_test_bytes, None, tests)
 }
 
-/// The digest of the tests written in the configuration itself.
+/// The digest of the tests written in the configuration itself, as far as they are part of the run.
 pub(crate) fn survey_inline(
     configuration: &TestConfiguration,
     max_test_bytes: usize,
+    subset: Option<&Subset>,
 ) -> Result<TestsDigest, DispatchError> {
-    let mut intake = Intake::new(configuration, max_test_bytes);
-    for test in &configuration.test_set.tests {
-        for test in test.clone().expand(&configuration.attributes) {
-            intake.admit(&test)?;
-        }
-    }
-    Ok(intake.finish()?)
+    let tests = configuration.test_set.tests.iter().cloned();
+    survey_subset(
+        configuration,
+        max_test_bytes,
+        subset,
+        tests.map(Ok::<_, std::convert::Infallible>),
+    )
 }
 
-fn fingerprint(id: &str) -> u64 {
+/// 64 bits of hash by which ids are compared.
+pub(crate) fn fingerprint(id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     hasher.finish()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testfleet_model::configuration::TestCase;
+use testfleet_model::configuration::{Attributes, TestCase, TestFilter};
 use testfleet_model::{ExecutionMode, RunId, TestConfiguration};
 use testfleet_store::Store;
 
@@ -10,6 +10,7 @@ use crate::error::DispatchError;
 use crate::intake::TestsDigest;
 use crate::modes::get_execution_mode;
 use crate::store_retry::StoreRetry;
+use crate::subset::Subset;
 use crate::{parallel, sequential, shared};
 
 /// What is submitted, its tests aside.
@@ -50,12 +51,40 @@ impl Default for DispatchLimits {
 
 /// What most submissions leave at its default.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct DispatchOptions {
+pub struct DispatchOptions<'a> {
     /// What [`survey`](crate::survey) says about the tests: only asked for with an idempotency key. `None`: the tests
     /// are those written in the configuration.
     pub tests: Option<TestsDigest>,
+    /// What [`choose_tests`](crate::choose_tests) says about the tests: only asked for when the configuration has filters.
+    /// `None`: the tests are those written in the configuration. The iterator gives all tests of the set nevertheless.
+    pub subset: Option<&'a Subset>,
     /// How calls of the store are repeated.
     pub retry: StoreRetry,
+}
+
+/// Which tests of a configuration are run, instead of what it says itself, for one run only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Narrowing<'a> {
+    /// Replaces `attributes.only`, unless it is empty.
+    pub only: &'a [TestFilter],
+    /// Added to `attributes.skip`.
+    pub skip: &'a [TestFilter],
+    /// Replaces `attributes.status_from`.
+    pub status_from: Option<RunId>,
+    /// Replaces `attributes.reference_test_run_id`.
+    pub reference_test_run_id: Option<RunId>,
+}
+
+impl Narrowing<'_> {
+    /// Changes the attributes accordingly.
+    pub fn apply(&self, attributes: &mut Attributes) {
+        if !self.only.is_empty() {
+            attributes.only = self.only.to_vec();
+        }
+        attributes.skip.extend_from_slice(self.skip);
+        attributes.status_from = self.status_from.or(attributes.status_from);
+        attributes.reference_test_run_id = self.reference_test_run_id.or(attributes.reference_test_run_id);
+    }
 }
 
 /// An acknowledged run: it can be claimed from, and it will end.
@@ -101,7 +130,7 @@ where
 pub async fn dispatch_with<E>(
     store: &Store,
     submission: Submission<'_>,
-    options: DispatchOptions,
+    options: DispatchOptions<'_>,
     tests: impl Iterator<Item = Result<TestCase, E>>,
 ) -> Result<Dispatched, DispatchError>
 where

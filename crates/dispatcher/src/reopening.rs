@@ -195,7 +195,7 @@ pub async fn retry_run(
         run,
         epoch: if resumed { view.epoch } else { view.epoch + 1 },
         deadline: configuration.attributes.run_timeout.unwrap_or(limits.deadline),
-        limits: configuration.endpoint.limits.clone(),
+        limits: configuration.limited_at().1,
         staging_timeout: limits.staging_timeout,
     };
     let mut chunks: Vec<&[(u32, Status)]> = chosen.chunks(REOPEN_LIMIT).collect();

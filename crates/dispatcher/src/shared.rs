@@ -5,6 +5,7 @@
 //! ([`survey`](crate::survey)), once to be stored; and what is stored is held against the digest, so that a key can
 //! never come to stand for something else than it was given for.
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -19,7 +20,11 @@ use crate::arranging::{Arranger, Arranging, Learned};
 use crate::error::{DispatchError, Refusal};
 use crate::intake::{Intake, TestsDigest, survey_inline};
 use crate::orchestration::{DispatchOptions, Dispatched, Submission};
+use crate::past::PastRun;
+use crate::reference::Reference;
 use crate::staging::{Chunks, Ending, stage};
+use crate::store_retry::StoreRetry;
+use crate::subset::{Subset, choose_tests};
 
 /// What the hard deadline of an attempt has beyond `per_test_timeout`: claiming it and storing its result.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
@@ -105,18 +110,61 @@ fn body_digest(document: &str, configuration_id: Option<(&str, u64)>, tests: &Te
     })
 }
 
+/// The run whose outputs are evaluated again; `None` when the endpoint is called.
+async fn reference(
+    store: &Store,
+    configuration: &TestConfiguration,
+    retry: StoreRetry,
+) -> Result<Option<Reference>, DispatchError> {
+    let Some(run) = configuration.attributes.reference_test_run_id else {
+        if configuration.endpoint.is_absent() {
+            let message =
+                "missing; only a run that evaluates stored outputs (attributes.reference_test_run_id) calls nothing";
+            let (key, message) = ("endpoint".to_owned(), message.to_owned());
+            return Err(Refusal::Attributes { key, message }.into());
+        }
+        return Ok(None);
+    };
+    let past = PastRun::of(store, run, "reference_test_run_id", retry).await?;
+    Reference::read(store, past, retry).await.map(Some)
+}
+
+/// Whether all tests of the set are written in the configuration.
+fn is_inline(set: &TestSet) -> bool {
+    !set.tests.is_empty() && set.sources.is_empty()
+}
+
+/// Which tests the filters of the configuration select, when the caller has not found out. `None`: all.
+async fn choose(
+    store: &Store,
+    configuration: &TestConfiguration,
+    retry: StoreRetry,
+) -> Result<Option<Subset>, DispatchError> {
+    let set = &configuration.test_set;
+    if configuration.attributes.is_selective() && !is_inline(set) {
+        return Err(Refusal::SubsetMissing.into());
+    }
+    let tests = set.tests.iter().cloned();
+    choose_tests(store, configuration, tests.map(Ok::<_, Infallible>), retry).await
+}
+
 /// The digest of the tests; `None` without a key, where nobody compares it.
 fn tests_digest(
     submission: &Submission<'_>,
-    options: DispatchOptions,
+    options: DispatchOptions<'_>,
     key: Option<&str>,
 ) -> Result<Option<TestsDigest>, DispatchError> {
     let set = &submission.configuration.test_set;
     match (key, options.tests) {
         (_, Some(given)) => Ok(Some(given)),
         (None, None) => Ok(None),
-        (Some(_), None) if set.tests.is_empty() || !set.sources.is_empty() => Err(Refusal::DigestMissing.into()),
-        (Some(_), None) => survey_inline(submission.configuration, submission.limits.max_test_bytes).map(Some),
+        (Some(_), None) if !is_inline(set) => Err(Refusal::DigestMissing.into()),
+        (Some(_), None) => survey_inline(
+            submission.configuration,
+            submission.limits.max_test_bytes,
+            options.subset,
+        )
+        .map(Some),
     }
 }
 
@@ -124,7 +172,7 @@ fn tests_digest(
 struct Making<'a> {
     store: &'a Store,
     submission: Submission<'a>,
-    options: DispatchOptions,
+    options: DispatchOptions<'a>,
     key: Option<&'a str>,
 }
 
@@ -133,7 +181,7 @@ pub(crate) async fn make_run<E>(
     store: &Store,
     submission: Submission<'_>,
     release: Release,
-    options: DispatchOptions,
+    options: DispatchOptions<'_>,
     tests: impl Iterator<Item = Result<TestCase, E>>,
 ) -> Result<Dispatched, DispatchError>
 where
@@ -148,10 +196,21 @@ where
         .idempotency_key
         .as_deref()
         .filter(|key| !key.is_empty());
+    let reference = reference(store, configuration, options.retry).await?;
+    let chosen = match options.subset {
+        Some(_) => None,
+        None => choose(store, configuration, options.retry).await?,
+    };
+    let options = DispatchOptions {
+        subset: options.subset.or(chosen.as_ref()),
+        ..options
+    };
     let document = run_document(configuration)?;
     let digest = tests_digest(&submission, options, key)?;
     let intake = Intake::new(configuration, submission.limits.max_test_bytes);
+    let tests = Subset::keep(options.subset, tests);
     let mut chunks = Chunks::new(tests, &configuration.attributes, intake, digest);
+    chunks.name_tests(reference.is_some());
     // Before anything is stored: what is wrong with a small set leaves no trace.
     let first = chunks.next()?.ok_or(Refusal::Empty)?;
     let making = Making {
@@ -178,6 +237,7 @@ where
         first,
         chunks,
         submission.limits.staging_timeout,
+        reference.as_ref(),
         options.retry,
     )
     .await;
@@ -210,7 +270,7 @@ impl Making<'_> {
             configuration_id,
             limits,
         } = self.submission;
-        let endpoint = configuration.endpoint.key();
+        let (endpoint, _) = configuration.limited_at();
         let body = digest.map(|tests| body_digest(document, configuration_id, tests));
         let new = NewRun {
             id: run,
@@ -256,10 +316,10 @@ impl Making<'_> {
             .attributes
             .run_timeout
             .unwrap_or(self.submission.limits.deadline);
-        let limits = &configuration.endpoint.limits;
+        let (_, limits) = configuration.limited_at();
         let retry = self.options.retry;
         match retry
-            .persist(run, || self.store.activate(run, total, deadline, limits))
+            .persist(run, || self.store.activate(run, total, deadline, &limits))
             .await?
         {
             Activated::Activated => {

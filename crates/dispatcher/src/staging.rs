@@ -13,6 +13,7 @@ use testfleet_store::{Staged, Store};
 use crate::arranging::Learned;
 use crate::error::{DispatchError, Refusal};
 use crate::intake::{Intake, TestsDigest};
+use crate::reference::{PAGE, Reference};
 use crate::store_retry::StoreRetry;
 
 /// Tests in one chunk. 500 pairs of arguments keep the script that stores them well under a millisecond or two.
@@ -24,6 +25,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 pub(crate) struct Chunk {
     first: u32,
     payloads: Vec<Vec<u8>>,
+    /// Ids of the tests, when somebody asked for them.
+    ids: Vec<String>,
 }
 
 /// A set, cut into chunks while it is read.
@@ -36,6 +39,7 @@ pub(crate) struct Chunks<'c, I> {
     /// Repetitions of the test that was read last.
     waiting: VecDeque<TestCase>,
     ids: Vec<String>,
+    names_tests: bool,
 }
 
 impl<'c, I, E> Chunks<'c, I>
@@ -53,7 +57,13 @@ where
             shape: Shape::new(attributes),
             waiting: VecDeque::new(),
             ids: Vec::new(),
+            names_tests: false,
         }
+    }
+
+    /// Whether chunks have the ids of their tests.
+    pub(crate) fn name_tests(&mut self, names_tests: bool) {
+        self.names_tests = names_tests;
     }
 
     /// The next test of the run: one of the set, or one of its repetitions.
@@ -77,11 +87,13 @@ where
     /// The next chunk; `None` at the end of the set.
     pub(crate) fn next(&mut self) -> Result<Option<Chunk>, DispatchError> {
         let first = self.intake.count();
-        let mut payloads = Vec::new();
+        let (mut payloads, mut ids) = (Vec::new(), Vec::new());
         let mut bytes = 0;
         while payloads.len() < CHUNK_TESTS && bytes < CHUNK_BYTES {
             let index = self.intake.count();
-            let Some(test) = self.next_test()? else { break };
+            let Some(mut test) = self.next_test()? else { break };
+            // Only what is read from the store counts.
+            test.recorded = None;
             // Noticed here and not at the end: a test too many must never be stored, it would stay in the run.
             if self.expected.is_some_and(|expected| index >= expected.count) {
                 return Err(Refusal::TestsChanged.into());
@@ -89,11 +101,14 @@ where
             let payload = self.intake.admit(&test)?;
             bytes += payload.len();
             payloads.push(payload);
+            if self.names_tests {
+                ids.push(test.id.clone());
+            }
             if self.attributes.order == Order::LongestFirst {
                 self.ids.push(test.id);
             }
         }
-        Ok((!payloads.is_empty()).then_some(Chunk { first, payloads }))
+        Ok((!payloads.is_empty()).then_some(Chunk { first, payloads, ids }))
     }
 
     /// The number of tests and what was learned of them, once there is no further chunk.
@@ -121,13 +136,14 @@ pub(crate) enum Ending {
     Closed(RunState),
 }
 
-/// Stores a set: `chunk` is its first, `chunks` gives the others.
+/// Stores a set: `chunk` is its first, `chunks` gives the others. `reference`: whose outputs are stored with the tests.
 pub(crate) async fn stage<I, E>(
     store: &Store,
     run: RunId,
     chunk: Chunk,
     mut chunks: Chunks<'_, I>,
     staging_timeout: Duration,
+    reference: Option<&Reference>,
     retry: StoreRetry,
 ) -> Result<Ending, DispatchError>
 where
@@ -136,6 +152,13 @@ where
 {
     let mut current = Some(chunk);
     while let Some(chunk) = current {
+        if let Some(reference) = reference {
+            if let Some(closed) = stage_recorded(store, run, &chunk, reference, staging_timeout, retry).await? {
+                return Ok(Ending::Closed(closed));
+            }
+            current = chunks.next()?;
+            continue;
+        }
         let (first, payloads) = (chunk.first, chunk.payloads.as_slice());
         let mut sending = pin!(retry.persist(run, || store.stage(run, first, payloads, staging_timeout)));
         // Polled once, the call is on its way; the yield lets the connection write it where there is one thread only.
@@ -157,4 +180,29 @@ where
         total,
         learned: Box::new(learned),
     })
+}
+
+/// Stores a chunk together with what an earlier run has of its tests, a few at once. Answers the state of a run that left
+/// `preparing` meanwhile.
+async fn stage_recorded(
+    store: &Store,
+    run: RunId,
+    chunk: &Chunk,
+    reference: &Reference,
+    staging_timeout: Duration,
+    retry: StoreRetry,
+) -> Result<Option<RunState>, DispatchError> {
+    let mut first = chunk.first;
+    for (ids, payloads) in chunk.ids.chunks(PAGE).zip(chunk.payloads.chunks(PAGE)) {
+        let part = reference.attach(store, ids, payloads, retry).await?;
+        match retry
+            .persist(run, || store.stage(run, first, &part, staging_timeout))
+            .await?
+        {
+            Staged::Staged(_) => first += u32::try_from(part.len()).unwrap_or(u32::MAX),
+            Staged::Unknown => return Err(DispatchError::Vanished { run }),
+            Staged::Closed(state) => return Ok(Some(state)),
+        }
+    }
+    Ok(None)
 }

@@ -5,7 +5,7 @@ use testfleet_model::{ExecutionMode, RunId, TestConfiguration};
 use testfleet_store::{Put, Store, StoreError};
 
 use crate::error::{DispatchError, Refusal};
-use crate::orchestration::{DispatchLimits, DispatchOptions, Dispatched, Submission, dispatch_with};
+use crate::orchestration::{DispatchLimits, DispatchOptions, Dispatched, Narrowing, Submission, dispatch_with};
 use crate::store_retry::StoreRetry;
 
 /// The longest id, in bytes. It is part of a key.
@@ -136,6 +136,8 @@ pub struct StoredSubmission<'a> {
     pub idempotency_key: Option<&'a str>,
     /// How its tests are released, for this run only; `None`: as the configuration says.
     pub mode: Option<ExecutionMode>,
+    /// Which of its tests are run.
+    pub narrowing: Narrowing<'a>,
     /// Limits.
     pub limits: DispatchLimits,
     /// How calls of the store are repeated.
@@ -165,6 +167,7 @@ pub async fn dispatch_stored(
     if let Some(mode) = submission.mode {
         configuration.attributes.execution_mode = mode;
     }
+    submission.narrowing.apply(&mut configuration.attributes);
     let tests = configuration
         .test_set
         .tests
@@ -172,8 +175,8 @@ pub async fn dispatch_stored(
         .cloned()
         .map(Ok::<_, std::convert::Infallible>);
     let options = DispatchOptions {
-        tests: None,
         retry: submission.retry,
+        ..DispatchOptions::default()
     };
     let submission = Submission {
         run: submission.run,

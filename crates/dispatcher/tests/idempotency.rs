@@ -296,8 +296,8 @@ async fn a_submission_outlives_a_restart_of_the_server() {
     redis.restart();
     let tests = configuration.test_set.tests.clone();
     let options = DispatchOptions {
-        tests: None,
         retry: StoreRetry::default(),
+        ..DispatchOptions::default()
     };
     let done = dispatch_with(&store, submission(run_id(2), &configuration), options, stream(&tests))
         .await

@@ -6,8 +6,8 @@ mod support;
 use support::*;
 use testfleet_dispatcher::modes::{SetModeError, get_execution_mode, set_execution_mode};
 use testfleet_dispatcher::{
-    ConfigurationError, DispatchError, Refusal, StoreRetry, StoredSubmission, dispatch_stored, load_configuration,
-    put_configuration,
+    ConfigurationError, DispatchError, Narrowing, Refusal, StoreRetry, StoredSubmission, dispatch_stored,
+    load_configuration, put_configuration,
 };
 use testfleet_model::ExecutionMode;
 use testfleet_testkit::TestRedis;
@@ -17,6 +17,7 @@ fn submission(run: u128, key: Option<&str>) -> StoredSubmission<'_> {
         run: run_id(run),
         idempotency_key: key,
         mode: None,
+        narrowing: Narrowing::default(),
         limits: limits(),
         retry: StoreRetry::default(),
     }

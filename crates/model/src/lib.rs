@@ -23,6 +23,7 @@ pub mod exit_code;
 pub mod gate;
 pub mod id;
 pub mod mode;
+pub mod recorded;
 pub mod result;
 pub mod retry;
 pub mod state;

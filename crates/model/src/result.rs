@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::configuration::Repetition;
+use crate::id::RunId;
 use crate::state::{Execution, Status, Verdict};
 
 /// What became of one test. At most one is ever stored for a test of a run.
@@ -47,6 +48,9 @@ pub struct TestResult {
     pub ttft_ms: Option<f64>,
     /// From release (activation, or the due time of a retry) to claim, in milliseconds.
     pub queue_time_ms: Option<f64>,
+    /// The HTTP status of the successful call; absent when none succeeded, and in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
     /// The mapped response; absent when there was none.
     pub output: Option<Value>,
     /// What was sent, with secrets redacted.
@@ -70,6 +74,10 @@ pub struct TestResult {
     /// Values captured for later tests of a Sequential run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub captured: BTreeMap<String, Value>,
+    /// The run whose call was evaluated again, in a run that made none: what this result says of the call, its times, its usage
+    /// and its cost included, is from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reevaluated_from: Option<RunId>,
     /// The worker that made the result; absent when no worker did.
     pub worker: Option<String>,
     /// Whether something was cut to keep the result under its size cap.
@@ -102,6 +110,7 @@ impl TestResult {
             invoke_time_ms: None,
             ttft_ms: None,
             queue_time_ms: None,
+            http_status: None,
             output: None,
             request: None,
             metrics: Vec::new(),
@@ -111,6 +120,7 @@ impl TestResult {
             finish_reason: None,
             tool_calls: None,
             captured: BTreeMap::new(),
+            reevaluated_from: None,
             worker: None,
             truncated: false,
         }
@@ -233,6 +243,8 @@ pub enum ErrorClass {
     TestTimeout,
     /// A test it depends on did not pass, so it was not called.
     Dependency,
+    /// The output that was to be evaluated again is not there or cannot be used.
+    Reference,
     /// Worker processes that held the test were lost, as often as allowed.
     WorkerLost,
     /// The executor itself failed; a defect of ours.
@@ -265,6 +277,7 @@ impl ErrorClass {
             Self::WorkerLost => "worker_lost",
             Self::Internal => "internal",
             Self::Missing => "missing",
+            Self::Reference => "reference",
             Self::Dependency => "dependency",
         }
     }

@@ -4,13 +4,15 @@
 //! queue, so that a waiting test holds neither a slot nor room here.
 
 mod evaluating;
+mod reevaluating;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
-use testfleet_endpoint::{AnswerMemory, AnswerShare, Call, Invocation, InvokeError, RetryAdvice};
+use testfleet_endpoint::{AnswerMemory, AnswerShare, Call, InvokeError, RetryAdvice};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
@@ -19,6 +21,7 @@ use testfleet_store::{ClaimedTest, Signal, Store};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use self::evaluating::Evidence;
 use crate::apart::{self, Apart, Lost};
 use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
@@ -26,15 +29,16 @@ use crate::capping;
 use crate::clock::ServerClock;
 use crate::load::{Load, feedback};
 use crate::options::WorkerOptions;
-use crate::plan::{NoPlan, Plan, Plans};
+use crate::plan::{Answers, NoPlan, Plan, Plans};
 use crate::tenure::Tenure;
 
 /// Before a test is offered again that could not be started here.
 const NOT_NOW: Duration = Duration::from_secs(1);
 /// What a process of its own may take in addition to what the test may.
 const APART_MARGIN: Duration = Duration::from_secs(5);
-/// The largest `limits.max_test_bytes` that can be set: what is stored and larger was not submitted.
-const LARGEST_TEST: usize = 16 << 20;
+/// The largest `limits.max_test_bytes` that can be set, and as much for a result that is stored with the test: what is larger was
+/// not submitted.
+const LARGEST_TEST: usize = 32 << 20;
 
 /// Calls endpoints and evaluates metrics.
 pub struct TestExecutor {
@@ -189,6 +193,10 @@ impl TestExecutor {
         by: Instant,
         share: &mut AnswerShare,
     ) -> Outcome {
+        let target = match &plan.answers {
+            Answers::Endpoint(target) => target,
+            Answers::Recorded => return self.reevaluate(job, test, plan, claimed_at, by).await,
+        };
         let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
         let call = Call {
             run: &job.run,
@@ -200,7 +208,7 @@ impl TestExecutor {
             captured: &captured,
             now: claimed_at.now(),
         };
-        let called = tokio::time::timeout_at(by, plan.target.invoke_within(&call, share)).await;
+        let called = tokio::time::timeout_at(by, target.invoke_within(&call, share)).await;
         let Ok(answered) = called else {
             let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(time_limit(test, plan), job.attempt));
             let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
@@ -215,13 +223,15 @@ impl TestExecutor {
         match answered {
             Ok(invocation) => {
                 let load = Load::of_answer(&invocation);
-                let captured = merged(&captured, &invocation);
+                let captured = merged(&captured, &invocation.captured);
                 if captured.len() > self.max_result {
                     let error = captured_too_much(captured.len(), self.max_result);
                     let result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(error));
                     return self.done(result, job, test, claimed_at, "", load);
                 }
-                let assessment = evaluating::evaluate(job, test, plan, claimed_at, &invocation).await;
+                let finish_reason = invocation.finish_reason();
+                let evidence = Evidence::of(&invocation, finish_reason.as_deref(), job, claimed_at);
+                let assessment = evaluating::evaluate(test, plan, evidence).await;
                 let mut result = evaluating::result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));
@@ -419,12 +429,12 @@ fn since_begun(job: &ClaimedTest, claimed_at: ServerClock) -> Duration {
 }
 
 /// What was captured so far together with what this call captured, as JSON; empty when there is nothing new.
-fn merged(before: &Map<String, Value>, invocation: &Invocation) -> String {
-    if invocation.captured.is_empty() {
+fn merged(before: &Map<String, Value>, captured: &BTreeMap<String, Value>) -> String {
+    if captured.is_empty() {
         return String::new();
     }
     let mut all = before.clone();
-    for (name, value) in &invocation.captured {
+    for (name, value) in captured {
         all.insert(name.clone(), value.clone());
     }
     Value::Object(all).to_string()

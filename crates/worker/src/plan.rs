@@ -17,8 +17,17 @@ const KEPT: usize = 256;
 /// What a run's tests share.
 pub(crate) struct Plan {
     pub(crate) configuration: TestConfiguration,
-    pub(crate) target: Target,
+    pub(crate) answers: Answers,
     pub(crate) metrics: MetricSet,
+}
+
+/// Where answers come from. A run that evaluates stored outputs has no client for the endpoint: nothing of it is compiled, and
+/// no secret of it is looked up.
+pub(crate) enum Answers {
+    /// The endpoint is called.
+    Endpoint(Box<Target>),
+    /// They came with the tests, from an earlier run.
+    Recorded,
 }
 
 /// Why there is no plan.
@@ -100,6 +109,20 @@ impl Plans {
     fn compile(&self, document: &str) -> Result<Plan, String> {
         let configuration = from_canonical_json(document)
             .map_err(|error| format!("the stored configuration cannot be read: {error}"))?;
+        let answers = match configuration.attributes.reference_test_run_id {
+            Some(_) => Answers::Recorded,
+            None => Answers::Endpoint(Box::new(self.target(&configuration)?)),
+        };
+        let metrics = MetricSet::compile(&configuration.metrics).map_err(|problems| listed(&problems))?;
+        Ok(Plan {
+            configuration,
+            answers,
+            metrics,
+        })
+    }
+
+    /// The client for the endpoint, with its secrets.
+    fn target(&self, configuration: &TestConfiguration) -> Result<Target, String> {
         let secrets = Secrets::resolve(&configuration.secrets, &ProcessLookup);
         let context = CompileContext {
             secrets: &secrets,
@@ -110,15 +133,8 @@ impl Plans {
             },
             root_certificates: &[],
         };
-        let target = Target::compile(&configuration.endpoint, context)
-            .map_err(|problems| listed(&problems))?
-            .sharing_tokens(&self.tokens);
-        let metrics = MetricSet::compile(&configuration.metrics).map_err(|problems| listed(&problems))?;
-        Ok(Plan {
-            configuration,
-            target,
-            metrics,
-        })
+        let target = Target::compile(&configuration.endpoint, context).map_err(|problems| listed(&problems))?;
+        Ok(target.sharing_tokens(&self.tokens))
     }
 }
 

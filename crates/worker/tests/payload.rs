@@ -30,7 +30,7 @@ async fn a_damaged_payload_is_an_error_of_its_test_at_once() {
         b"[1, 2".to_vec(),
         b"{\"id\": 7}".to_vec(),
         vec![0; 64],
-        vec![b' '; (16 << 20) + 1],
+        vec![b' '; (32 << 20) + 1],
         whole,
     ];
     let run = submit(&store, &payloads, Duration::from_secs(60)).await;
@@ -47,7 +47,7 @@ async fn a_damaged_payload_is_an_error_of_its_test_at_once() {
     let message = |index: usize| results[index].error.as_ref().unwrap().message.as_str();
     assert!(message(0).contains("nothing is stored"), "{}", message(0));
     assert!(message(1).contains("cannot be read"), "{}", message(1));
-    assert!(message(7).contains("16777217 bytes"), "{}", message(7));
+    assert!(message(7).contains("33554433 bytes"), "{}", message(7));
     assert_eq!(
         results[8].error.as_ref().unwrap().class,
         ErrorClass::Internal,

@@ -13,7 +13,7 @@ use crate::command::{run_cancel, run_diff, run_list, run_pause, run_results, run
 use crate::execution::{self, Plan};
 use crate::exit::Failure;
 use crate::fleet::{Fleet, Wanted};
-use crate::loading::{self, Overrides, SecretValues, Suite};
+use crate::loading::{self, NarrowingArguments, Overrides, SecretValues, Suite};
 use crate::output;
 use crate::reporting::{self, ReportFile};
 use crate::session::{Session, SettingsFlag};
@@ -30,7 +30,9 @@ use crate::session::{Session, SettingsFlag};
   testfleet run suite.yaml
   testfleet run suite.yaml --mode sequential --report junit=report/junit.xml
   testfleet run suite.yaml --json > result.json
+  testfleet run suite.yaml --only 'id:refund-*' --skip tag:slow=yes
   testfleet run suite.yaml --redis redis://localhost:6379 --timeout 10m
+  testfleet run suite.yaml --redis redis://localhost:6379 --only status:failed --from 0197c5a2-7b7e-7000-8000-000000000001
   testfleet run list
   testfleet run cancel 0197c5a2-7b7e-7000-8000-000000000001 --dry-run"
 )]
@@ -73,6 +75,9 @@ pub struct StartArguments {
     /// Exit by the gates alone: 0 where all hold, 99 where one does not, whatever became of single tests
     #[arg(long)]
     gates_decide: bool,
+    /// Which tests to run.
+    #[command(flatten)]
+    narrowing: NarrowingArguments,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -215,6 +220,7 @@ fn checked(arguments: &StartArguments, session: &Session) -> Result<(Suite, Want
         mode: arguments.mode,
         concurrency: arguments.concurrency,
         idempotency_key: arguments.idempotency_key.clone(),
+        narrowing: arguments.narrowing.clone(),
     };
     let mut wanted = Wanted {
         workers: arguments.workers,
@@ -225,6 +231,16 @@ fn checked(arguments: &StartArguments, session: &Session) -> Result<(Suite, Want
     } else {
         SecretValues::Elsewhere
     };
+    for (flag, run) in [
+        ("--from", arguments.narrowing.from),
+        ("--reference", arguments.narrowing.reference),
+    ] {
+        if session.redis().is_none() && run.is_some() {
+            return Err(Failure::usage(format!(
+                "{flag} names a run of a fleet; say with --redis URL where it is (a private Redis has no earlier runs)"
+            )));
+        }
+    }
     if session.redis().is_none() && arguments.workers == Some(0) {
         return Err(Failure::usage(
             "with --workers 0 nobody would run the tests; name a fleet with --redis URL, or leave --workers out",

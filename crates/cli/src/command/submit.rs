@@ -8,7 +8,7 @@ use testfleet_model::{ExecutionMode, ExitCode, RunId};
 
 use crate::dispatching;
 use crate::exit::Failure;
-use crate::loading::{self, Overrides, SecretValues};
+use crate::loading::{self, NarrowingArguments, Overrides, SecretValues};
 use crate::output;
 use crate::session::Session;
 
@@ -31,6 +31,9 @@ pub struct SubmitArguments {
     /// The same key and the same configuration give the same run, for 24 hours
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Which tests to run.
+    #[command(flatten)]
+    narrowing: NarrowingArguments,
 }
 
 /// Submits and prints the run's id.
@@ -45,6 +48,7 @@ pub async fn execute(arguments: SubmitArguments, session: &Session) -> Result<Ex
                 mode: arguments.mode,
                 concurrency: None,
                 idempotency_key: arguments.idempotency_key.clone(),
+                narrowing: arguments.narrowing.clone(),
             };
             let suite = loading::open(file, session, &overrides, SecretValues::Elsewhere)?;
             for warning in &suite.warnings {
@@ -55,8 +59,13 @@ pub async fn execute(arguments: SubmitArguments, session: &Session) -> Result<Ex
         }
         (None, Some(id)) => {
             let store = session.fleet().await?;
-            let key = arguments.idempotency_key.as_deref();
-            dispatching::submit_stored(&store, session, id, arguments.mode, key, new).await?
+            let stored = dispatching::Stored {
+                id,
+                mode: arguments.mode,
+                idempotency_key: arguments.idempotency_key.as_deref(),
+                narrowing: arguments.narrowing.narrowing(),
+            };
+            dispatching::submit_stored(&store, session, stored, new).await?
         }
         (None, None) => return Err(Failure::usage("name a FILE, or a stored configuration with --id")),
     };

@@ -82,9 +82,10 @@ pub(crate) fn submission(run: RunId, configuration: &TestConfiguration) -> Submi
 }
 
 /// Pauses so short that tests do not wait for them.
-pub(crate) fn impatient() -> DispatchOptions {
+pub(crate) fn impatient() -> DispatchOptions<'static> {
     DispatchOptions {
         tests: None,
+        subset: None,
         retry: StoreRetry {
             attempts: 3,
             pause: Duration::from_millis(1),

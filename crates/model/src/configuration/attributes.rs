@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::filter::TestFilter;
+use crate::id::RunId;
 use crate::mode::ExecutionMode;
 
 /// The tenant of a run whose configuration names none.
@@ -55,6 +57,18 @@ pub struct Attributes {
     /// Groups of tests by name, each with a limit of its own: `[A-Za-z0-9._-]{1,64}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Group>,
+    /// Only tests that one of these takes are part of the run, and those that they depend on; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<TestFilter>,
+    /// Tests that one of these takes are no part of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skip: Vec<TestFilter>,
+    /// Evaluates what this run has stored instead of calling the endpoint: no client for it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_test_run_id: Option<RunId>,
+    /// The run whose results `status:` filters speak of; `None`: `reference_test_run_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_from: Option<RunId>,
 }
 
 impl Default for Attributes {
@@ -74,7 +88,32 @@ impl Default for Attributes {
             stop_on_failure: false,
             budget: Budget::default(),
             groups: BTreeMap::new(),
+            only: Vec::new(),
+            skip: Vec::new(),
+            reference_test_run_id: None,
+            status_from: None,
         }
+    }
+}
+
+impl Attributes {
+    /// Whether not all tests of the set are part of the run.
+    #[must_use]
+    pub fn is_selective(&self) -> bool {
+        !self.only.is_empty() || !self.skip.is_empty()
+    }
+
+    /// The run whose results `status:` filters speak of.
+    #[must_use]
+    pub fn past_run(&self) -> Option<RunId> {
+        self.status_from.or(self.reference_test_run_id)
+    }
+
+    /// The filters, each with its key.
+    pub fn filters(&self) -> impl Iterator<Item = (String, &TestFilter)> {
+        let keyed = |key: &'static str| move |(at, filter)| (format!("{key}[{at}]"), filter);
+        let only = self.only.iter().enumerate().map(keyed("only"));
+        only.chain(self.skip.iter().enumerate().map(keyed("skip")))
     }
 }
 

@@ -54,6 +54,36 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Of a document that has none: it can only evaluate what another run has stored.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self {
+            id: None,
+            name: None,
+            kind: EndpointKind::Http,
+            url: String::new(),
+            method: "GET".to_owned(),
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            body: None,
+            body_text: None,
+            auth: Auth::default(),
+            response: ResponseSpec::default(),
+            timeouts: Timeouts::default(),
+            retry: Retry {
+                retry_on: Retry::default_retry_on(),
+                ..Retry::default()
+            },
+            limits: Limits::default(),
+        }
+    }
+
+    /// Whether the document has none.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.url.is_empty()
+    }
+
     /// The name under which limits are kept: the id, else method and URL without its query.
     #[must_use]
     pub fn key(&self) -> String {

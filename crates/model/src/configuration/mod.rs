@@ -7,6 +7,7 @@
 
 mod attributes;
 mod endpoint;
+mod filter;
 mod gate;
 mod metric;
 pub mod reading;
@@ -25,6 +26,7 @@ pub use endpoint::{
     Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, ClientAuth, Endpoint, EndpointKind, Limits, Rate, ResponseFormat,
     ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,
 };
+pub use filter::{InvalidFilter, PastStatus, PastStatuses, Pattern, TestFilter};
 pub use gate::{Baseline, ComparisonRules, FailOn, GateRule, MAX_GATES};
 pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
 pub use schema::configuration_schema;
@@ -62,7 +64,8 @@ pub struct TestConfiguration {
     /// The secrets that templates may use; only names, never values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretSpec>,
-    /// What is under test.
+    /// What is under test. A document that evaluates stored outputs may leave it out ([`Endpoint::absent`]).
+    #[serde(default = "Endpoint::absent", skip_serializing_if = "Endpoint::is_absent")]
     pub endpoint: Endpoint,
     /// The tests.
     pub test_set: TestSet,
@@ -86,7 +89,28 @@ pub struct TestConfiguration {
     pub notifications: Vec<Notification>,
 }
 
+/// Where runs wait that evaluate stored outputs: the place of an endpoint that nobody calls. It has no limits unless an
+/// operator sets some.
+pub const REEVALUATION: &str = "reevaluation";
+
 impl TestConfiguration {
+    /// The name under which limits are kept, and those that a run brings with it: those of the endpoint, or none at
+    /// [`REEVALUATION`] where nothing is called.
+    #[must_use]
+    pub fn limited_at(&self) -> (String, Limits) {
+        if self.attributes.reference_test_run_id.is_none() {
+            return (self.endpoint.key(), self.endpoint.limits.clone());
+        }
+        let none = Limits {
+            adaptive: Adaptive {
+                enabled: false,
+                ..Adaptive::default()
+            },
+            ..Limits::default()
+        };
+        (REEVALUATION.to_owned(), none)
+    }
+
     /// The owner and everybody named, each address once, in that order.
     #[must_use]
     pub fn recipients(&self) -> Vec<String> {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
 use super::metric::Metric;
+use crate::recorded::Recorded;
 
 /// A set of tests: those written inline, and those in files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -155,6 +156,9 @@ pub struct TestCase {
     /// Which repetition of a test this is. Submitting a test that is repeated makes them; nobody writes this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetition: Option<Repetition>,
+    /// What an earlier run has of the test, in a run that evaluates it again. Submitting stores it; nobody writes this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Recorded>,
 }
 
 /// The most repetitions of a test.

@@ -151,6 +151,14 @@ impl Store {
         self.fields(run, "results", first..first.saturating_add(count)).await
     }
 
+    /// The same of these indices, in their order.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn results_of(&self, run: RunId, indices: &[u32]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.fields(run, "results", indices.iter().copied()).await
+    }
+
     /// Staged tests by index, `None` where there is none (any more).
     ///
     /// # Errors

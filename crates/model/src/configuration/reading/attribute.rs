@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::configuration::{Attributes, Budget, Group, Order, Priority, RepeatPolicy};
+use crate::configuration::{Attributes, Budget, Group, Order, Priority, RepeatPolicy, TestFilter};
+use crate::id::RunId;
 use crate::mode::ExecutionMode;
 
 use super::field::{Field, is_plain_name, not_plain};
@@ -10,7 +11,7 @@ use super::node::NodeValue;
 use super::retry::{Defaults, InvokeRetry};
 use super::section::{Findings, Section};
 
-const LATER: [&str; 4] = ["recovery_rounds", "reference_test_run_id", "only", "skip"];
+const LATER: [&str; 1] = ["recovery_rounds"];
 
 /// Reads how to run; what it says about retries belongs to the endpoint and is handed on.
 pub(super) fn read_attributes(
@@ -44,6 +45,7 @@ pub(super) fn read_attributes(
     read_sharing(&mut section, &mut attributes, findings);
     read_repeating(&mut section, &mut attributes, findings);
     read_stopping(&mut section, &mut attributes, findings);
+    read_selecting(&mut section, &mut attributes, findings);
     invoke.max_attempts = section.take("invoke_max_attempts");
     invoke.min_wait = section.take("invoke_retry_min_wait");
     invoke.max_wait = section.take("invoke_retry_max_wait");
@@ -152,6 +154,35 @@ fn read_stopping(section: &mut Section, attributes: &mut Attributes, findings: &
     if let Some(field) = section.take("budget") {
         attributes.budget = read_budget(field, findings).unwrap_or_default();
     }
+}
+
+/// Which tests of the set are part of the run.
+fn read_selecting(section: &mut Section, attributes: &mut Attributes, findings: &mut Findings) {
+    let mut filters = |key| {
+        let items = section.take(key).map(|field| field.items_or_one(findings));
+        let read = |item| read_filter(item, findings);
+        items.unwrap_or_default().into_iter().filter_map(read).collect()
+    };
+    attributes.only = filters("only");
+    attributes.skip = filters("skip");
+    let reference = section.take("reference_test_run_id");
+    attributes.reference_test_run_id = reference.and_then(|field| read_run(field, findings));
+    attributes.status_from = section.take("status_from").and_then(|field| read_run(field, findings));
+}
+
+fn read_filter(field: Field, findings: &mut Findings) -> Option<TestFilter> {
+    let at = field.clone_place();
+    let filter = field.text(findings)?.parse();
+    filter
+        .map_err(|error: crate::configuration::InvalidFilter| at.problem(error.to_string(), findings))
+        .ok()
+}
+
+fn read_run(field: Field, findings: &mut Findings) -> Option<RunId> {
+    let at = field.clone_place();
+    let run = field.text(findings)?.parse();
+    run.map_err(|error: crate::id::InvalidRunId| at.problem(error.to_string(), findings))
+        .ok()
 }
 
 fn read_budget(field: Field, findings: &mut Findings) -> Option<Budget> {

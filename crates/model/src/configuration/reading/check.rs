@@ -76,6 +76,24 @@ pub fn check_attributes(attributes: &Attributes) -> Vec<(String, String)> {
     wrong
 }
 
+/// What in `attributes` keeps its filters from being applied, as (key, sentence). Not done when a document is read, since
+/// whoever starts the run may add what is missing.
+#[must_use]
+pub fn check_filters(attributes: &Attributes) -> Vec<(String, String)> {
+    let about_status = || attributes.filters().find(|(_, filter)| filter.is_about_status());
+    match (attributes.past_run(), about_status()) {
+        (None, Some((key, filter))) => {
+            let message = format!("`{filter}` needs a run to look at: `attributes.status_from`, or --from RUN");
+            vec![(format!("attributes.{key}"), message)]
+        }
+        (Some(_), None) if attributes.status_from.is_some() => {
+            let message = "says of which run `status:` filters speak, and there is none in `only` or `skip`";
+            vec![("attributes.status_from".to_owned(), message.to_owned())]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The sentence for a timeout that the time of a whole attempt would cut short.
 fn too_long(timeout: Option<Duration>, attributes: &Attributes) -> Option<String> {
     let timeout = timeout.filter(|timeout| *timeout > attributes.per_test_timeout)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::configuration::{
-    FORMAT_VERSION, Notification, Report, ReportFormat, SecretSpec, TestConfiguration, TestSet,
+    Endpoint, FORMAT_VERSION, Notification, Report, ReportFormat, SecretSpec, TestConfiguration, TestSet,
 };
 
 use super::attribute::read_attributes;
@@ -41,6 +41,7 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
     let (attributes, invoke) = read_attributes(section.take("attributes"), defaults, findings);
     let endpoint = match section.take("endpoint") {
         Some(field) => Some(read_endpoint(field, &invoke, findings)),
+        None if defaults.evaluates_again || attributes.reference_test_run_id.is_some() => Some(Endpoint::absent()),
         None => {
             section.missing("endpoint", "write what to call: at least its `url`", findings);
             None

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::configuration::{Auth, Endpoint, EndpointKind, Limits, ResponseSpec, Timeouts};
+use crate::configuration::{Auth, Endpoint, EndpointKind, Limits, REEVALUATION, ResponseSpec, Timeouts};
 
 use super::auth::read_auth;
 use super::field::Field;
@@ -60,7 +60,7 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
     let response_mapping = section.take("response_mapping");
     let (chat_body, preset) = chat.map(|Chat { body, response }| (body, response)).unzip();
     let endpoint = Endpoint {
-        id: section.take("id").and_then(|field| field.filled_text(findings)),
+        id: section.take("id").and_then(|field| read_id(field, findings)),
         name: section.take("name").and_then(|field| field.filled_text(findings)),
         kind: EndpointKind::Http,
         url: match preset {
@@ -142,6 +142,18 @@ pub(super) fn read_url(field: Field, findings: &mut Findings) -> Option<String> 
         return None;
     }
     Some(url)
+}
+
+/// The name of its limits: any text but the one that belongs to runs which call nothing.
+fn read_id(field: Field, findings: &mut Findings) -> Option<String> {
+    let at = field.clone_place();
+    let id = field.filled_text(findings)?;
+    if id == REEVALUATION {
+        let message = format!("`{REEVALUATION}` is where runs wait that evaluate stored outputs; choose another id");
+        at.problem(message, findings);
+        return None;
+    }
+    Some(id)
 }
 
 fn read_method(field: Field, findings: &mut Findings) -> Option<String> {

@@ -44,7 +44,7 @@ mod tests;
 use crate::configuration::TestConfiguration;
 
 pub use canonical::{CanonicalError, from_canonical_json};
-pub use check::{check_attributes, check_test};
+pub use check::{check_attributes, check_filters, check_test};
 pub use expected::expectation;
 pub use identity::{DuplicateCheck, generated_id};
 pub use limit::rate_from_text;

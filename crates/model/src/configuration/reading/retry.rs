@@ -19,6 +19,8 @@ pub struct Defaults {
     pub backoff_initial: Duration,
     /// The longest wait.
     pub backoff_max: Duration,
+    /// Whether the caller evaluates stored outputs, so that an `endpoint` may be left out.
+    pub evaluates_again: bool,
 }
 
 impl Default for Defaults {
@@ -28,6 +30,7 @@ impl Default for Defaults {
             retry_max_attempts: retry.max_attempts,
             backoff_initial: retry.backoff.initial,
             backoff_max: retry.backoff.max,
+            evaluates_again: false,
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::configuration::{Attributes, DEFAULT_TENANT, MAX_REPEAT};
+use crate::configuration::{Attributes, DEFAULT_TENANT, MAX_REPEAT, PastStatus};
 use crate::duration;
+use crate::state::Status;
 
 use super::shape::{
-    Key, Mapping, count, count_to, defined, filled, flag, large_count, plain_name, positive, share, word,
+    Key, Mapping, count, count_to, defined, filled, flag, large_count, one_or_list, plain_name, positive, share, word,
 };
 
 pub(super) fn attributes() -> Value {
@@ -80,6 +81,26 @@ pub(super) fn attributes() -> Value {
         .default(false),
         Key::new("budget", budget(), "Stop the run when so much was used."),
         Key::new(
+            "only",
+            one_or_list(filter()),
+            "Which tests of the set are part of the run: those that one of these takes, and what they depend on.",
+        ),
+        Key::new(
+            "skip",
+            one_or_list(filter()),
+            "Which tests of the set are no part of the run.",
+        ),
+        Key::new(
+            "status_from",
+            run(),
+            "The run whose results `status:` filters speak of.",
+        ),
+        Key::new(
+            "reference_test_run_id",
+            run(),
+            "The run whose stored outputs are evaluated instead of calling the endpoint.",
+        ),
+        Key::new(
             "invoke_max_attempts",
             count(),
             "Another name of `endpoint.retry.max_attempts`.",
@@ -96,6 +117,47 @@ pub(super) fn attributes() -> Value {
         ),
     ])
     .schema()
+}
+
+/// One filter.
+fn filter() -> Value {
+    let statuses: Vec<&str> = PastStatus::WORDS.iter().map(|(_, word)| *word).collect();
+    let results: Vec<&str> = Status::ALL.iter().map(|status| status.word()).collect();
+    let words = [statuses, results]
+        .concat()
+        .iter()
+        .map(|word| any_case(word))
+        .collect::<Vec<_>>()
+        .join("|");
+    json!({
+        "type": "string",
+        "anyOf": [
+            {"pattern": "^id:[\\s\\S]"},
+            {"pattern": "^tag:[^=]+=[\\s\\S]*$"},
+            {"pattern": format!("^status:({words})$")},
+        ],
+        "examples": ["id:refund-*", "tag:area=tone", "status:failed"],
+    })
+}
+
+/// A pattern for a word of letters and `-`, in any case.
+fn any_case(word: &str) -> String {
+    let one = |letter: char| match letter.is_ascii_alphabetic() {
+        true => format!("[{}{}]", letter.to_ascii_uppercase(), letter.to_ascii_lowercase()),
+        false => letter.to_string(),
+    };
+    word.chars().map(one).collect()
+}
+
+/// The id of a run, in one of the forms that UUIDs are written in.
+fn run() -> Value {
+    let hex = "[0-9A-Fa-f]";
+    let hyphenated = format!("{hex}{{8}}-{hex}{{4}}-{hex}{{4}}-{hex}{{4}}-{hex}{{12}}");
+    json!({
+        "type": "string",
+        "pattern": format!("^({hyphenated}|{hex}{{32}}|\\{{{hyphenated}\\}}|urn:uuid:{hyphenated})$"),
+        "examples": ["0197c5a2-7b7e-7000-8000-000000000001"],
+    })
 }
 
 fn groups() -> Value {

@@ -10,7 +10,7 @@ use super::shape::{
 use super::{attribute, endpoint, gate, test_set};
 
 pub(super) fn document() -> Value {
-    Mapping::of(vec![
+    let mut schema = Mapping::of(vec![
         Key::new(
             "$schema",
             text(),
@@ -42,7 +42,11 @@ pub(super) fn document() -> Value {
             secrets(),
             "The secrets that templates may use as `{{ secrets.NAME }}`. Only names are written, never values.",
         ),
-        Key::new("endpoint", endpoint::endpoint(), "What is called.").required(),
+        Key::new(
+            "endpoint",
+            endpoint::endpoint(),
+            "What is called; may be left out where stored outputs are evaluated again.",
+        ),
         Key::new("test_set", test_set::test_set(), "The tests.").required(),
         Key::new(
             "metrics",
@@ -63,7 +67,14 @@ pub(super) fn document() -> Value {
             "Who is told when the run has ended, in addition to the owner.",
         ),
     ])
-    .schema()
+    .schema();
+    let evaluates = json!({"type": "object", "required": ["reference_test_run_id"],
+        "properties": {"reference_test_run_id": {"type": "string"}}});
+    schema["anyOf"] = json!([
+        {"required": ["endpoint"], "properties": {"endpoint": {"type": "object"}}},
+        {"required": ["attributes"], "properties": {"attributes": evaluates}},
+    ]);
+    schema
 }
 
 fn address() -> Value {

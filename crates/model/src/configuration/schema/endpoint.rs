@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::configuration::{Adaptive, Retry, RetryAfter, Timeouts};
+use crate::configuration::{Adaptive, REEVALUATION, Retry, RetryAfter, Timeouts};
 use crate::duration;
 
 use super::shape::{
@@ -13,7 +13,7 @@ pub(super) fn endpoint() -> Value {
     let common = vec![
         Key::new(
             "id",
-            filled(),
+            json!({"type": "string", "pattern": "\\S", "not": {"const": REEVALUATION}}),
             "The name under which limits are kept, across all runs; else method and URL.",
         ),
         Key::new("name", filled(), "What people are shown; else the id, else the URL."),

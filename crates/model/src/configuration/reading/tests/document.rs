@@ -136,6 +136,7 @@ fn defaults_come_from_the_settings() {
         retry_max_attempts: 9,
         backoff_initial: Duration::from_secs(3),
         backoff_max: Duration::from_secs(4),
+        evaluates_again: false,
     };
     let text = format!("{HEAD}test_set: {{tests: [{{input: a}}]}}\nmetrics: [{{type: is-json}}]");
     let reading = read_configuration(&text, "a.yaml", DocumentFormat::Yaml, &defaults).unwrap();

@@ -122,3 +122,37 @@ fn attributes_that_cannot_be_meant_are_refused() {
         ],
     );
 }
+
+#[test]
+fn filters_arrive_and_round_trip() {
+    let text = "{only: [\"id:a*\", \"status:failed\"], skip: \"tag:area=x\", status_from: 0197c5a2-7b7e-7000-8000-000000000001}";
+    let configuration = read(&document(text)).unwrap().configuration;
+    let texts =
+        |filters: &[crate::configuration::TestFilter]| filters.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(texts(&configuration.attributes.only), ["id:a*", "status:failed"]);
+    assert_eq!(texts(&configuration.attributes.skip), ["tag:area=x"]);
+    let stored = serde_json::to_string(&configuration).unwrap();
+    assert_eq!(super::super::from_canonical_json(&stored).unwrap(), configuration);
+}
+
+#[test]
+fn what_is_no_filter_is_refused_at_its_place() {
+    let problems = read(&document(
+        "{only: [refund-01, \"status:bad\"], skip: [7], status_from: latest}",
+    ))
+    .unwrap_err();
+    let told: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+    let [only, status, skip, from] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(
+        only.starts_with("suite.yaml:5:21: attributes.only[0]: expected `id:ID`"),
+        "{only}"
+    );
+    assert!(status.contains("attributes.only[1]: \"bad\" is no status"), "{status}");
+    assert!(skip.contains("attributes.skip[0]: "), "{skip}");
+    assert!(
+        from.contains("attributes.status_from: \"latest\" is not a run id"),
+        "{from}"
+    );
+}
