@@ -102,11 +102,11 @@ async fn both_modes_give_the_same_fields_and_values() {
 async fn the_fields_of_a_result_and_of_a_summary_are_these() {
     let (_, ended) = run("Parallel").await;
     let passed = ended.results[0].as_ref().expect("a result");
-    let expected = "attempts completed_at error execution execution_time_ms index invoke_time_ms metrics output \
-                    queue_time_ms request started_at status test_id truncated verdict worker";
+    let expected = "attempts completed_at error execution execution_time_ms http_status index invoke_time_ms metrics \
+                    output queue_time_ms request started_at status test_id truncated verdict worker";
     assert_eq!(keys(passed).join(" "), expected);
     let expected = "completed_at completed_tests cost discarded_results endpoint_name execution_errors execution_mode \
-                    execution_time failed_tests final_status gate latency_ms project_name retries started_at status \
+                    execution_time failed_tests final_status gate latency_ms metrics project_name retries started_at status \
                     status_details stop_reason task_state test_configuration_id test_configuration_name test_run_id \
                     test_set_id test_set_name tests_cancelled tests_failed tests_inconclusive tests_not_run tests_passed \
                     tests_skipped total_execution_time_ms total_tests usage";

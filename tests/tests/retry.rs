@@ -53,6 +53,7 @@ async fn an_endpoint_that_never_recovers_is_called_as_often_as_allowed() {
     let _worker = fleet.worker("a").await;
     let mut suite = echo_suite(fleet.stub.url(), 3);
     suite["endpoint"]["retry"]["max_attempts"] = json!(3);
+    suite["attributes"]["recovery_rounds"] = json!(0);
     let run = fleet.submit(&suite).await;
     let ended = fleet.ended(run).await;
     for result in ended.all_results() {

@@ -194,7 +194,7 @@ fn a_file_that_is_not_there_is_named_and_verbs_are_offered() {
     assert!(ran.err.contains("suite.yaml:1:1: there is no such file"), "{}", ran.err);
     let ran = harness.run(&["run", "lst"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("list, show, results, cancel"), "{}", ran.err);
+    assert!(ran.err.contains("list, show, results, diff, cancel"), "{}", ran.err);
 }
 
 #[test]

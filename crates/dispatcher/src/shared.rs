@@ -196,10 +196,11 @@ where
         .idempotency_key
         .as_deref()
         .filter(|key| !key.is_empty());
-    let reference = reference(store, configuration, options.retry).await?;
+    // Boxed, like all that few submissions need: whoever waits for a submission carries the room for it.
+    let reference = Box::pin(reference(store, configuration, options.retry)).await?;
     let chosen = match options.subset {
         Some(_) => None,
-        None => choose(store, configuration, options.retry).await?,
+        None => Box::pin(choose(store, configuration, options.retry)).await?,
     };
     let options = DispatchOptions {
         subset: options.subset.or(chosen.as_ref()),

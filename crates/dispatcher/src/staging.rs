@@ -94,6 +94,7 @@ where
             let Some(mut test) = self.next_test()? else { break };
             // Only what is read from the store counts.
             test.recorded = None;
+            test.earlier = None;
             // Noticed here and not at the end: a test too many must never be stored, it would stay in the run.
             if self.expected.is_some_and(|expected| index >= expected.count) {
                 return Err(Refusal::TestsChanged.into());
@@ -153,7 +154,8 @@ where
     let mut current = Some(chunk);
     while let Some(chunk) = current {
         if let Some(reference) = reference {
-            if let Some(closed) = stage_recorded(store, run, &chunk, reference, staging_timeout, retry).await? {
+            let staged = stage_recorded(store, run, &chunk, reference, staging_timeout, retry);
+            if let Some(closed) = Box::pin(staged).await? {
                 return Ok(Ending::Closed(closed));
             }
             current = chunks.next()?;

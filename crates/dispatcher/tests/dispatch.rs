@@ -34,7 +34,7 @@ fn without_times(mut dump: Value) -> Value {
         if let Some(members) = value.get_mut("zset").and_then(Value::as_array_mut) {
             members.iter_mut().for_each(|member| member[1] = json!("time"));
         }
-        for name in ["created_at", "activated_at", "updated_at"] {
+        for name in ["created_at", "activated_at", "deadline_at", "updated_at"] {
             if let Some(time) = value.get_mut(name) {
                 *time = json!("time");
             }

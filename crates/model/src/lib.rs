@@ -24,6 +24,7 @@ pub mod gate;
 pub mod id;
 pub mod mode;
 pub mod recorded;
+pub mod recovery;
 pub mod result;
 pub mod retry;
 pub mod state;

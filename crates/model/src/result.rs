@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::configuration::Repetition;
 use crate::id::RunId;
+use crate::recovery::Recovery;
 use crate::state::{Execution, Status, Verdict};
 
 /// What became of one test. At most one is ever stored for a test of a run.
@@ -78,6 +79,9 @@ pub struct TestResult {
     /// and its cost included, is from there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reevaluated_from: Option<RunId>,
+    /// That the test was in error before, and tried once more in a recovery round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// The worker that made the result; absent when no worker did.
     pub worker: Option<String>,
     /// Whether something was cut to keep the result under its size cap.
@@ -121,6 +125,7 @@ impl TestResult {
             tool_calls: None,
             captured: BTreeMap::new(),
             reevaluated_from: None,
+            recovery: None,
             worker: None,
             truncated: false,
         }

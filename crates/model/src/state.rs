@@ -39,11 +39,12 @@ macro_rules! words {
 
 words! {
     /// Where a run is. States only move forward: `preparing → queued → progress → collecting → ended`. An ended run whose
-    /// tests are tried again begins a new epoch: `reopening → queued → …`.
+    /// tests are tried again begins a new epoch: `reopening → queued → …`; so does one whose collection opens a recovery round
+    /// instead of ending it: `collecting → reopening → progress → …`.
     RunState {
         /// Tests are being staged; nothing can be claimed.
         Preparing = "preparing",
-        /// It had ended, and tests of it are being chosen to be tried again; nothing can be claimed.
+        /// It had ended, or was about to, and tests of it are being taken back to be tried again; nothing can be claimed.
         Reopening = "reopening",
         /// Activated; no test has been claimed yet.
         Queued = "queued",

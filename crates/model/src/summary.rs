@@ -89,6 +89,12 @@ pub struct Summary {
     pub cost: Option<f64>,
     /// Attempts beyond the first, over all tests.
     pub retries: u64,
+    /// Recovery rounds that were begun.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recovery_rounds: u32,
+    /// Tests that were in error and are not any more, since a recovery round.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tests_recovered: u32,
     /// Results that came after the first one of their test, or from a holder that had lost its lease.
     pub discarded_results: u64,
     /// Why the run was cut short.
@@ -119,6 +125,11 @@ pub struct Summary {
     pub endpoint_name: String,
     /// Name of the project.
     pub project_name: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Summary {

@@ -51,6 +51,13 @@ pub enum Action {
     Fill { worker: u8, delivery: Delivery },
     /// A collection commits.
     Collect { worker: u8, delivery: Delivery },
+    /// A collection takes this test back for a recovery round, the last one or not.
+    Recover {
+        worker: u8,
+        index: u8,
+        last: bool,
+        delivery: Delivery,
+    },
     /// Only with [`Mutation::CollectionByCaller`](crate::Mutation): the collection is queued.
     Announce { worker: u8 },
     /// A notification makes sure of its right.
@@ -111,6 +118,7 @@ impl Action {
             | Self::Reconcile { delivery, .. }
             | Self::Fill { delivery, .. }
             | Self::Collect { delivery, .. }
+            | Self::Recover { delivery, .. }
             | Self::Settle { delivery, .. } => *delivery == Delivery::Answered,
             Self::Register { .. }
             | Self::Receive { .. }

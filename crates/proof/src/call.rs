@@ -41,6 +41,13 @@ pub(crate) enum Call {
         fence: u8,
         summary: Results,
     },
+    Recover {
+        run: u8,
+        fence: u8,
+        epoch: u8,
+        index: u8,
+        last: bool,
+    },
     Settle {
         run: u8,
         fence: u8,
@@ -66,7 +73,9 @@ impl Call {
             Self::Complete { result, .. } => result.map(|of| (of.run, Job::Test(of.index), of.fence)),
             Self::Retry { run, index, fence, .. } => Some((run, Job::Test(index), fence)),
             Self::HandBack { run, job, fence } => Some((run, job, fence)),
-            Self::Fill { run, fence, .. } | Self::Collect { run, fence, .. } => Some((run, Job::Collect, fence)),
+            Self::Fill { run, fence, .. } | Self::Collect { run, fence, .. } | Self::Recover { run, fence, .. } => {
+                Some((run, Job::Collect, fence))
+            }
             Self::Settle { run, fence, .. } => Some((run, Job::Notify, fence)),
             Self::Reconcile { .. } => None,
         }
@@ -106,6 +115,13 @@ impl Call {
             Self::HandBack { run, job, fence } => server.hand_back(run, job, token(fence)),
             Self::Fill { run, fence, missing } => server.fill(run, token(fence), missing),
             Self::Collect { run, fence, summary } => server.collect(run, token(fence), summary),
+            Self::Recover {
+                run,
+                fence,
+                epoch,
+                index,
+                last,
+            } => server.recover(run, token(fence), epoch, index, last),
             Self::Settle { run, fence, sent } => server.settle_notification(run, token(fence), sent),
             Self::Reconcile { .. } => Word::Done,
         }

@@ -48,6 +48,7 @@ impl State {
                 .chain([&mut run.collect.owner, &mut run.notify.owner]);
             owners.flatten().for_each(|owner| change(&mut owner.token));
             run.last.iter_mut().flatten().for_each(&mut *change);
+            run.recovering.iter_mut().for_each(&mut *change);
         }
         for seen in &mut self.witness.runs {
             let rights = seen.tests.iter_mut().chain([&mut seen.collect, &mut seen.notify]);
@@ -103,6 +104,7 @@ impl Call {
             | Self::HandBack { fence, .. }
             | Self::Fill { fence, .. }
             | Self::Collect { fence, .. }
+            | Self::Recover { fence, .. }
             | Self::Settle { fence, .. } => change(fence),
         }
     }

@@ -239,6 +239,31 @@ impl Choices<'_> {
         }
     }
 
+    /// Any test that did not pass may be tried once more. Once it has begun, a chunk in which nothing is left opens the run, too.
+    fn recover(&mut self, run: u8, epoch: u8, begins: bool) {
+        let worker = self.worker;
+        if epoch > self.fleet.scenario.rounds {
+            return;
+        }
+        let kept = self.state.store.runs[usize::from(run)].kept;
+        for index in kept.iter().chain((!begins && kept.is_empty()).then_some(0)) {
+            self.call(|delivery| Action::Recover {
+                worker,
+                index,
+                last: true,
+                delivery,
+            });
+            if begins {
+                self.call(|delivery| Action::Recover {
+                    worker,
+                    index,
+                    last: false,
+                    delivery,
+                });
+            }
+        }
+    }
+
     fn of_control(&mut self) {
         let worker = self.worker;
         let Some(held) = self.me().control else { return };
@@ -246,7 +271,11 @@ impl Choices<'_> {
             (Job::Notify, ControlStep::Begun) => self.actions.push(Action::Extend { worker }),
             (_, ControlStep::Begun) => self.actions.push(Action::Read { worker }),
             (_, ControlStep::Missing(_)) => self.call(|delivery| Action::Fill { worker, delivery }),
-            (_, ControlStep::Folded(_)) => self.call(|delivery| Action::Collect { worker, delivery }),
+            (_, ControlStep::Folded(_)) => {
+                self.call(|delivery| Action::Collect { worker, delivery });
+                self.recover(held.run, held.epoch, true);
+            }
+            (_, ControlStep::Recovering) => self.recover(held.run, held.epoch, false),
             (_, ControlStep::Sending) => {
                 self.actions.push(Action::Send { worker, sent: true });
                 self.actions.push(Action::Send { worker, sent: false });

@@ -31,6 +31,10 @@ pub enum Mutation {
     ReopenKeepsCursor,
     /// `reopen` queues the tests in the order in which it is told of them.
     ReopenInAnyOrder,
+    /// `recover` does not compare its fence.
+    RecoverWithoutFence,
+    /// `recover` leaves the collection with its holder.
+    RecoverKeepsCollection,
     /// An attempt whose worker was lost is not counted.
     LossUncounted,
     /// A worker that cannot renew its lease goes on with Sequential tests.

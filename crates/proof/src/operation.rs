@@ -41,8 +41,10 @@ impl Fleet {
                 }
             }
             Phase::Reopening => {
-                for index in of.kept.iter() {
-                    actions.push(Action::Reopen { run, index, last: true });
+                if of.recovering.is_none() {
+                    for index in of.kept.iter() {
+                        actions.push(Action::Reopen { run, index, last: true });
+                    }
                 }
                 actions.push(Action::OpenReopened { run });
                 if scenario.cancel {

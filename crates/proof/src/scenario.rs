@@ -66,6 +66,8 @@ pub struct Scenario {
     pub pause: bool,
     /// Ended runs may be reopened until they have had this many epochs.
     pub epochs: u8,
+    /// So many recovery rounds the collections of a run may open.
+    pub rounds: u8,
     /// Runs are to be mailed.
     pub mail: bool,
     /// Rules left out.
@@ -106,6 +108,7 @@ impl Scenario {
             deadline: false,
             pause: false,
             epochs: 1,
+            rounds: 0,
             mail: false,
             mutations: Mutations::NONE,
         }

@@ -192,6 +192,8 @@ pub struct Run {
     pub collect: Lane,
     /// The job `notify:<run>`.
     pub notify: Lane,
+    /// `recovering`: whose right to open a round it is, while results are taken back.
+    pub recovering: Option<Token>,
     /// Whether it is in `outbox`.
     pub outbox: bool,
     /// Only with [`Mutation::FenceOnlyAtClaim`](crate::Mutation): the last right that was given to a test.
@@ -293,6 +295,6 @@ impl std::hash::Hash for Run {
             .hash(hasher);
         (self.results, self.countdown, self.summary, self.paused, self.requests).hash(hasher);
         (self.waits, self.unmet, self.group_slots, self.group_waiting).hash(hasher);
-        (self.collect, self.notify, self.outbox, self.last).hash(hasher);
+        (self.collect, self.notify, self.outbox, self.last, self.recovering).hash(hasher);
     }
 }

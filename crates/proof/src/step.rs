@@ -75,6 +75,7 @@ impl Step<'_> {
             Action::Read { .. }
             | Action::Fill { .. }
             | Action::Collect { .. }
+            | Action::Recover { .. }
             | Action::Announce { .. }
             | Action::Extend { .. }
             | Action::Send { .. }

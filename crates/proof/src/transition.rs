@@ -12,6 +12,7 @@ mod hold_endpoint;
 mod pause;
 mod reap;
 mod reconcile;
+mod recover;
 mod register;
 mod release_endpoint;
 mod reopen;
@@ -56,6 +57,7 @@ pub const MODELLED: &[&str] = &[
     "pause",
     "reap",
     "reconcile",
+    "recover",
     "register",
     "release_endpoint",
     "reopen",

@@ -59,6 +59,8 @@ pub enum ControlStep {
     Missing(Set),
     /// Collection: all results were read.
     Folded(Results),
+    /// Collection: results are being taken back for a round.
+    Recovering,
     /// Notification: the right was extended; the mail is about to go out.
     Sending,
     /// Notification: the mail went out, or could not.

@@ -106,6 +106,28 @@ fn a_collection_of_an_old_epoch_must_not_end_a_new_one() {
     breaks(scenario, &[Mutation::CollectWithoutFence], COLLECT_COMPLETE);
 }
 
+/// A collection that was taken for lost opens a round of a run that somebody else is about to end.
+#[test]
+fn opening_a_round_has_to_compare_the_fence() {
+    let scenario = Scenario {
+        faults: 1,
+        erring: true,
+        rounds: 1,
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::RecoverWithoutFence], ZOMBIE_HARMLESS);
+}
+
+#[test]
+fn opening_a_round_has_to_end_the_collection() {
+    let scenario = Scenario {
+        erring: true,
+        rounds: 1,
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::RecoverKeepsCollection], COLLECTION_IS_QUEUED);
+}
+
 #[test]
 fn a_cancelled_run_has_to_leave_the_queue() {
     let scenario = Scenario { cancel: true, ..CALM };

@@ -279,5 +279,52 @@ fn every_kind_of_step_is_taken() {
         .kinds,
     );
     // All but `Announce`, which only a mutation has, and `Requeue`, which has nothing to do.
-    assert_eq!(kinds.len(), 33);
+    kinds.extend(
+        holds(Scenario {
+            name: "a recovery round",
+            rounds: 1,
+            erring: true,
+            ..ONE
+        })
+        .progress
+        .unwrap()
+        .kinds,
+    );
+    assert_eq!(kinds.len(), 34);
+}
+
+/// A round is opened chunk by chunk by whoever holds the collection, and its answers may be late, lost or never come.
+#[test]
+fn recovery_rounds_survive_a_fault() {
+    let rounds = Scenario {
+        name: "parallel, a recovery round, 1 fault",
+        rounds: 1,
+        erring: true,
+        faults: 1,
+        ..CALM
+    };
+    holds(rounds);
+    holds(Scenario {
+        name: "sequential, a recovery round, 1 fault",
+        sequential: true,
+        cap: 1,
+        ..rounds
+    });
+    holds(Scenario {
+        name: "one test, two recovery rounds, cancelled, mailed, 1 fault",
+        rounds: 2,
+        cancel: true,
+        mail: true,
+        tests: 1,
+        ..rounds
+    });
+    holds(Scenario {
+        name: "a recovery round of tests that depend on each other, with a budget, tried again by somebody",
+        needs: [&[], &[0], &[]],
+        budget: Some(3),
+        rounds: 1,
+        epochs: 3,
+        faults: 0,
+        ..rounds
+    });
 }

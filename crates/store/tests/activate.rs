@@ -73,7 +73,7 @@ async fn an_activated_run_has_its_total_its_countdown_its_place_and_a_bell() {
             "endpoint:api:tenants": {"zset": [["default", 0]]},
             "endpoints": {"zset": [["api", "T+120m"]]},
             "ready:endpoints": {"zset": [["api", 0]]},
-            "run:R1": {"activated_at": "T", "state": "queued", "total": "3"},
+            "run:R1": {"activated_at": "T", "deadline_at": "T+120m", "state": "queued", "total": "3"},
             "run:R1:countdown": "3",
         })
     );

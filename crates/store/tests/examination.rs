@@ -57,6 +57,8 @@ impl Damage {
                 "captured"
                     | "discarded"
                     | "started_at"
+                    // Without it a run has no recovery rounds.
+                    | "deadline_at"
                     | "vt"
                     | "fence"
                     | "collecting_at"

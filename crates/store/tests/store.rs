@@ -43,6 +43,7 @@ mod pause;
 mod rate;
 mod reap;
 mod reconcile;
+mod recover;
 mod register;
 mod reopen;
 mod repair;

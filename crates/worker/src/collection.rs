@@ -1,5 +1,5 @@
 //! `collect_results`: the job that ends a run. It gives every test without a result one, folds the stored results into
-//! the summary, and commits both under its fence.
+//! the summary, and commits both under its fence; unless tests in error are to be tried once more (`recovery`).
 //!
 //! Promises: COLLECT-ONCE, COLLECT-COMPLETE, NO-LOST-TEST, CANCEL-STOPS, TERMINAL-ALWAYS.
 
@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::options::WorkerOptions;
 use crate::reading::Reader;
+use crate::recovery::{Opening, Rounds};
 use crate::repairing;
 use crate::timing::Timings;
 use crate::verdict::{Keeping, VerdictFold};
@@ -38,6 +39,8 @@ const PAGES_PER_EXTENSION: u32 = 40;
 pub enum CollectOutcome {
     /// The run has ended, with this summary.
     Committed(Box<Summary>),
+    /// It is not over: tests in error are tried once more, and another collection ends it.
+    GoesOn,
     /// Somebody else ends it, or it has ended.
     NotOurs,
 }
@@ -133,9 +136,19 @@ impl Collection<'_> {
         }
         let mut timings = Timings::of(names.configuration.as_ref());
         let mut verdict = VerdictFold::new(names.configuration.as_ref());
-        let Some(mut fold) = self.fold(&view, stop_reason, &mut timings, &mut verdict).await? else {
+        let mut rounds = Rounds::of(names.configuration.as_ref());
+        if stop_reason.is_some() || is_foreign(&view) {
+            rounds.forbid();
+        }
+        let folded = self.fold(&view, stop_reason, &mut timings, &mut verdict, &mut rounds);
+        let Some(mut fold) = folded.await? else {
             return Ok(CollectOutcome::NotOurs);
         };
+        match rounds.open(self.store, self.seat, &view, self.fence).await? {
+            Opening::Opened => return Ok(CollectOutcome::GoesOn),
+            Opening::Lost => return Ok(CollectOutcome::NotOurs),
+            Opening::None => {}
+        }
         if let Some(configuration) = &names.configuration {
             fold.set_repeat_policy(configuration.attributes.repeat_policy);
         }
@@ -147,6 +160,8 @@ impl Collection<'_> {
             .await?
             .map_or(0, |view| view.discarded_results);
         let mut summary = fold.finish(context(&view, &names, stop_reason, completed_at, discarded));
+        summary.recovery_rounds = view.recovery_rounds;
+        summary.tests_recovered = rounds.recovered();
         let decided = verdict.decide(self.store, self, self.max_result, &mut summary).await?;
         if decided.is_none() {
             return Ok(CollectOutcome::NotOurs);
@@ -177,6 +192,7 @@ impl Collection<'_> {
         stop_reason: Option<StopReason>,
         timings: &mut Timings,
         verdict: &mut VerdictFold,
+        rounds: &mut Rounds,
     ) -> Result<Option<SummaryBuilder>, CollectError> {
         let mut fold = SummaryBuilder::new(view.total);
         for name in verdict.metrics() {
@@ -206,6 +222,7 @@ impl Collection<'_> {
                 timings.add(&result.bytes);
                 match result.digest {
                     Ok(digest) => {
+                        rounds.add(index, digest.status, &result.bytes);
                         if fold.add(&digest) == Added::Counted {
                             verdict.add(&digest, result.labels.as_ref());
                         }
@@ -245,6 +262,15 @@ impl Collection<'_> {
                 Ok(test) => (test, None),
                 Err(error) => (TestCase::default(), Some(error.to_string())),
             };
+            // Whatever ended the round that it was in.
+            if let Some(earlier) = test.earlier.as_ref().filter(|earlier| earlier.is_before(view.epoch)) {
+                fillings.push(Filling {
+                    index: *index,
+                    status: earlier.result.status,
+                    result: serde_json::to_vec(&earlier.result)?,
+                });
+                continue;
+            }
             let damage = view.damage.as_deref().or(unreadable.as_deref());
             let (status, mut error) = unfinished(&test, attempts, stop_reason, damage);
             if is_foreign(view) && stop_reason == Some(StopReason::Deadline) {
@@ -447,7 +473,7 @@ async fn collect_under(
             attempt,
         };
         let outcome = collection.run().await?;
-        if matches!(outcome, CollectOutcome::Committed(_)) {
+        if matches!(outcome, CollectOutcome::Committed(_) | CollectOutcome::GoesOn) {
             unsettled.pop();
         }
         return Ok(outcome);

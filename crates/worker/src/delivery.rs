@@ -75,7 +75,8 @@ impl Courier {
             delay: backoff(COLLECT_BACKOFF.0, COLLECT_BACKOFF.1, attempt, jitter()),
         };
         match collection.run().await {
-            Ok(CollectOutcome::Committed(_)) => Ok(()),
+            // What goes on has given up its collection itself.
+            Ok(CollectOutcome::Committed(_) | CollectOutcome::GoesOn) => Ok(()),
             Ok(CollectOutcome::NotOurs) => {
                 // Nothing to collect any more: giving the job back drops it.
                 let job = JobRef::control(ControlJob::Collect(run), fence);

@@ -364,6 +364,10 @@ impl TestExecutor {
         captured: String,
         load: Load,
     ) -> Outcome {
+        if let Some(earlier) = test.earlier.as_ref().filter(|earlier| earlier.is_before(job.epoch)) {
+            result.attempts = result.attempts.saturating_add(earlier.result.attempts);
+            result.recovery = Some(earlier.recovery());
+        }
         let took = claimed_at.elapsed();
         let status = result.status;
         result.description.clone_from(&test.description);

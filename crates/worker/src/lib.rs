@@ -38,6 +38,7 @@ pub mod probe;
 mod pump;
 mod reading;
 mod reaper;
+mod recovery;
 mod repairing;
 mod supervision;
 mod sweeper;

@@ -30,7 +30,7 @@ use crate::session::{Session, SettingsFlag};
   testfleet run suite.yaml
   testfleet run suite.yaml --mode sequential --report junit=report/junit.xml
   testfleet run suite.yaml --json > result.json
-  testfleet run suite.yaml --only 'id:refund-*' --skip tag:slow=yes
+  testfleet run suite.yaml --only id:refund-01 --skip tag:slow=yes
   testfleet run suite.yaml --redis redis://localhost:6379 --timeout 10m
   testfleet run suite.yaml --redis redis://localhost:6379 --only status:failed --from 0197c5a2-7b7e-7000-8000-000000000001
   testfleet run list

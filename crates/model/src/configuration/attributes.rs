@@ -57,6 +57,11 @@ pub struct Attributes {
     /// Groups of tests by name, each with a limit of its own: `[A-Za-z0-9._-]{1,64}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Group>,
+    /// How often tests whose error may be transient are tried once more when the rest of the run is done, at most
+    /// [`MAX_RECOVERY_ROUNDS`](crate::recovery::MAX_RECOVERY_ROUNDS); `None`: once, unless the endpoint's tests may have one
+    /// attempt only. See [`TestConfiguration::recovery_rounds`](super::TestConfiguration::recovery_rounds).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_rounds: Option<u32>,
     /// Only tests that one of these takes are part of the run, and those that they depend on; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<TestFilter>,
@@ -88,6 +93,7 @@ impl Default for Attributes {
             stop_on_failure: false,
             budget: Budget::default(),
             groups: BTreeMap::new(),
+            recovery_rounds: None,
             only: Vec::new(),
             skip: Vec::new(),
             reference_test_run_id: None,

@@ -111,6 +111,14 @@ impl TestConfiguration {
         (REEVALUATION.to_owned(), none)
     }
 
+    /// How often tests whose error may be transient are tried once more when the rest is done. Whoever allows a test one
+    /// attempt does not want it to be called twice, unless he says so.
+    #[must_use]
+    pub fn recovery_rounds(&self) -> u32 {
+        let default = u32::from(self.endpoint.retry.max_attempts > 1);
+        self.attributes.recovery_rounds.unwrap_or(default)
+    }
+
     /// The owner and everybody named, each address once, in that order.
     #[must_use]
     pub fn recipients(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::attributes::Attributes;
 use super::metric::Metric;
 use crate::recorded::Recorded;
+use crate::recovery::Earlier;
 
 /// A set of tests: those written inline, and those in files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -159,6 +160,9 @@ pub struct TestCase {
     /// What an earlier run has of the test, in a run that evaluates it again. Submitting stores it; nobody writes this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Recorded>,
+    /// What became of the test before the recovery round it is in. The collection stores it; nobody writes this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Earlier>,
 }
 
 /// The most repetitions of a test.

@@ -204,6 +204,8 @@ impl SummaryBuilder {
             usage,
             cost,
             retries,
+            recovery_rounds: 0,
+            tests_recovered: 0,
             discarded_results: context.discarded_results,
             stop_reason: context.stop_reason,
             gate: context.gate,

@@ -13,6 +13,7 @@ impl Step<'_> {
         let (Action::Read { worker }
         | Action::Fill { worker, .. }
         | Action::Collect { worker, .. }
+        | Action::Recover { worker, .. }
         | Action::Announce { worker }
         | Action::Extend { worker }
         | Action::Send { worker, .. }
@@ -46,6 +47,25 @@ impl Step<'_> {
                     delivery,
                 ) {
                     Some(Answer::Word(Word::Done)) => self.worker(worker).control = None,
+                    _ => self.worker(worker).control_at(ControlStep::Returning),
+                }
+            }
+            (
+                Action::Recover {
+                    index, last, delivery, ..
+                },
+                ControlStep::Folded(_) | ControlStep::Recovering,
+            ) => {
+                let call = Call::Recover {
+                    run,
+                    fence,
+                    epoch: held.epoch + 1,
+                    index,
+                    last,
+                };
+                match self.send(worker, call, Chance::default(), delivery) {
+                    Some(Answer::Word(Word::Done)) if last => self.worker(worker).control = None,
+                    Some(Answer::Word(Word::Done)) => self.worker(worker).control_at(ControlStep::Recovering),
                     _ => self.worker(worker).control_at(ControlStep::Returning),
                 }
             }

@@ -5,6 +5,7 @@ use crate::state::Phase;
 
 impl Server<'_> {
     pub(super) fn begin_collection(&mut self, run: u8, stopped: bool) {
+        self.end_taking_back(run);
         let of = self.run(run);
         of.phase = Phase::Collecting;
         of.stopped = stopped;

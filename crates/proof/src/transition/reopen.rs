@@ -10,7 +10,7 @@ impl Server<'_> {
     pub(crate) fn reopen(&mut self, run: u8, epoch: u8, index: u8, last: bool) {
         let of = self.run(run);
         let refused = match of.phase {
-            Phase::Reopening => of.epoch != epoch,
+            Phase::Reopening => of.epoch != epoch || of.recovering.is_some(),
             Phase::Ended => of.epoch + 1 != epoch,
             _ => true,
         };
@@ -73,7 +73,15 @@ impl Server<'_> {
         if self.scenario.is_shaped() {
             self.arrange_again(run);
         }
+        self.end_taking_back(run);
         self.run(run).phase = Phase::Open;
         self.place(run);
+    }
+
+    /// Whoever took results back for a round has no right to it any more.
+    pub(super) fn end_taking_back(&mut self, run: u8) {
+        if self.run(run).recovering.take().is_some() {
+            *self.witness.right(run, Job::Collect) = None;
+        }
     }
 }

@@ -21,14 +21,16 @@
 --@include opening
 --@include holding
 --@include counting
+--@include retaking
 local run, epoch = ARGV[1], tonumber(ARGV[2])
-local state, endpoint, total, reached =
-  unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total', 'epoch'))
+local state, endpoint, total, reached, recovering =
+  unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total', 'epoch', 'recovering'))
 if not state then return { 'unknown' } end
 reached = tonumber(reached) or 1
 local ended = total and (state == 'completed' or state == 'partial' or state == 'failed' or state == 'cancelled')
 if state ~= 'reopening' and reached >= epoch then return { 'already', state } end
-if state == 'reopening' and reached ~= epoch then return { 'closed', state } end
+-- Also while a collection opens a recovery round: the run has not ended.
+if state == 'reopening' and (reached ~= epoch or recovering) then return { 'closed', state } end
 if state ~= 'reopening' and (not ended or reached + 1 ~= epoch) then return { 'closed', state } end
 
 local chosen = {}
@@ -64,38 +66,12 @@ if ended then
   redis.call('DEL', run_key(run, 'summary'))
   withdraw_notification()
   redis.call('HDEL', run_key(run), 'ended_at', 'collecting_at', 'started_at', 'released_at', 'stop', 'damage', 'mail',
-    'mail_error', 'spent_requests', 'spent_tokens', 'spent_cost')
+    'mail_error', 'spent_requests', 'spent_tokens', 'spent_cost', 'rounds', 'recovering')
   -- Also what was cut short before it was claimed is claimed from `again`, and from nowhere else.
   redis.call('HSET', run_key(run), 'state', 'reopening', 'epoch', whole(epoch), 'deadline_ms', ARGV[3], 'next', total)
   set_limits(endpoint, 7, first - 1)
 end
--- In ascending order, also when two callers choose different tests of the same epoch at the same time: it is the order
--- of a Sequential run.
-local function queue_again(index)
-  local again = run_key(run, 'again')
-  local waiting = redis.call('LLEN', again)
-  local low, high = 0, waiting
-  -- A caller names its tests in order, so the end is the place nearly always.
-  if waiting > 0 and tonumber(redis.call('LINDEX', again, -1)) < tonumber(index) then low = waiting end
-  while low < high do
-    local middle = math.floor((low + high) / 2)
-    if tonumber(redis.call('LINDEX', again, middle)) < tonumber(index) then low = middle + 1 else high = middle end
-  end
-  if low == waiting then redis.call('RPUSH', again, index)
-  else redis.call('LINSERT', again, 'BEFORE', redis.call('LINDEX', again, low), index) end
-end
-for _, test in ipairs(chosen) do
-  local job = job_id(run, test.index)
-  redis.call('HDEL', run_key(run, 'results'), test.index)
-  redis.call('HSET', run_key(run, 'tests'), test.index, test.payload)
-  redis.call('HDEL', run_key(run, 'kept'), test.index)
-  queue_again(test.index)
-  if redis.call('HINCRBY', run_key(run), 'count:' .. test.status, -1) < 1 then
-    redis.call('HDEL', run_key(run), 'count:' .. test.status)
-  end
-  redis.call('ZREM', key('dead'), job)
-  redis.call('HDEL', key('dead:jobs'), job)
-end
+for _, test in ipairs(chosen) do retake(run, test.index, test.status, test.payload) end
 local left = write_countdown(run, tonumber(total))
 redis.call('ZADD', key('deadlines'), whole(now + tonumber(ARGV[4])), run)
 if ARGV[5] ~= 'last' then return { 'reopening', left } end

@@ -48,7 +48,10 @@ pub struct RunView {
     pub in_flight: u32,
     /// Terminal results by status.
     pub counts: BTreeMap<String, u32>,
-    /// Results that came too late.
+    /// Recovery rounds that were begun since the run was submitted or last tried again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub recovery_rounds: u32,
+    /// Results that
     pub discarded_results: u64,
     /// Why it was cut short.
     pub stop_reason: Option<String>,
@@ -181,7 +184,7 @@ impl Store {
             .collect())
     }
 
-    async fn fields(
+    pub(crate) async fn fields(
         &self,
         run: RunId,
         hash: &str,
@@ -199,6 +202,11 @@ impl Store {
         }
         self.query("HMGET", &command).await
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn is_ours(format: &str) -> bool {
@@ -239,6 +247,7 @@ pub(crate) fn run_view(
                 Some((status.word().to_owned(), count))
             })
             .collect(),
+        recovery_rounds: text("rounds").parse().unwrap_or(0),
         discarded_results: text("discarded").parse().unwrap_or(0),
         stop_reason: hash.get("stop").cloned(),
         damage: hash.get("damage").cloned(),

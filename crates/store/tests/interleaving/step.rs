@@ -103,6 +103,12 @@ pub enum Step {
     Collect {
         worker: usize,
     },
+    /// The collection opens a recovery round with some tests; without `last` it dies before it is done.
+    Recover {
+        worker: usize,
+        pick: u32,
+        last: bool,
+    },
     Settle {
         worker: usize,
         sent: bool,
@@ -146,7 +152,7 @@ fn one(draw: &mut Draw) -> Step {
     let jobs = 1 + draw.below(4);
     let control = draw.below(3);
     let later = draw.below(2) == 0;
-    match draw.below(120) {
+    match draw.below(124) {
         0..4 => Step::Activate { pick },
         4..26 => Step::Claim {
             worker,
@@ -192,6 +198,11 @@ fn one(draw: &mut Draw) -> Step {
         112..114 => Step::Hold { pick, later },
         114..117 => Step::Release { pick },
         117..119 => Step::SetFleet { pick },
+        119..123 => Step::Recover {
+            worker,
+            pick,
+            last: draw.below(4) > 0,
+        },
         _ => Step::FunctionsForgotten,
     }
 }

@@ -206,6 +206,7 @@ impl World {
             Step::DelaysEnd => self.end_delays().await,
             Step::Fill { worker, pick } => self.fill(worker, Some(pick)).await,
             Step::Collect { worker } => self.collect(worker).await,
+            Step::Recover { worker, pick, last } => self.recover(worker, pick, last).await?,
             Step::Settle { worker, sent } => self.settle_notification(worker, sent).await,
             Step::FunctionsForgotten => {
                 let () = self.ask(&["FUNCTION", "FLUSH"]).await;

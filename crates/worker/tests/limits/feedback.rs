@@ -183,6 +183,7 @@ async fn a_retry_after_holds_the_endpoint_and_the_test_waits_no_longer() {
     let mut planned = Planned::at(&format!("{url}/{{{{ input }}}}"));
     planned.tests = json!([{ "id": "t0", "input": "429" }, { "id": "t1", "input": "fine" }]);
     planned.mode = testfleet_model::ExecutionMode::Sequential;
+    planned.document["attributes"] = json!({ "recovery_rounds": 0 });
     planned.document["endpoint"]["retry"] = json!({ "max_attempts": 2, "retry_after": { "cap": "400ms" } });
     let run = planned.submit(&store).await;
     let worker = Worker::with_executor(store.clone(), options, executor).start();

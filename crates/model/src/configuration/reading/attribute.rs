@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use crate::configuration::{Attributes, Budget, Group, Order, Priority, RepeatPolicy, TestFilter};
 use crate::id::RunId;
 use crate::mode::ExecutionMode;
+use crate::recovery::MAX_RECOVERY_ROUNDS;
 
 use super::field::{Field, is_plain_name, not_plain};
 use super::node::NodeValue;
 use super::retry::{Defaults, InvokeRetry};
 use super::section::{Findings, Section};
-
-const LATER: [&str; 1] = ["recovery_rounds"];
 
 /// Reads how to run; what it says about retries belongs to the endpoint and is handed on.
 pub(super) fn read_attributes(
@@ -49,7 +48,6 @@ pub(super) fn read_attributes(
     invoke.max_attempts = section.take("invoke_max_attempts");
     invoke.min_wait = section.take("invoke_retry_min_wait");
     invoke.max_wait = section.take("invoke_retry_max_wait");
-    section.unsupported(&LATER, findings);
     section.finish(findings);
     (attributes, invoke)
 }
@@ -151,6 +149,9 @@ fn read_stopping(section: &mut Section, attributes: &mut Attributes, findings: &
     if let Some(field) = section.take("stop_on_failure") {
         attributes.stop_on_failure = field.flag(findings).unwrap_or_default();
     }
+    if let Some(field) = section.take("recovery_rounds") {
+        attributes.recovery_rounds = read_rounds(field, findings);
+    }
     if let Some(field) = section.take("budget") {
         attributes.budget = read_budget(field, findings).unwrap_or_default();
     }
@@ -183,6 +184,17 @@ fn read_run(field: Field, findings: &mut Findings) -> Option<RunId> {
     let run = field.text(findings)?.parse();
     run.map_err(|error: crate::id::InvalidRunId| at.problem(error.to_string(), findings))
         .ok()
+}
+
+fn read_rounds(field: Field, findings: &mut Findings) -> Option<u32> {
+    if let NodeValue::Number(number) = &field.node.value
+        && let Some(rounds) = number.as_u64().and_then(|rounds| u32::try_from(rounds).ok())
+        && rounds <= MAX_RECOVERY_ROUNDS
+    {
+        return Some(rounds);
+    }
+    field.expected(&format!("a whole number from 0 to {MAX_RECOVERY_ROUNDS}"), findings);
+    None
 }
 
 fn read_budget(field: Field, findings: &mut Findings) -> Option<Budget> {

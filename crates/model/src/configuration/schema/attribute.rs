@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::configuration::{Attributes, DEFAULT_TENANT, MAX_REPEAT, PastStatus};
 use crate::duration;
+use crate::recovery::MAX_RECOVERY_ROUNDS;
 use crate::state::Status;
 
 use super::shape::{
@@ -80,6 +81,11 @@ pub(super) fn attributes() -> Value {
         )
         .default(false),
         Key::new("budget", budget(), "Stop the run when so much was used."),
+        Key::new(
+            "recovery_rounds",
+            json!({"type": "integer", "minimum": 0, "maximum": MAX_RECOVERY_ROUNDS}),
+            "How often tests whose error may be transient are tried once more when the rest is done; else once, or never where a test may have one attempt only.",
+        ),
         Key::new(
             "only",
             one_or_list(filter()),

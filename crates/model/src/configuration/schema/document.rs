@@ -68,10 +68,15 @@ pub(super) fn document() -> Value {
         ),
     ])
     .schema();
-    let evaluates = json!({"type": "object", "required": ["reference_test_run_id"],
-        "properties": {"reference_test_run_id": {"type": "string"}}});
+    // Said once more, since a mapping that is null is as good as none.
+    let reference = json!({"type": "string", "description": "The run whose stored outputs are evaluated."});
+    let evaluates = json!({
+        "type": "object", "description": "How to run.",
+        "required": ["reference_test_run_id"], "properties": {"reference_test_run_id": reference},
+    });
+    let endpoint = json!({"type": "object", "description": "What is called."});
     schema["anyOf"] = json!([
-        {"required": ["endpoint"], "properties": {"endpoint": {"type": "object"}}},
+        {"required": ["endpoint"], "properties": {"endpoint": endpoint}},
         {"required": ["attributes"], "properties": {"attributes": evaluates}},
     ]);
     schema

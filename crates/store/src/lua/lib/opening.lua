@@ -66,14 +66,22 @@ local function set_limits(endpoint, first, last)
   derive_limits(endpoint)
 end
 
--- Makes the tests of a run claimable. Its deadline counts from here.
+-- Makes the tests of a run claimable. Its deadline counts from here, but for a recovery round: there the run goes on.
 local function open_run(run, endpoint, deadline)
-  local was, shaped, mode = unpack(redis.call('HMGET', run_key(run), 'state', 'shaped', 'mode'))
+  local was, shaped, mode, recovering, deadline_at =
+    unpack(redis.call('HMGET', run_key(run), 'state', 'shaped', 'mode', 'recovering', 'deadline_at'))
   if shaped and was == 'reopening' then arrange_again(run, mode) end
-  redis.call('HSET', run_key(run), 'state', 'queued', 'activated_at', now_text)
+  local ends = whole(now + deadline)
+  if was == 'reopening' and recovering then
+    ends = whole(tonumber(deadline_at) or now)
+    redis.call('HDEL', run_key(run), 'recovering')
+    redis.call('HSET', run_key(run), 'state', 'progress', 'released_at', now_text)
+  else
+    redis.call('HSET', run_key(run), 'state', 'queued', 'activated_at', now_text, 'deadline_at', ends)
+  end
   -- Until when a run may need the endpoint's limits; the sweeper goes by it.
-  redis.call('ZADD', key('endpoints'), 'GT', whole(now + deadline), endpoint)
-  redis.call('ZADD', key('deadlines'), whole(now + deadline), run)
+  redis.call('ZADD', key('endpoints'), 'GT', ends, endpoint)
+  redis.call('ZADD', key('deadlines'), ends, run)
   place(run, endpoint)
   ring()
 end

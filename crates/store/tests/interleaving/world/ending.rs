@@ -1,7 +1,7 @@
 //! How runs end: collections, mails, and bringing everything to its end.
 
 use testfleet_model::{RunId, RunState, Status};
-use testfleet_store::{ControlJob, Delivery, Filling, Seat, Want};
+use testfleet_store::{ControlJob, Delivery, Filling, Recovered, Recovering, Retaken, Seat, Want};
 
 use super::{HOUR, Outcome, PATIENCE, World, at};
 use crate::interleaving::invariant;
@@ -56,6 +56,45 @@ impl World {
         if !matches!(answer, testfleet_store::Collected::Incomplete { .. }) {
             self.workers[worker].control.remove(chosen);
         }
+    }
+
+    /// Opens a recovery round, or goes on opening one, with about half of the tests that did not pass.
+    pub(super) async fn recover(&mut self, worker: usize, pick: u32, last: bool) -> Outcome {
+        let Some((seat, chosen, run, fence)) = self.collection(worker) else {
+            return Ok(());
+        };
+        let view = self.store.run_view(run).await.unwrap().unwrap();
+        let now = Snapshot::read(&mut self.connection).await;
+        let mut tests: Vec<Retaken> = now
+            .map(&format!("run:{run}:results"))
+            .iter()
+            .map(|(index, result)| Retaken {
+                index: index.parse().unwrap(),
+                status: result.split(' ').next().and_then(Status::from_word).unwrap(),
+                payload: format!("test {index}").into_bytes(),
+            })
+            .filter(|test| (pick >> (4 + test.index)) & 1 == 1)
+            .collect();
+        tests.sort_by_key(|test| test.index);
+        let again = view.state == RunState::Reopening;
+        let recovering = Recovering {
+            run,
+            fence,
+            epoch: if again { view.epoch } else { view.epoch + 1 },
+            staging_timeout: HOUR,
+        };
+        let answer = self.store.recover(&seat, recovering, &tests, last).await.unwrap();
+        match answer {
+            Recovered::Nothing | Recovered::Stopped | Recovered::Spent | Recovered::Incomplete { .. } => return Ok(()),
+            Recovered::Recovering { .. } => {}
+            Recovered::Late => return Err("an hour has not passed".into()),
+            _ => drop(self.workers[worker].control.remove(chosen)),
+        }
+        let now = Snapshot::read(&mut self.connection).await;
+        let results = now.map(&format!("run:{run}:results"));
+        self.done
+            .retain(|(_, done)| done.run != run || results.contains_key(&done.index.to_string()));
+        Ok(())
     }
 
     pub(super) async fn settle_notification(&mut self, worker: usize, sent: bool) {

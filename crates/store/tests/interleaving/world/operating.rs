@@ -32,7 +32,8 @@ impl World {
             .filter(|(index, _)| (pick >> (4 + index)) & 1 == 1)
             .collect();
         chosen.sort_by_key(|(index, _)| *index);
-        let again = view.state == RunState::Reopening;
+        let recovering = now.map(&format!("run:{run}")).contains_key("recovering");
+        let again = view.state == RunState::Reopening && !recovering;
         let reopening = Reopening {
             run,
             epoch: if again { view.epoch } else { view.epoch + 1 },
