@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use testfleet_model::configuration::{Endpoint, ResponseFormat, SecretSpec, TestCase};
 
+use crate::client;
 use crate::language::Scope;
 use crate::mapping;
 use crate::problem::CompileProblem;
@@ -41,4 +42,15 @@ pub fn check_test(test: &TestCase, key: &str, format: ResponseFormat) -> Vec<Com
         }
     }
     problems
+}
+
+/// Whether a PEM text has certificates, each of which can be trusted as an authority.
+///
+/// # Errors
+/// A sentence that says what is wrong with it.
+pub fn check_authorities(pem: &[u8]) -> Result<(), String> {
+    match client::root_certificates(pem)?.as_slice() {
+        [] => Err(client::NO_CERTIFICATE.to_owned()),
+        _ => Ok(()),
+    }
 }

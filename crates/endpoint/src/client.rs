@@ -1,5 +1,5 @@
-//! The HTTP client: connections that are reused, no proxy, no redirect, no retry, and a resolver that keeps to the
-//! egress policy.
+//! The HTTP client: connections that are reused, no redirect, no retry, no proxy but the configured one, and a resolver that
+//! keeps to the egress policy.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -12,11 +12,15 @@ use reqwest::{Certificate, Client, redirect};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use testfleet_model::configuration::Http2;
 use testfleet_model::result::ErrorClass;
 use tracing::warn;
 
+use url::Url;
+
 use crate::call::Failure;
-use crate::egress::{Egress, EgressDenied};
+use crate::egress::{Egress, EgressDenied, Proxy};
+use crate::guard;
 
 /// How long an idle connection is kept. Short of the 60 seconds after which many servers and load balancers close.
 const POOL_IDLE: Duration = Duration::from_secs(50);
@@ -29,7 +33,7 @@ const HTTP2_STREAM: u32 = 128 * 1024;
 /// reading.
 const HTTP2_CONNECTION: u32 = 1 << 30;
 /// The name our calls go by.
-const USER_AGENT: &str = concat!("testfleet/", env!("CARGO_PKG_VERSION"));
+pub(crate) const NAME: &str = concat!("testfleet/", env!("CARGO_PKG_VERSION"));
 
 /// Clients by port, since a rule of the policy may name a port and a resolver is told only the name.
 #[derive(Debug)]
@@ -37,26 +41,47 @@ pub(crate) struct Clients {
     egress: Arc<Egress>,
     connect_timeout: Duration,
     roots: Vec<Certificate>,
-    by_port: Mutex<HashMap<u16, Client>>,
+    http2: Http2,
+    /// Also by whether they go through the proxy.
+    by_port: Mutex<HashMap<(u16, bool), Client>>,
 }
 
 impl Clients {
-    pub(crate) fn new(egress: Arc<Egress>, connect_timeout: Duration, roots: Vec<Certificate>) -> Self {
-        Self {
+    pub(crate) fn new(
+        egress: Arc<Egress>,
+        connect_timeout: Duration,
+        roots: &[CertificateDer<'static>],
+        http2: Http2,
+    ) -> Result<Self, String> {
+        let roots = roots.iter().map(|der| Certificate::from_der(der));
+        let unreadable = |error| format!("a root certificate cannot be read: {}", causes(&error));
+        Ok(Self {
             egress,
             connect_timeout,
-            roots,
+            roots: roots.collect::<Result<_, _>>().map_err(unreadable)?,
+            http2,
             by_port: Mutex::new(HashMap::new()),
-        }
+        })
     }
 
-    /// The client for calls to this port.
-    pub(crate) fn get(&self, port: u16) -> Result<Client, Failure> {
+    /// The client for calls of this URL, which has been checked against the policy as far as the client itself does not.
+    pub(crate) async fn of(&self, url: &Url) -> Result<Client, Failure> {
+        let proxy = self.egress.proxy_for(url);
+        if proxy.is_some() {
+            guard::check_proxied(&self.egress, url).await?;
+        } else {
+            self.egress.check_url(url).map_err(guard::denied)?;
+        }
+        self.get(url.port_or_known_default().unwrap_or_default(), proxy)
+    }
+
+    fn get(&self, port: u16, proxy: Option<&Proxy>) -> Result<Client, Failure> {
+        let key = (port, proxy.is_some());
         let mut clients = self.by_port.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&port) {
+        if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = self.build(port).map_err(|error| {
+        let client = self.build(port, proxy).map_err(|error| {
             Failure::new(
                 ErrorClass::Internal,
                 format!("the HTTP client could not be built: {}", causes(&error)),
@@ -65,20 +90,41 @@ impl Clients {
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
-        clients.insert(port, client.clone());
+        clients.insert(key, client.clone());
         Ok(client)
     }
 
-    fn build(&self, port: u16) -> reqwest::Result<Client> {
+    fn build(&self, port: u16, proxy: Option<&Proxy>) -> reqwest::Result<Client> {
         // Does nothing when the program has chosen a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let resolver = Arc::new(GuardedResolver {
-            egress: Arc::clone(&self.egress),
+            // The only name that is resolved for a proxied call is that of the proxy.
+            egress: proxy.is_none().then(|| Arc::clone(&self.egress)),
             port,
         });
+        let through = match proxy {
+            Some(proxy) => {
+                let through = reqwest::Proxy::all(proxy.url().as_str())?;
+                Some(match proxy.credentials() {
+                    Some((name, password)) => through.basic_auth(name, password),
+                    None => through,
+                })
+            }
+            None => None,
+        };
         let builder = || {
-            Client::builder()
-                .user_agent(USER_AGENT)
+            // What the environment says of proxies is not looked at.
+            let mut builder = Client::builder().no_proxy();
+            if let Some(proxy) = &through {
+                builder = builder.proxy(proxy.clone());
+            }
+            builder = match self.http2 {
+                Http2::Auto => builder,
+                Http2::PriorKnowledge => builder.http2_prior_knowledge(),
+                Http2::Never => builder.http1_only(),
+            };
+            builder
+                .user_agent(NAME)
                 .dns_resolver(Arc::clone(&resolver))
                 .connect_timeout(self.connect_timeout)
                 .pool_idle_timeout(POOL_IDLE)
@@ -89,7 +135,6 @@ impl Clients {
                 .redirect(redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
-                .no_proxy()
         };
         builder().tls_certs_merge(self.roots.clone()).build().or_else(|error| {
             // A container without any root certificate can still call http endpoints.
@@ -102,8 +147,11 @@ impl Clients {
     }
 }
 
+/// What is said of a text without certificates.
+pub(crate) const NO_CERTIFICATE: &str = "there is no certificate in it; expected PEM, -----BEGIN CERTIFICATE-----";
+
 /// The certificates of a PEM text, each of which must be usable as a root.
-pub(crate) fn root_certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+pub(crate) fn root_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let unreadable = |error: &dyn Error| format!("a root certificate cannot be read: {}", causes(error));
     CertificateDer::pem_slice_iter(pem)
         .map(|der| {
@@ -111,7 +159,7 @@ pub(crate) fn root_certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> 
             RootCertStore::empty()
                 .add(der.clone())
                 .map_err(|error| unreadable(&error))?;
-            Certificate::from_der(&der).map_err(|error| unreadable(&error))
+            Ok(der)
         })
         .collect()
 }
@@ -119,17 +167,22 @@ pub(crate) fn root_certificates(pem: &[u8]) -> Result<Vec<Certificate>, String> 
 /// Resolves names through the system and drops every address the policy denies.
 #[derive(Debug)]
 struct GuardedResolver {
-    egress: Arc<Egress>,
+    /// `None`: every address is allowed.
+    egress: Option<Arc<Egress>>,
     port: u16,
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let egress = Arc::clone(&self.egress);
+        let egress = self.egress.clone();
         let port = self.port;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed = egress.filter(name.as_str(), port, found.map(|address| address.ip()))?;
+            let found = found.map(|address| address.ip());
+            let allowed = match &egress {
+                Some(egress) => egress.filter(name.as_str(), port, found)?,
+                None => found.collect(),
+            };
             let addresses: Addrs = Box::new(allowed.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(addresses)
         })
@@ -171,7 +224,7 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
 }
 
 /// The error and what caused it, each thing said once.
-fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

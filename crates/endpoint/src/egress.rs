@@ -6,11 +6,18 @@
 //! addresses written in a URL, which no resolver ever sees. IPv6 addresses that carry an IPv4 address are judged by
 //! the latter.
 
+mod address;
+mod proxy;
+
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::{Host, Url};
+
+use self::address::{LOOPBACK, PRIVATE, carried, kind};
+pub use self::proxy::{InvalidProxy, Proxy};
 
 /// The policy: deny what is not public, except what a rule allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +25,7 @@ pub struct Egress {
     rules: Vec<EgressRule>,
     loopback: bool,
     private: bool,
+    proxy: Option<Arc<Proxy>>,
 }
 
 /// An exception: a host, an address or a network, with or without a port.
@@ -102,6 +110,14 @@ impl Egress {
         self
     }
 
+    /// The same policy for calls that go through a proxy. Where they end is checked before as far as it can be known here, see
+    /// `Guard`; what the proxy makes of a name is its own.
+    #[must_use]
+    pub fn through(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(Arc::new(proxy));
+        self
+    }
+
     /// Checks what can be known before resolving: an address in the URL. Names pass; see [`Egress::filter`].
     ///
     /// # Errors
@@ -126,8 +142,7 @@ impl Egress {
         port: u16,
         addresses: impl IntoIterator<Item = IpAddr>,
     ) -> Result<Vec<IpAddr>, EgressDenied> {
-        let name = host.trim_end_matches('.').to_ascii_lowercase();
-        let any = self.rules.iter().any(|rule| rule.names(&name, port));
+        let any = self.names(host, port);
         let mut allowed = Vec::new();
         let mut denied = None;
         for address in addresses {
@@ -149,10 +164,16 @@ impl Egress {
         }
     }
 
+    /// Whether a rule names the host: whatever it resolves to is allowed.
+    pub(crate) fn names(&self, host: &str, port: u16) -> bool {
+        let name = plain_name(host);
+        self.rules.iter().any(|rule| rule.names(&name, port))
+    }
+
     /// Why the address is denied; `None` when it is allowed.
     fn denies(&self, address: IpAddr, port: u16) -> Option<&'static str> {
         let carried = carried(address);
-        let kind = kind(carried)?;
+        let kind = kind(address)?;
         let allowed = (self.loopback && kind == LOOPBACK)
             || (self.private && kind == PRIVATE)
             || self
@@ -186,6 +207,11 @@ impl EgressRule {
                 _ => false,
             }
     }
+}
+
+/// A name as rules have it.
+fn plain_name(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 fn same_bits(a: u128, b: u128, width: u8, bits: u8) -> bool {
@@ -269,67 +295,6 @@ impl fmt::Display for EgressRule {
     }
 }
 
-const LOOPBACK: &str = "loopback";
-const PRIVATE: &str = "private";
-
-/// The IPv4 address inside an IPv6 one (mapped, compatible, 6to4, NAT64), else the address itself.
-fn carried(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else { return address };
-    let parts = v6.segments();
-    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
-    match parts {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => v4(high, low),
-        [0x2002, high, low, ..] => v4(high, low),
-        _ => address,
-    }
-}
-
-/// What makes an address not public; `None` for a public one. Source: the IANA special-purpose registries.
-fn kind(address: IpAddr) -> Option<&'static str> {
-    match address {
-        IpAddr::V4(address) => kind_v4(address),
-        IpAddr::V6(address) => kind_v6(address),
-    }
-}
-
-fn kind_v4(address: Ipv4Addr) -> Option<&'static str> {
-    Some(match address.octets() {
-        [127, ..] => LOOPBACK,
-        [10, ..] | [192, 168, ..] | [172, 16..=31, ..] => PRIVATE,
-        [169, 254, ..] => "link-local",
-        [100, 64..=127, ..] => "shared",
-        [0, ..] => "unspecified",
-        [224..=239, ..] => "multicast",
-        [240..=255, ..]
-        | [192, 0, 0, _]
-        | [192, 0, 2, _]
-        | [192, 88, 99, _]
-        | [198, 18..=19, ..]
-        | [198, 51, 100, _]
-        | [203, 0, 113, _] => "reserved",
-        _ => return None,
-    })
-}
-
-fn kind_v6(address: Ipv6Addr) -> Option<&'static str> {
-    if address.is_loopback() {
-        return Some(LOOPBACK);
-    }
-    Some(match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => "unspecified",
-        [0xfc00..=0xfdff, ..] => PRIVATE,
-        [0xfe80..=0xfebf, ..] => "link-local",
-        [0xfec0..=0xfeff, ..] => "site-local",
-        [0xff00..=0xffff, ..] => "multicast",
-        // Teredo, documentation, discard-only, local-use NAT64.
-        [0x2001, 0, ..] | [0x2001, 0xdb8, ..] | [0x3fff, ..] | [0x100, 0, 0, 0, ..] | [0x64, 0xff9b, 1, ..] => {
-            "reserved"
-        }
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,6 +337,48 @@ mod tests {
             "http://100.128.0.1/",
             "http://[2606:4700::1111]/",
             "http://[::ffff:1.1.1.1]/",
+        ] {
+            assert!(allowed(&egress, url), "{url}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_known_in_every_notation() {
+        let egress = Egress::public_only().allow_loopback(false);
+        for url in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://017700000001/",
+            "http://0177.0.0.1/",
+            "http://0x7f000001/",
+            "http://0x7f.1/",
+            "http://127.1/",
+            "http://127.0.1/",
+            "http://0/",
+            "http://%31%32%37.0.0.1/",
+            "http://\u{ff11}27.0.0.1/",
+            "http://127\u{3002}0\u{3002}0\u{3002}1/",
+            "http://\u{2460}\u{2461}7.0.0.1/",
+            "http://127.0.0.1./",
+            "http://1.1.1.1@127.0.0.1/",
+            "http://1.1.1.1:80@127.0.0.1:80/",
+            "http://user:password@169.254.169.254/latest/meta-data",
+            "http:\\\\10.1.2.3\\",
+            "http://127.0.0.1\\@1.1.1.1/",
+            "http://[::1]/",
+            "http://[0:0:0:0:0:0:0:1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[::ffff:0:7f00:1]/",
+            "http://[64:ff9b::a9fe:a9fe]/",
+            "wss://[2002:7f00:1::]/",
+            "ws://2130706433/",
+        ] {
+            assert!(!allowed(&egress, url), "{url}");
+        }
+        for url in [
+            "http://1.1.1.1/",
+            "http://127.0.0.1@1.1.1.1/",
+            "http://[2606:4700::1111]/",
         ] {
             assert!(allowed(&egress, url), "{url}");
         }
@@ -429,6 +436,7 @@ mod tests {
         let egress = Egress::public_only().allow_private(true);
         assert!(allowed(&egress, "http://10.0.0.1/") && allowed(&egress, "http://[fd00::1]/"));
         assert!(!allowed(&egress, "http://127.0.0.1/") && !allowed(&egress, "http://169.254.169.254/"));
+        assert!(!allowed(&egress, "http://[fd00:ec2::254]/") && !allowed(&egress, "http://168.63.129.16/"));
     }
 
     #[test]

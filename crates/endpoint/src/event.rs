@@ -14,6 +14,8 @@ pub(crate) enum Framing {
     Sse,
     /// Lines of JSON.
     Ndjson,
+    /// None: the messages of a WebSocket are cut already.
+    Messages,
 }
 
 /// One event.

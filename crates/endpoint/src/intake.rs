@@ -30,8 +30,12 @@ pub(crate) struct Intake<'a> {
     room: usize,
     /// More came than may.
     overflown: bool,
+    begun: bool,
     ended: bool,
 }
+
+/// What a control frame of a WebSocket counts beside its content, in bytes.
+const CONTROL: usize = 1024;
 
 impl<'a> Intake<'a> {
     /// Before the first chunk, of a stream that has `limit` bytes at most.
@@ -52,6 +56,7 @@ impl<'a> Intake<'a> {
                 limit,
                 room: limit,
                 overflown: false,
+                begun: false,
                 ended: false,
             }),
             Err(unusable) => Err(received.failure(unusable.class, unusable.message, "")),
@@ -75,6 +80,47 @@ impl<'a> Intake<'a> {
         let chunk = &chunk[..chunk.len().min(self.room)];
         self.room -= chunk.len();
         self.splitter.push(chunk);
+    }
+
+    /// Takes the next message of a WebSocket, which is an event already.
+    pub(crate) fn message(&mut self, text: String) -> Result<Event, Failure> {
+        self.begun = true;
+        self.received.keep_beginning(text.as_bytes());
+        self.take_room(text.len())?;
+        Ok(Event {
+            kind: "message".to_owned(),
+            data: text,
+        })
+    }
+
+    /// A control frame of so many bytes came. It says nothing, but it was read.
+    pub(crate) fn control(&mut self, bytes: usize) -> Result<(), Failure> {
+        // Empty ones count, too.
+        self.take_room(bytes + CONTROL)
+    }
+
+    fn take_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        match self.room.checked_sub(bytes) {
+            Some(left) => self.room = left,
+            None => return Err(self.too_large(format!("the messages are larger than {} bytes together", self.limit))),
+        }
+        Ok(())
+    }
+
+    /// Whether a message has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the endpoint may end the answer by closing the connection, as soon as there is one.
+    pub(crate) fn may_end_on_close(&self) -> bool {
+        self.begun && self.lens.plan.may_end_on_close()
+    }
+
+    /// Whether this message is the one after which the question is asked.
+    pub(crate) fn is_ready(&mut self, event: &Event, elapsed: Duration) -> Result<bool, Failure> {
+        let ready = self.assembly.is_ready(event);
+        ready.map_err(|unusable| self.failure(unusable, elapsed))
     }
 
     /// The response is over.

@@ -14,24 +14,33 @@
 //! them and the connection. A call may need an access token: `token` keeps tokens, `token_request` gets them, and [`Tokens`]
 //! lets several targets share theirs.
 //!
+//! Over a WebSocket (`web_socket`, on connections that `dial` makes) the messages of an answer are such events.
+//!
 //! What this crate does not do: it never repeats a call (except once with another access token, when the first one is
-//! refused), follows no redirect, uses no proxy, and knows nothing of queues or metrics.
+//! refused, and as often as `max_redirects` allows when it is redirected), uses no proxy that [`Egress`] does not name, and
+//! knows nothing of queues or metrics.
 
 mod budget;
 mod call;
 mod check;
 mod client;
+mod condition;
 mod conversion;
+mod dial;
 mod egress;
 mod event;
+mod guard;
 mod intake;
 mod language;
 mod mapping;
 mod memory;
+mod metered;
 mod path;
 mod patience;
+mod pattern;
 mod problem;
 mod redaction;
+mod redirect;
 mod request;
 mod response;
 mod retry;
@@ -44,11 +53,12 @@ mod token_request;
 mod tool_call;
 mod tree;
 mod variable;
+mod web_socket;
 mod weight;
 
 pub use call::{Call, GivenResponse, Invocation, InvokeError, RetryAdvice};
-pub use check::{check, check_test};
-pub use egress::{Egress, EgressDenied, EgressRule, InvalidRule};
+pub use check::{check, check_authorities, check_test};
+pub use egress::{Egress, EgressDenied, EgressRule, InvalidProxy, InvalidRule, Proxy};
 pub use language::{FILTERS, TESTS};
 pub use memory::{AnswerMemory, AnswerShare, AnswerUse};
 pub use problem::CompileProblem;

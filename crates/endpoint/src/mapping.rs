@@ -134,9 +134,9 @@ impl Gathered {
     }
 
     /// The answer, where `text` are the pieces of the stream; nothing when it has neither text nor tool calls.
-    pub(crate) fn finish(mut self, text: Option<String>) -> Option<Mapped> {
+    pub(crate) fn finish(mut self, text: Option<Json>) -> Option<Mapped> {
         let called = self.tool_calls.finish();
-        let output = self.output.or(text.map(Json::String));
+        let output = self.output.or(text);
         // An answer may call tools and say nothing.
         let output = output.or_else(|| called.as_ref().map(|_| Json::String(String::new())))?;
         if let Some(called) = called {
@@ -218,6 +218,11 @@ impl Mappings {
             usage,
             cost,
         })
+    }
+
+    /// Whether there is one for the output.
+    pub(crate) fn has_output(&self) -> bool {
+        self.output.is_some()
     }
 
     /// Maps an event of a stream. What it has nothing for stays as it was.

@@ -19,16 +19,25 @@ pub(crate) struct Patience {
 /// A limit of one wait, beside that of the attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pause {
-    /// Until the response begins.
+    /// Until the response begins, from the start of the call.
     FirstByte(Option<Duration>),
     /// Between two pieces of the body.
     Idle(Option<Duration>),
 }
 
 impl Pause {
+    /// The limit as configured.
     fn limit(self) -> Option<Duration> {
         match self {
             Self::FirstByte(limit) | Self::Idle(limit) => limit,
+        }
+    }
+
+    /// How long this wait may take, when the call has taken so long already.
+    fn left(self, spent: Duration) -> Option<Duration> {
+        match self {
+            Self::FirstByte(limit) => limit.map(|limit| limit.saturating_sub(spent)),
+            Self::Idle(limit) => limit,
         }
     }
 
@@ -54,11 +63,13 @@ impl Patience {
     /// or no patience is left.
     pub(crate) async fn wait<F: Future>(&mut self, pause: Pause, deed: F) -> Result<F::Output, Failure> {
         let began = Instant::now();
-        let shorter = pause.limit().filter(|limit| *limit < self.left);
+        let shorter = pause.left(self.spent()).filter(|limit| *limit < self.left);
         let done = tokio::time::timeout(shorter.unwrap_or(self.left), deed).await;
         self.left = self.left.saturating_sub(began.elapsed());
         done.map_err(|_| {
-            if let Some(limit) = shorter {
+            if shorter.is_some()
+                && let Some(limit) = pause.limit()
+            {
                 return Failure::new(ErrorClass::Timeout, pause.sentence(limit));
             }
             self.left = Duration::ZERO;
@@ -105,6 +116,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_comes_first_is_waited_for_from_the_start_of_the_call() {
+        let begin = Pause::FirstByte(Some(Duration::from_secs(20)));
+        let mut patience = Patience::new(Duration::from_secs(60));
+        patience
+            .wait(begin, tokio::time::sleep(Duration::from_secs(15)))
+            .await
+            .unwrap();
+        let failure = patience.wait(begin, std::future::pending::<()>()).await.unwrap_err();
+        assert!(
+            failure.detail.message.contains("timeouts.first_byte (20s)"),
+            "{failure:?}"
+        );
+        assert_eq!(patience.spent(), Duration::from_secs(20));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_pause_is_limited_each_time_and_all_of_them_by_the_attempt() {
         let (idle, never) = (Pause::Idle(Some(Duration::from_secs(20))), std::future::pending::<()>);
         let mut patience = Patience::new(Duration::from_secs(60));
@@ -116,11 +143,11 @@ mod tests {
         assert!(failure.detail.message.contains("timeouts.attempt (1m)"), "{failure:?}");
         let mut patience = Patience::new(Duration::from_secs(60));
         for (pause, message) in [
-            (idle, "timeouts.idle (20s)"),
             (
                 Pause::FirstByte(Some(Duration::from_secs(5))),
                 "timeouts.first_byte (5s)",
             ),
+            (idle, "timeouts.idle (20s)"),
         ] {
             let failure = patience.wait(pause, never()).await.unwrap_err();
             assert!(failure.detail.message.contains(message), "{failure:?}");

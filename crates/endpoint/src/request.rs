@@ -1,22 +1,31 @@
 //! The request of a call: method, URL, headers, body and credentials, rendered from templates.
 
+mod body;
+mod credentials;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::Value;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use secrecy::SecretString;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use rustls::pki_types::CertificateDer;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use testfleet_model::configuration::{ApiKeyPlace, Auth, ClientAuth, Endpoint};
+use testfleet_model::configuration::{Endpoint, EndpointKind};
 use testfleet_model::result::{ErrorClass, RequestRecord};
 use url::Url;
 
+use self::body::Body;
+pub(crate) use self::body::Messages;
+pub(crate) use self::credentials::literal_credentials;
+use self::credentials::{Credentials, Sink};
 use crate::budget::Budget;
 use crate::call::{Call, Failure};
+use crate::check::check_authorities;
+use crate::client;
 use crate::conversion;
 use crate::language::{Scope, is_template};
 use crate::problem::CompileProblem;
@@ -36,6 +45,12 @@ const FRAMING: &[&str] = &[
     "transfer-encoding",
     "upgrade",
 ];
+/// The schemes of an HTTP endpoint.
+const HTTP: [&str; 2] = ["http", "https"];
+/// Those of a WebSocket.
+const WEB_SOCKET: [&str; 2] = ["ws", "wss"];
+/// The most that certificates to trust may take, in bytes of PEM.
+const MAX_AUTHORITIES: usize = 1024 * 1024;
 /// Headers whose value is never recorded.
 const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
 /// What is escaped in the headers we derive from ids: everything but visible ASCII, and the sign of the escape.
@@ -50,6 +65,9 @@ pub(crate) struct Plan {
     query: Vec<(String, Template)>,
     body: Body,
     auth: Credentials,
+    /// Authorities to trust, as PEM.
+    ca: Option<Template>,
+    schemes: [&'static str; 2],
 }
 
 #[derive(Debug)]
@@ -60,34 +78,6 @@ struct Header {
     value: Template,
 }
 
-#[derive(Debug)]
-enum Body {
-    None,
-    Json(Tree),
-    Text(Template),
-}
-
-#[derive(Debug)]
-enum Credentials {
-    None,
-    Bearer(Template),
-    Basic { username: Template, password: Template },
-    Header { name: HeaderName, value: Template },
-    Query { name: String, value: Template },
-    Token(Box<TokenTemplates>),
-}
-
-/// What an access token is asked for with.
-#[derive(Debug)]
-struct TokenTemplates {
-    url: Template,
-    client_id: Template,
-    client_secret: Template,
-    scopes: Vec<Template>,
-    audience: Option<Template>,
-    client_auth: ClientAuth,
-}
-
 /// A rendered request, and what of it may be stored.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -95,6 +85,10 @@ pub(crate) struct Outgoing {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Vec<u8>>,
+    /// Whether the body is made of a secret.
+    pub(crate) secret_body: bool,
+    /// Of a WebSocket.
+    pub(crate) messages: Option<Messages>,
     /// What the access token is to be got with that the call needs.
     pub(crate) token: Option<TokenRequest>,
     /// Without credentials; values of secrets elsewhere are still in it.
@@ -124,6 +118,23 @@ impl Compiler<'_> {
         Some(header)
     }
 
+    /// The header that offers subprotocols. Their names are data.
+    fn subprotocols(&mut self, names: &[String]) -> Option<Header> {
+        let key = "endpoint.websocket.subprotocols".to_owned();
+        if let Some(name) = names
+            .iter()
+            .find(|name| HeaderName::from_bytes(name.as_bytes()).is_err())
+        {
+            self.problem(key, format!("{name:?} is no name for a subprotocol"));
+            return None;
+        }
+        Some(Header {
+            name: SEC_WEBSOCKET_PROTOCOL.to_string(),
+            header: SEC_WEBSOCKET_PROTOCOL,
+            value: self.template(key, &names.join(", "))?,
+        })
+    }
+
     fn problem(&mut self, key: String, message: String) {
         self.problems.push(CompileProblem::new(key, message));
     }
@@ -140,13 +151,15 @@ impl Plan {
             let message = format!("{:?} is not a method that can be sent", endpoint.method);
             compiler.problem("endpoint.method".into(), message);
         }
+        let is_socket = endpoint.kind == EndpointKind::WebSocket;
+        let schemes = if is_socket { WEB_SOCKET } else { HTTP };
         if !is_template(&endpoint.url)
-            && let Err(message) = parse_url(&endpoint.url)
+            && let Err(message) = parse_url(&endpoint.url, schemes)
         {
             compiler.problem("endpoint.url".into(), message);
         }
         let url = compiler.template("endpoint.url".into(), &endpoint.url);
-        let headers: Vec<_> = endpoint
+        let mut headers: Vec<_> = endpoint
             .headers
             .iter()
             .filter_map(|(name, source)| {
@@ -177,7 +190,30 @@ impl Plan {
             let message = format!("sets the header {header}, which endpoint.headers sets too: keep one");
             compiler.problem("endpoint.auth".into(), message);
         }
+        if is_socket {
+            headers.retain(|own| {
+                let set = own.header.as_str().starts_with("sec-websocket-");
+                if set {
+                    let key = format!("endpoint.headers.{}", own.name);
+                    let message = "set by the WebSocket client; subprotocols go under websocket.subprotocols";
+                    compiler.problem(key, message.to_owned());
+                }
+                !set
+            });
+        }
+        let spec = endpoint.websocket.as_ref().filter(|_| is_socket);
+        if let Some(spec) = spec.filter(|spec| !spec.subprotocols.is_empty()) {
+            headers.extend(compiler.subprotocols(&spec.subprotocols));
+        }
+        let ca = endpoint.tls.ca.as_ref();
+        if let Some(text) = ca.filter(|source| !is_template(source))
+            && let Err(message) = check_authorities(text.as_bytes())
+        {
+            compiler.problem("endpoint.tls.ca".into(), message);
+        }
+        let ca = ca.and_then(|source| compiler.template("endpoint.tls.ca".into(), source));
         let body = match (&endpoint.body, &endpoint.body_text) {
+            (None, None) if is_socket => Body::of_messages(endpoint, scope, compiler.problems),
             (Some(_), Some(_)) => {
                 compiler.problem(
                     "endpoint.body_text".into(),
@@ -198,7 +234,28 @@ impl Plan {
             query,
             body,
             auth,
+            ca,
+            schemes,
         }
+    }
+
+    /// The authorities to trust in addition, where there are any.
+    ///
+    /// # Errors
+    /// When what should give their certificates gives none.
+    pub(crate) fn authorities(&self, secrets: &Value) -> Result<Vec<CertificateDer<'static>>, String> {
+        let Some(template) = &self.ca else {
+            return Ok(Vec::new());
+        };
+        let variables = Value::from_pairs([("secrets", secrets.clone())]);
+        let pem = template.text(&variables, &mut Budget::new(MAX_AUTHORITIES))?;
+        let pem =
+            pem.ok_or("it is undefined; write certificates as PEM, or {{ secrets.NAME }} with a secret that has them")?;
+        let found = client::root_certificates(pem.as_bytes())?;
+        if found.is_empty() {
+            return Err(client::NO_CERTIFICATE.to_owned());
+        }
+        Ok(found)
     }
 
     /// The secrets that the request needs.
@@ -207,15 +264,12 @@ impl Plan {
         let templates = self.url.iter().chain(self.headers.iter().map(|header| &header.value));
         let templates = templates
             .chain(self.query.iter().map(|(_, value)| value))
-            .chain(self.auth.templates());
+            .chain(self.auth.templates())
+            .chain(&self.ca);
         for template in templates {
             names.extend(template.secrets().iter().cloned());
         }
-        match &self.body {
-            Body::None => {}
-            Body::Json(tree) => tree.secrets(&mut names),
-            Body::Text(template) => names.extend(template.secrets().iter().cloned()),
-        }
+        names.extend(self.body.secrets());
         names
     }
 
@@ -236,7 +290,10 @@ impl Plan {
             if let Some(value) =
                 header_text(&own.value, variables, budget).map_err(|message| unrendered(&key, &message))?
             {
-                headers.insert(own.header.clone(), header_value(&key, &value)?);
+                let mut sent = header_value(&key, &value)?;
+                // What is sensitive goes to no other origin.
+                sent.set_sensitive(!own.value.secrets().is_empty());
+                headers.insert(own.header.clone(), sent);
                 let secret = CREDENTIALS.contains(&own.header.as_str());
                 recorded.insert(own.name.clone(), if secret { PLACEHOLDER.to_owned() } else { value });
             }
@@ -254,7 +311,12 @@ impl Plan {
                 token: &mut token,
             },
         )?;
-        let (body, recorded_body) = self.body(variables, budget)?;
+        let (body, mut recorded_body) = self.body.render(variables, budget)?;
+        let messages = self.body.messages(variables, budget)?;
+        let messages = messages.map(|(messages, recorded)| {
+            recorded_body = Some(recorded);
+            messages
+        });
         if body.is_some() {
             let content_type = match self.body {
                 Body::Text(_) => "text/plain; charset=utf-8",
@@ -270,6 +332,8 @@ impl Plan {
             url,
             headers,
             body,
+            secret_body: !self.body.secrets().is_empty(),
+            messages,
             token,
             record: RequestRecord {
                 method: self.method.to_string(),
@@ -287,214 +351,41 @@ impl Plan {
                 .map_err(|message| unrendered("endpoint.url", &message))?,
             None => None,
         };
-        parse_url(&text.ok_or("endpoint.url is undefined")?).map_err(|message| format!("endpoint.url: {message}"))
+        let text = text.ok_or("endpoint.url is undefined")?;
+        parse_url(&text, self.schemes).map_err(|message| format!("endpoint.url: {message}"))
     }
-
-    fn body(&self, variables: &Value, budget: &mut Budget) -> Result<(Option<Vec<u8>>, Option<Json>), String> {
-        match &self.body {
-            Body::None => Ok((None, None)),
-            // The tree names the leaf in its message.
-            Body::Json(tree) => match tree.render(variables, budget)? {
-                Some(body) => Ok((Some(body.to_string().into_bytes()), Some(body))),
-                None => Ok((None, None)),
-            },
-            Body::Text(template) => {
-                let text = template.text(variables, budget);
-                match text.map_err(|message| unrendered("endpoint.body_text", &message))? {
-                    Some(text) => Ok((Some(text.clone().into_bytes()), Some(Json::String(text)))),
-                    None => Err("endpoint.body_text is undefined".into()),
-                }
-            }
-        }
-    }
-}
-
-/// Where credentials go.
-struct Sink<'a> {
-    url: &'a mut Url,
-    headers: &'a mut HeaderMap,
-    recorded_url: &'a mut Url,
-    recorded: &'a mut BTreeMap<String, String>,
-    token: &'a mut Option<TokenRequest>,
-}
-
-impl Credentials {
-    fn compile(auth: &Auth, compiler: &mut Compiler<'_>) -> Self {
-        let compiled = match auth {
-            Auth::None => None,
-            Auth::Bearer { token } => compiler.template("endpoint.auth.token".into(), token).map(Self::Bearer),
-            Auth::Basic { username, password } => {
-                let username = compiler.template("endpoint.auth.username".into(), username);
-                let password = compiler.template("endpoint.auth.password".into(), password);
-                username
-                    .zip(password)
-                    .map(|(username, password)| Self::Basic { username, password })
-            }
-            Auth::ApiKey { place, name, value } => {
-                let value = compiler.template("endpoint.auth.value".into(), value);
-                match place {
-                    ApiKeyPlace::Header => {
-                        let header = compiler.header_name("endpoint.auth.name", name);
-                        header.zip(value).map(|(name, value)| Self::Header { name, value })
-                    }
-                    ApiKeyPlace::Query => value.map(|value| Self::Query {
-                        name: name.clone(),
-                        value,
-                    }),
-                }
-            }
-            Auth::Oauth2ClientCredentials {
-                token_url,
-                client_id,
-                client_secret,
-                scopes,
-                audience,
-                client_auth,
-            } => {
-                if !is_template(token_url)
-                    && let Err(message) = parse_url(token_url)
-                {
-                    compiler.problem("endpoint.auth.token_url".into(), message);
-                }
-                let mut template = |key: &str, source: &str| compiler.template(format!("endpoint.auth.{key}"), source);
-                let url = template("token_url", token_url);
-                let client_id = template("client_id", client_id);
-                let client_secret = template("client_secret", client_secret);
-                let scopes = scopes.iter().enumerate();
-                let scopes = scopes.filter_map(|(at, scope)| template(&format!("scopes[{at}]"), scope));
-                let scopes = scopes.collect();
-                let audience = audience.as_ref().and_then(|audience| template("audience", audience));
-                url.zip(client_id)
-                    .zip(client_secret)
-                    .map(|((url, client_id), client_secret)| {
-                        Self::Token(Box::new(TokenTemplates {
-                            url,
-                            client_id,
-                            client_secret,
-                            scopes,
-                            audience,
-                            client_auth: *client_auth,
-                        }))
-                    })
-            }
-        };
-        compiled.unwrap_or(Self::None)
-    }
-
-    /// The header that is set.
-    fn header(&self) -> Option<&HeaderName> {
-        match self {
-            Self::None | Self::Query { .. } => None,
-            Self::Bearer(_) | Self::Basic { .. } | Self::Token(_) => Some(&AUTHORIZATION),
-            Self::Header { name, .. } => Some(name),
-        }
-    }
-
-    fn templates(&self) -> Vec<&Template> {
-        match self {
-            Self::None => vec![],
-            Self::Bearer(template) => vec![template],
-            Self::Basic { username, password } => vec![username, password],
-            Self::Header { value, .. } | Self::Query { value, .. } => vec![value],
-            Self::Token(token) => {
-                let first = [&token.url, &token.client_id, &token.client_secret];
-                first.into_iter().chain(&token.scopes).chain(&token.audience).collect()
-            }
-        }
-    }
-
-    /// Adds the credentials. When one of them is undefined (an optional secret without a value), none are sent.
-    fn apply(&self, variables: &Value, budget: &mut Budget, sink: &mut Sink<'_>) -> Result<(), String> {
-        let mut texts = Vec::new();
-        for template in self.templates() {
-            match template
-                .text(variables, budget)
-                .map_err(|message| unrendered("endpoint.auth", &message))?
-            {
-                Some(text) => texts.push(text),
-                None => return Ok(()),
-            }
-        }
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (name, value, recorded) = match (self, texts.as_slice()) {
-            (Self::Bearer(_), [token]) => (
-                &AUTHORIZATION,
-                format!("Bearer {token}"),
-                format!("Bearer {PLACEHOLDER}"),
-            ),
-            (Self::Basic { .. }, [username, password]) => {
-                if username.contains(':') {
-                    return Err("endpoint.auth.username may not contain a colon".into());
-                }
-                let pair = STANDARD.encode(format!("{username}:{password}"));
-                (&AUTHORIZATION, format!("Basic {pair}"), format!("Basic {PLACEHOLDER}"))
-            }
-            (Self::Header { name, .. }, [value]) => (name, (*value).to_owned(), PLACEHOLDER.to_owned()),
-            (Self::Query { name, .. }, [value]) => {
-                sink.url.query_pairs_mut().append_pair(name, value);
-                sink.recorded_url.query_pairs_mut().append_pair(name, PLACEHOLDER);
-                return Ok(());
-            }
-            (Self::Token(token), [url, client_id, client_secret, more @ ..]) => {
-                let (scopes, audience) = more.split_at(token.scopes.len());
-                *sink.token = Some(TokenRequest {
-                    url: parse_url(url).map_err(|message| format!("endpoint.auth.token_url: {message}"))?,
-                    client_id: (*client_id).to_owned(),
-                    client_secret: SecretString::from(*client_secret),
-                    scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-                    audience: audience.first().map(|audience| (*audience).to_owned()),
-                    client_auth: token.client_auth,
-                });
-                sink.recorded
-                    .insert(AUTHORIZATION.to_string(), format!("Bearer {PLACEHOLDER}"));
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        let mut value = header_value("endpoint.auth", &value)?;
-        value.set_sensitive(true);
-        sink.headers.insert(name.clone(), value);
-        sink.recorded.insert(name.to_string(), recorded);
-        Ok(())
-    }
-}
-
-/// Credentials that are written into the endpoint as they are, without a secret. They are redacted like secrets.
-pub(crate) fn literal_credentials(endpoint: &Endpoint) -> Vec<String> {
-    let mut found = match &endpoint.auth {
-        Auth::None => vec![],
-        Auth::Bearer { token } => vec![token.clone()],
-        Auth::Basic { password, .. } => vec![password.clone()],
-        Auth::ApiKey { value, .. } => vec![value.clone()],
-        Auth::Oauth2ClientCredentials {
-            client_secret,
-            token_url,
-            ..
-        } => {
-            let password = Url::parse(token_url)
-                .ok()
-                .and_then(|url| url.password().map(str::to_owned));
-            password.into_iter().chain([client_secret.clone()]).collect()
-        }
-    };
-    if let Ok(url) = Url::parse(&endpoint.url) {
-        found.extend(url.password().map(str::to_owned));
-    }
-    found.retain(|value| !is_template(value));
-    found
 }
 
 fn unrendered(key: &str, message: &str) -> String {
     format!("{key} could not be rendered: {message}")
 }
 
-fn parse_url(text: &str) -> Result<Url, String> {
+fn parse_url(text: &str, schemes: [&str; 2]) -> Result<Url, String> {
     let mut url = Url::parse(text.trim()).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("the scheme {:?} is neither http nor https", url.scheme()));
+    if !schemes.contains(&url.scheme()) {
+        let [plain, safe] = schemes;
+        return Err(format!("the scheme {:?} is neither {plain} nor {safe}", url.scheme()));
     }
     url.set_fragment(None);
     Ok(url)
+}
+
+/// The header for the credentials in a URL, where there are some.
+pub(crate) fn url_credentials(url: &Url) -> Option<HeaderValue> {
+    let password = url.password();
+    if url.username().is_empty() && password.is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let pair = STANDARD.encode(format!(
+        "{}:{}",
+        decoded(url.username()),
+        decoded(password.unwrap_or_default())
+    ));
+    // Base64 is always a header's value.
+    let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn without_password(url: &Url) -> Url {

@@ -13,6 +13,7 @@ use testfleet_model::result::{ErrorClass, ErrorDetail};
 
 use crate::call::{Failure, GivenResponse, Used};
 use crate::client;
+use crate::event::Event;
 use crate::intake::Intake;
 use crate::mapping::{self, Document, Mapped, Mappings};
 use crate::memory::{AnswerShare, FREE_READING};
@@ -44,9 +45,9 @@ pub(crate) struct Reader {
     success: Vec<StatusRange>,
     error_when: Option<Template>,
     mappings: Mappings,
-    stream: Option<StreamPlan>,
-    max_body: usize,
-    timeouts: Timeouts,
+    pub(crate) stream: Option<StreamPlan>,
+    pub(crate) max_body: usize,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// For whom a response is read.
@@ -216,19 +217,8 @@ impl Reader {
                 Err(error) => return Err(intake.broken(client::failure(error, self.timeouts.connect))),
             }
             while let Some(event) = intake.next()? {
-                let needed = weight::of_work(event.data.as_bytes(), self.format);
-                heaviest = needed.max(heaviest);
-                let heavy = if needed > FREE_EVENT {
-                    share.work(needed).await.err()
-                } else {
-                    None
-                };
-                if let Some(heavy) = heavy {
-                    return Err(intake.too_large(heavy.to_string()));
-                }
-                let taken = intake.take(&event, patience.spent());
-                share.rest();
-                taken?;
+                self.take_event(&mut intake, &event, &mut heaviest, patience.spent(), share)
+                    .await?;
             }
             intake.check_size()?;
             // What is kept, not what was read: that is gone again.
@@ -237,15 +227,50 @@ impl Reader {
                 permitted = true;
             }
         }
-        // What is made of it from here on: the text and what an event gave, and their copies while they are evaluated.
+        self.finish_events(intake, heaviest, patience.spent(), share).await
+    }
+
+    /// Takes an event that came after so long. `heaviest` becomes what the heaviest one took.
+    pub(crate) async fn take_event(
+        &self,
+        intake: &mut Intake<'_>,
+        event: &Event,
+        heaviest: &mut usize,
+        elapsed: Duration,
+        share: &mut AnswerShare,
+    ) -> Result<(), Failure> {
+        let needed = weight::of_work(event.data.as_bytes(), self.format);
+        *heaviest = needed.max(*heaviest);
+        let heavy = if needed > FREE_EVENT {
+            share.work(needed).await.err()
+        } else {
+            None
+        };
+        if let Some(heavy) = heavy {
+            return Err(intake.too_large(heavy.to_string()));
+        }
+        let taken = intake.take(event, elapsed);
+        share.rest();
+        taken
+    }
+
+    /// The answer, after so long. There is room for what is made of it from here on: the text and what an event gave, and their
+    /// copies while they are evaluated.
+    pub(crate) async fn finish_events(
+        &self,
+        intake: Intake<'_>,
+        heaviest: usize,
+        elapsed: Duration,
+        share: &mut AnswerShare,
+    ) -> Result<Answer, Failure> {
         if let Err(heavy) = share.work(heaviest + TEXTS * intake.held()).await {
             return Err(intake.too_large(heavy.to_string()));
         }
-        intake.finish(patience.spent())
+        intake.finish(elapsed)
     }
 
     /// Before the first event of a stream.
-    fn intake<'a>(
+    pub(crate) fn intake<'a>(
         &'a self,
         plan: &'a StreamPlan,
         received: Whole,
@@ -297,7 +322,13 @@ impl Reader {
             };
             let headers = received.header_map(reading.redactor);
             let mut intake = self.intake(plan, received, &headers, reading)?;
-            intake.push(response.body);
+            if self.format == ResponseFormat::Messages {
+                // One message.
+                let event = intake.message(String::from_utf8_lossy(response.body).into_owned())?;
+                intake.take(&event, response.elapsed)?;
+            } else {
+                intake.push(response.body);
+            }
             for _ in 0..2 {
                 while let Some(event) = intake.next()? {
                     intake.take(&event, response.elapsed)?;
@@ -342,7 +373,7 @@ impl Reader {
         let headers = received.header_map(redactor);
         let parsed = match self.format {
             // Of a stream, what says why there is none.
-            ResponseFormat::Json | ResponseFormat::Sse | ResponseFormat::Ndjson => {
+            ResponseFormat::Json | ResponseFormat::Sse | ResponseFormat::Ndjson | ResponseFormat::Messages => {
                 parse(&received.body).map(|mut body| {
                     redactor.value(&mut body);
                     body
@@ -415,6 +446,10 @@ impl Reader {
 }
 
 impl Whole {
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
@@ -439,7 +474,7 @@ impl Whole {
         String::from_utf8_lossy(without_mark(&self.body)).into_owned()
     }
 
-    fn header_map(&self, redactor: &Redactor) -> BTreeMap<String, String> {
+    pub(crate) fn header_map(&self, redactor: &Redactor) -> BTreeMap<String, String> {
         let mut headers: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in &self.headers {
             let value = String::from_utf8_lossy(value.as_bytes());

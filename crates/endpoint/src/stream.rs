@@ -17,39 +17,33 @@ use testfleet_model::result::ErrorClass;
 
 use crate::budget::Budget;
 use crate::call::Used;
+use crate::condition::Condition;
 use crate::event::{Event, Framing};
-use crate::language::{Scope, is_template};
 use crate::mapping::{self, Document, Gathered, Mapped, Mapping, Mappings};
-use crate::path::Path;
 use crate::problem::CompileProblem;
 use crate::redaction::Redactor;
 use crate::template::Template;
 
 /// The most events of one stream.
 pub(crate) const MAX_EVENTS: usize = 100_000;
-/// The most that a delta or an end marker may select in one event, in bytes.
+/// The most that a delta may select in one event, in bytes.
 const MAX_PIECE: usize = 1024 * 1024;
 
 /// How to read the events of an endpoint.
 #[derive(Debug)]
 pub(crate) struct StreamPlan {
     pub(crate) framing: Framing,
-    delta: Mapping,
-    done: Done,
+    /// `None`: only mappings say what the answer is; without one for the output it is the whole of the last message.
+    delta: Option<Mapping>,
+    /// Which event is the last; `None`: none is, the end of the response is the end.
+    done: Option<Condition>,
     done_required: bool,
-}
-
-/// Which event is the last.
-#[derive(Debug)]
-enum Done {
-    /// None is; the end of the response is the end.
-    Nothing,
-    /// The one whose data is this text.
-    Text(String),
-    /// The one in which the path gives something other than null and false.
-    Path(Path, String),
-    /// The one for which the template renders as true.
-    Condition(Box<Template>, String),
+    /// Of a WebSocket: the first message is the last.
+    single: bool,
+    /// Of a WebSocket: the message after which the question is asked.
+    ready: Option<Condition>,
+    /// Of a WebSocket: a message that reports an error.
+    error: Option<Condition>,
 }
 
 impl StreamPlan {
@@ -59,6 +53,7 @@ impl StreamPlan {
         let framing = match format {
             ResponseFormat::Sse => Framing::Sse,
             ResponseFormat::Ndjson => Framing::Ndjson,
+            ResponseFormat::Messages => return Self::of_messages(endpoint, problems),
             ResponseFormat::Json | ResponseFormat::Text => return None,
         };
         let mut refuse = |key: &str, message: String| {
@@ -72,48 +67,74 @@ impl StreamPlan {
             return None;
         };
         let delta = Mapping::compile(&spec.delta, format).map_err(|message| refuse("stream.delta", message));
-        let done = Done::compile(spec.done.as_deref()).map_err(|message| refuse("stream.done", message));
+        let done = spec.done.as_deref().map(Condition::compile).transpose();
+        let done = done.map_err(|message| refuse("stream.done", message));
         Some(Self {
             framing,
-            delta: delta.ok()?,
+            delta: Some(delta.ok()?),
             done: done.ok()?,
             done_required: spec.done_required,
-        })
-    }
-}
-
-impl Done {
-    fn compile(source: Option<&str>) -> Result<Self, String> {
-        Ok(match source {
-            None => Self::Nothing,
-            Some(source) if source.starts_with('$') => Self::Path(Path::compile(source)?, source.to_owned()),
-            Some(source) if is_template(source) => {
-                let condition = Template::condition(source, &Scope::Event)?;
-                Self::Condition(Box::new(condition), source.to_owned())
-            }
-            Some(text) => Self::Text(text.trim().to_owned()),
+            single: false,
+            ready: None,
+            error: None,
         })
     }
 
-    fn source(&self) -> Option<&str> {
-        match self {
-            Self::Nothing => None,
-            Self::Text(source) | Self::Path(_, source) | Self::Condition(_, source) => Some(source),
+    fn of_messages(endpoint: &Endpoint, problems: &mut Vec<CompileProblem>) -> Option<Self> {
+        let mut refuse = |key: &str, message: String| {
+            problems.push(CompileProblem::new(format!("endpoint.websocket{key}"), message));
+        };
+        let Some(spec) = &endpoint.websocket else {
+            refuse(
+                "",
+                "a WebSocket needs `send`, the message that asks the question".into(),
+            );
+            return None;
+        };
+        let mut condition = |key: &str, source: &Option<String>| {
+            let compiled = source.as_deref().map(Condition::compile).transpose();
+            compiled.map_err(|message| refuse(key, message)).ok()
+        };
+        let (ready, done) = (condition(".ready", &spec.ready), condition(".done", &spec.done));
+        let error = condition(".error", &spec.error);
+        let delta = spec.append.as_deref();
+        let delta = delta
+            .map(|source| Mapping::compile(source, ResponseFormat::Messages))
+            .transpose();
+        let delta = delta.map_err(|message| refuse(".append", message)).ok();
+        Some(Self {
+            framing: Framing::Messages,
+            delta: delta?,
+            done: done?,
+            done_required: !spec.done_on_close,
+            single: spec.done.is_none() && !spec.done_on_close,
+            ready: ready?,
+            error: error?,
+        })
+    }
+
+    /// Whether a message has to come before the question is asked.
+    pub(crate) fn waits(&self) -> bool {
+        self.ready.is_some()
+    }
+
+    /// Whether the answer may end by the endpoint closing the connection.
+    pub(crate) fn may_end_on_close(&self) -> bool {
+        !self.done_required
+    }
+
+    /// What an event is called, and where the piece of its text is configured.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self.framing {
+            Framing::Sse | Framing::Ndjson => ("event", "response.stream"),
+            Framing::Messages => ("message", "websocket"),
         }
     }
 
-    /// Whether the event is the last, as far as its content says so.
-    fn holds(&self, document: &Document<'_>) -> Result<bool, String> {
-        let failed = |message| format!("response.stream.done could not be applied: {message}");
-        match self {
-            Self::Nothing | Self::Text(_) => Ok(false),
-            Self::Path(path, _) => {
-                let found = path
-                    .select(document.body, &mut Budget::new(MAX_PIECE))
-                    .map_err(failed)?;
-                Ok(found.is_some_and(|value| value != Value::Null && value != Value::Bool(false)))
-            }
-            Self::Condition(condition, _) => condition.holds(document.variables()).map_err(failed),
+    fn delta_key(&self) -> &'static str {
+        match self.framing {
+            Framing::Sse | Framing::Ndjson => "response.stream.delta",
+            Framing::Messages => "websocket.append",
         }
     }
 }
@@ -150,6 +171,8 @@ pub(crate) struct Assembly<'a> {
     /// `None`: no event had a piece of text, not even an empty one.
     text: Option<String>,
     gathered: Gathered,
+    /// The last message as it is, where nothing says what of it is the answer; and its text.
+    last: Option<(Value, String)>,
     first_text: Option<Duration>,
     done: bool,
 }
@@ -179,6 +202,7 @@ impl<'a> Assembly<'a> {
             events: 0,
             text: None,
             gathered: Gathered::default(),
+            last: None,
             first_text: None,
             done: false,
         })
@@ -191,7 +215,8 @@ impl<'a> Assembly<'a> {
 
     /// Bytes of text and calls of tools that are kept.
     pub(crate) fn held(&self) -> usize {
-        self.text.as_ref().map_or(0, String::len) + self.gathered.held()
+        let last = self.last.as_ref().map_or(0, |(_, text)| 2 * text.len());
+        self.text.as_ref().map_or(0, String::len) + self.gathered.held() + last
     }
 
     /// What events said that the call used.
@@ -203,35 +228,29 @@ impl<'a> Assembly<'a> {
     pub(crate) fn take(&mut self, event: &Event, elapsed: Duration) -> Result<(), Unusable> {
         self.events += 1;
         if self.events > MAX_EVENTS {
-            let message = format!("the stream has more than {MAX_EVENTS} events");
+            let message = format!("the stream has more than {MAX_EVENTS} {}s", self.lens.plan.words().0);
             return Err(unusable(ErrorClass::TooLarge, message, None));
         }
-        if matches!(&self.lens.plan.done, Done::Text(marker) if event.data.trim() == marker) {
+        let plan = self.lens.plan;
+        if plan.done.as_ref().is_some_and(|done| done.is(&event.data)) {
             self.done = true;
             return Ok(());
         }
         let text = self.lens.redactor.text(&event.data);
-        let parsed: Result<Value, _> = serde_json::from_str(&event.data);
-        let body = match &parsed {
-            Ok(_) => None,
-            Err(error) => Some(error.to_string()),
+        let (mut body, unread) = match serde_json::from_str::<Value>(&event.data) {
+            Ok(body) => (body, None),
+            Err(error) => (Value::Null, Some(error.to_string())),
         };
-        let mut document_body = parsed.unwrap_or_default();
-        self.lens.redactor.value(&mut document_body);
-        let document = Document {
-            body: &document_body,
-            text: &text,
-            event: Some(&event.kind),
-            status: self.lens.status,
-            headers: self.lens.headers,
-            variables: OnceCell::new(),
-        };
+        self.lens.redactor.value(&mut body);
+        let document = self.document(event, &body, &text);
         self.look_for_error(event, &document)?;
-        if let (Some(error), Mapping::Path(_)) = (body, &self.lens.plan.delta) {
-            let message = format!("event {} of the stream is not JSON: {error}", self.events);
+        if let (Some(error), Some(Mapping::Path(_))) = (&unread, &plan.delta) {
+            let message = format!("{} is not JSON: {error}", self.place());
             return Err(refuse(message, Some(&text)));
         }
-        self.add_text(&document, elapsed)?;
+        if let Some(delta) = &plan.delta {
+            self.add_text(delta, &document, elapsed)?;
+        }
         let failed = |message| refuse(message, Some(&text));
         self.lens
             .mappings
@@ -245,8 +264,69 @@ impl<'a> Assembly<'a> {
                 self.captured.insert(name.clone(), value);
             }
         }
-        self.done = self.lens.plan.done.holds(&document).map_err(failed)?;
+        self.done = plan.single || self.meets(plan.done.as_ref(), "done", &document)?;
+        drop(document);
+        if plan.delta.is_none() && !self.lens.mappings.has_output() {
+            let whole = if unread.is_some() {
+                Value::String(text.to_string())
+            } else {
+                body
+            };
+            self.last = Some((whole, text.into_owned()));
+        }
         Ok(())
+    }
+
+    /// Whether this message is the one after which the question is asked; an error when it reports one.
+    pub(crate) fn is_ready(&mut self, event: &Event) -> Result<bool, Unusable> {
+        self.events += 1;
+        if self.events > MAX_EVENTS {
+            let message = format!("more than {MAX_EVENTS} messages came before it was ready");
+            return Err(unusable(ErrorClass::TooLarge, message, None));
+        }
+        let ready = self.lens.plan.ready.as_ref();
+        if ready.is_some_and(|ready| ready.is(&event.data)) {
+            return Ok(true);
+        }
+        let text = self.lens.redactor.text(&event.data);
+        let mut body = serde_json::from_str(&event.data).unwrap_or_default();
+        self.lens.redactor.value(&mut body);
+        let document = self.document(event, &body, &text);
+        self.look_for_error(event, &document)?;
+        self.meets(ready, "ready", &document)
+    }
+
+    fn document<'d>(&self, event: &'d Event, body: &'d Value, text: &'d str) -> Document<'d>
+    where
+        'a: 'd,
+    {
+        Document {
+            body,
+            text,
+            event: Some(&event.kind),
+            status: self.lens.status,
+            headers: self.lens.headers,
+            variables: OnceCell::new(),
+        }
+    }
+
+    fn meets(&self, condition: Option<&Condition>, key: &str, document: &Document<'_>) -> Result<bool, Unusable> {
+        let Some(condition) = condition else { return Ok(false) };
+        let (_, keys) = self.lens.plan.words();
+        condition.holds(document).map_err(|message| {
+            refuse(
+                format!("{keys}.{key} could not be applied: {message}"),
+                Some(document.text),
+            )
+        })
+    }
+
+    /// Which event is looked at.
+    fn place(&self) -> String {
+        match self.lens.plan.words() {
+            ("event", _) => format!("event {} of the stream", self.events),
+            (what, _) => format!("{what} {}", self.events),
+        }
     }
 
     fn look_for_error(&self, event: &Event, document: &Document<'_>) -> Result<(), Unusable> {
@@ -262,9 +342,11 @@ impl<'a> Assembly<'a> {
             }
             _ => false,
         };
+        let error = self.lens.plan.error.as_ref();
+        let by_message = error.is_some_and(|error| error.is(&event.data)) || self.meets(error, "error", document)?;
         let said = if by_condition {
             self.lens.mappings.said(document)
-        } else if event.kind == "error" || object.is_some() {
+        } else if event.kind == "error" || object.is_some() || by_message {
             let own = || sentence(object.unwrap_or(document.body));
             Some(
                 self.lens
@@ -281,19 +363,15 @@ impl<'a> Assembly<'a> {
         } else {
             "reports an error"
         };
-        let message = format!("event {} of the stream {how}", self.events);
+        let message = format!("{} {how}", self.place());
         let message = crate::response::with_said(message, said);
         Err(unusable(ErrorClass::ErrorWhen, message, Some(document.text)))
     }
 
-    fn add_text(&mut self, document: &Document<'_>, elapsed: Duration) -> Result<(), Unusable> {
-        let failed = |message: String| {
-            refuse(
-                format!("response.stream.delta could not be applied: {message}"),
-                Some(document.text),
-            )
-        };
-        let delta = self.lens.plan.delta.apply(document, &mut Budget::new(MAX_PIECE));
+    fn add_text(&mut self, delta: &Mapping, document: &Document<'_>, elapsed: Duration) -> Result<(), Unusable> {
+        let key = self.lens.plan.delta_key();
+        let failed = |message: String| refuse(format!("{key} could not be applied: {message}"), Some(document.text));
+        let delta = delta.apply(document, &mut Budget::new(MAX_PIECE));
         let pieces = match delta.map_err(failed)? {
             None | Some(Value::Null) => return Ok(()),
             Some(Value::Array(pieces)) => pieces,
@@ -321,23 +399,31 @@ impl<'a> Assembly<'a> {
 
     /// The answer, when the response is over or the last event was taken.
     pub(crate) fn finish(self, content_type: Option<&str>) -> Result<Assembled, Unusable> {
+        let plan = self.lens.plan;
+        if self.events == 0 && !self.done && plan.framing == Framing::Messages {
+            return Err(refuse(
+                "the endpoint sent no message before it closed the connection".to_owned(),
+                None,
+            ));
+        }
         if self.events == 0 && !self.done {
             let form = match self.lens.plan.framing {
                 Framing::Sse => "server-sent events",
-                Framing::Ndjson => "lines of JSON",
+                Framing::Ndjson | Framing::Messages => "lines of JSON",
             };
             let content_type = content_type.unwrap_or("missing");
             let message =
                 format!("the response has no events; {form} were expected, and its content type is {content_type}");
             return Err(refuse(message, None));
         }
-        if let Some(marker) = self.lens.plan.done.source()
+        if let Some(marker) = &plan.done
             && !self.done
-            && self.lens.plan.done_required
+            && plan.done_required
         {
             let message = format!(
-                "the stream ended after {} events without its end marker (response.stream.done: {marker})",
-                self.events
+                "the stream ended after {} events without its end marker (response.stream.done: {})",
+                self.events,
+                marker.source()
             );
             return Err(unusable(ErrorClass::Protocol, message, None));
         }
@@ -348,12 +434,18 @@ impl<'a> Assembly<'a> {
             ));
         }
         let first_text = self.first_text;
-        let text = self.text.clone().unwrap_or_default();
-        let mapped = self.gathered.finish(self.text).ok_or_else(|| {
-            refuse(
-                "response.stream.delta selects nothing in any event of the stream".to_owned(),
-                None,
-            )
+        let (whole, text) = match (self.text, self.last) {
+            (Some(text), _) => (Some(Value::String(text.clone())), text),
+            (None, Some((whole, text))) => (Some(whole).filter(|whole| !whole.is_null()), text),
+            (None, None) => (None, String::new()),
+        };
+        let mapped = self.gathered.finish(whole).ok_or_else(|| {
+            let nothing = match (plan.framing, &plan.delta) {
+                (Framing::Messages, None) => "response.map.output selects nothing in any message",
+                (Framing::Messages, Some(_)) => "websocket.append selects nothing in any message",
+                _ => "response.stream.delta selects nothing in any event of the stream",
+            };
+            refuse(nothing.to_owned(), None)
         })?;
         Ok(Assembled {
             mapped,

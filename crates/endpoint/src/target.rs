@@ -1,5 +1,7 @@
 //! What is under test, compiled once and shared by all tests of a run.
 
+mod exchange;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -7,25 +9,24 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use minijinja::Value;
-use reqwest::header::AUTHORIZATION;
 use testfleet_model::configuration::{Endpoint, Retry, Timeouts};
 use testfleet_model::result::{ErrorClass, ErrorDetail, RequestRecord};
 
 use crate::budget::Budget;
 use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError};
 use crate::client::{self, Clients};
+use crate::dial::Dialer;
 use crate::egress::Egress;
 use crate::language::Scope;
 use crate::memory::AnswerShare;
-use crate::patience::{Patience, Pause};
+use crate::patience::Patience;
 use crate::problem::CompileProblem;
 use crate::redaction::Redactor;
 use crate::request::{self, Outgoing, Plan};
 use crate::response::{Reader, Reading, Received, excerpt};
 use crate::retry;
 use crate::secret::Secrets;
-use crate::token::{Token, Tokens};
-use crate::token_request::TokenRequest;
+use crate::token::Tokens;
 use crate::variable;
 
 /// Bounds of one call.
@@ -68,7 +69,10 @@ pub struct Target {
     timeouts: Timeouts,
     limits: Limits,
     egress: Arc<Egress>,
+    max_redirects: u32,
     clients: Clients,
+    /// For WebSockets.
+    dialer: Dialer,
     tokens: Tokens,
     redactor: Redactor,
     /// The variable `secrets` of templates.
@@ -96,24 +100,37 @@ impl Target {
             root_certificates,
         } = context;
         let (plan, reader, mut problems) = compile(endpoint, secrets.declared(), limits);
-        let roots = client::root_certificates(root_certificates).unwrap_or_else(|message| {
+        let mut roots = client::root_certificates(root_certificates).unwrap_or_else(|message| {
             problems.push(CompileProblem::new("root_certificates", message));
             Vec::new()
         });
-        if !problems.is_empty() {
-            return Err(problems);
+        let missing_secrets = missing(&plan.secrets(), secrets);
+        if missing_secrets.is_none() {
+            match plan.authorities(&request::secret_variable(secrets)) {
+                Ok(own) => roots.extend(own),
+                Err(message) => problems.push(CompileProblem::new("endpoint.tls.ca", message)),
+            }
         }
         let egress = Arc::new(egress);
-        let literal = request::literal_credentials(endpoint);
+        let timeouts = &endpoint.timeouts;
+        let clients = Clients::new(Arc::clone(&egress), timeouts.connect, &roots, endpoint.http2);
+        let clients = clients.map_err(|message| problems.push(CompileProblem::new("root_certificates", message)));
+        let (Ok(clients), true) = (clients, problems.is_empty()) else {
+            return Err(problems);
+        };
+        let mut literal = request::literal_credentials(endpoint);
+        literal.extend(egress.secrets());
         let values = secrets.values().map(|(_, value)| value);
         Ok(Self {
-            missing_secrets: missing(&plan.secrets(), secrets),
+            missing_secrets,
             plan,
             reader,
             retry: endpoint.retry.clone(),
             timeouts: endpoint.timeouts.clone(),
             limits,
-            clients: Clients::new(Arc::clone(&egress), endpoint.timeouts.connect, roots),
+            max_redirects: endpoint.max_redirects,
+            clients,
+            dialer: Dialer::new(Arc::clone(&egress), timeouts.connect, roots),
             egress,
             tokens: Tokens::default(),
             redactor: Redactor::new(values.chain(literal.iter().map(String::as_str))),
@@ -233,76 +250,6 @@ impl Target {
         variable::of_call(call, &self.secrets, &mut budget)
             .and_then(|variables| self.plan.render(call, &variables, &mut budget))
             .map_err(|message| Failure::new(ErrorClass::Template, message))
-    }
-
-    /// Sends the request. Where it needs an access token that turns out to be refused (401), it is sent once more with
-    /// another one, within the time that the call has left.
-    async fn exchange(
-        &self,
-        call: &Call<'_>,
-        mut outgoing: Outgoing,
-        redactor: &mut Redactor,
-        patience: &mut Patience,
-        share: &mut AnswerShare,
-    ) -> Result<Received, Failure> {
-        self.egress
-            .check_url(&outgoing.url)
-            .map_err(|denied| Failure::new(ErrorClass::Egress, denied.to_string()))?;
-        let client = self
-            .clients
-            .get(outgoing.url.port_or_known_default().unwrap_or_default())?;
-        let needed = outgoing.token.take();
-        let failed = |error| client::failure(error, self.timeouts.connect);
-        let mut request = client.request(outgoing.method, outgoing.url).headers(outgoing.headers);
-        if let Some(body) = outgoing.body {
-            request = request.body(body);
-        }
-        let mut request = request.build().map_err(failed)?;
-        let mut refused: Option<Arc<Token>> = None;
-        loop {
-            let token = match &needed {
-                Some(needed) => {
-                    share.wait_elsewhere(true);
-                    let token = self.token(needed, refused.as_ref(), call).await;
-                    share.wait_elsewhere(false);
-                    Some(token?)
-                }
-                None => None,
-            };
-            if let Some(token) = &token {
-                *redactor = self.redactor.and(token.redactor());
-                request
-                    .headers_mut()
-                    .insert(AUTHORIZATION, request::bearer(token.value())?);
-            }
-            // Always possible, since no body is a stream.
-            let again = token.is_some().then(|| request.try_clone()).flatten();
-            if refused.is_some() {
-                patience.begin_again();
-            }
-            let begin = Pause::FirstByte(self.timeouts.first_byte);
-            let response = patience.wait(begin, client.execute(request)).await?.map_err(failed)?;
-            match again {
-                Some(again) if refused.is_none() && self.reader.is_refusal(response.status()) => {
-                    request = again;
-                    refused = token;
-                }
-                _ => {
-                    let reading = reading(call, redactor, Duration::ZERO);
-                    return self.reader.receive(response, patience, share, reading).await;
-                }
-            }
-        }
-    }
-
-    async fn token(
-        &self,
-        request: &TokenRequest,
-        refused: Option<&Arc<Token>>,
-        call: &Call<'_>,
-    ) -> Result<Arc<Token>, Failure> {
-        let get = || request.send(&self.clients, &self.egress, &self.timeouts, call.now);
-        Ok(self.tokens.token(request.key(), refused, get).await?)
     }
 
     fn error(&self, failure: Failure, request: Option<RequestRecord>) -> InvokeError {

@@ -18,7 +18,6 @@ use url::{Url, form_urlencoded};
 
 use crate::call::Failure;
 use crate::client::{self, Clients};
-use crate::egress::Egress;
 use crate::patience::{Patience, Pause};
 use crate::redaction::{PLACEHOLDER, Redactor};
 use crate::retry;
@@ -58,12 +57,11 @@ impl TokenRequest {
     pub(crate) async fn send(
         &self,
         clients: &Clients,
-        egress: &Egress,
         timeouts: &Timeouts,
         now: DateTime<Utc>,
     ) -> Result<Token, NoToken> {
         let asked = Instant::now();
-        let answered = self.exchange(clients, egress, timeouts).await;
+        let answered = self.exchange(clients, timeouts).await;
         let (status, headers, body) = answered.map_err(|failure| self.unanswered(failure))?;
         let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
         if !status.is_success() {
@@ -79,16 +77,12 @@ impl TokenRequest {
     async fn exchange(
         &self,
         clients: &Clients,
-        egress: &Egress,
         timeouts: &Timeouts,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Failure> {
-        egress
-            .check_url(&self.url)
-            .map_err(|denied| Failure::new(ErrorClass::Egress, denied.to_string()))?;
-        let client = clients.get(self.url.port_or_known_default().unwrap_or_default())?;
         let mut patience = Patience::new(timeouts.attempt);
         let failed = |error| client::failure(error, timeouts.connect);
         let begin = Pause::FirstByte(timeouts.first_byte);
+        let client = patience.wait(begin, clients.of(&self.url)).await??;
         let mut response: Response = patience
             .wait(begin, client.execute(self.request()))
             .await?

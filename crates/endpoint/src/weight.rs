@@ -31,7 +31,7 @@ pub(crate) fn of_work(body: &[u8], format: ResponseFormat) -> usize {
     let tree = match format {
         ResponseFormat::Text => text + ALLOCATION,
         // Of a stream, one event.
-        ResponseFormat::Json | ResponseFormat::Sse | ResponseFormat::Ndjson => of_tree(body),
+        ResponseFormat::Json | ResponseFormat::Sse | ResponseFormat::Ndjson | ResponseFormat::Messages => of_tree(body),
     };
     TREES * tree + TEXTS * text
 }

@@ -34,6 +34,12 @@ pub(crate) struct Arguments {
     /// Threads that serve
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    /// Speak TLS, too, on free ports, and write the certificate of the authority to DIR/ca.pem
+    #[arg(long, value_name = "DIR")]
+    tls_dir: Option<PathBuf>,
+    /// Do what no server should, on a free port, below /hostile/
+    #[arg(long)]
+    hostile: bool,
     /// Calls kept for /_stub/calls
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     call_limit: u64,
@@ -91,6 +97,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Where the certificate of the authority is to be written.
+    pub(crate) fn authority_file(&self) -> Option<PathBuf> {
+        Some(self.tls_dir.as_ref()?.join("ca.pem"))
+    }
+
     /// The settings these options stand for. Reads the knowledge file.
     pub(crate) fn into_settings(self) -> anyhow::Result<StubSettings> {
         let behaviour = self.behaviour();
@@ -110,6 +121,8 @@ impl Arguments {
             token: self.token.filter(|token| !token.is_empty()),
             log: self.log,
             threads: usize::from(self.threads),
+            tls: self.tls_dir.is_some(),
+            hostile: self.hostile,
             call_limit: usize::try_from(self.call_limit).unwrap_or(usize::MAX),
         })
     }

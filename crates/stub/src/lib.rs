@@ -15,7 +15,10 @@
 //! # Ok::<(), testfleet_stub::StubError>(())
 //! ```
 //!
-//! What it does not do: it speaks no TLS, keeps nothing over a restart, and never protects `/_stub/…`, so it
+//! Over TLS and HTTP/2 it speaks on request ([`Secure`]), with certificates of its own, and on request it does what no server
+//! should ([`Hostile`]). `/ws` is a WebSocket, `/oauth/token` gives access tokens.
+//!
+//! What it does not do: it keeps nothing over a restart, and never protects `/_stub/…`, so it
 //! belongs on a loopback address or in a private network.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -23,14 +26,17 @@ mod admission;
 mod behaviour;
 mod call;
 mod call_log;
+mod certificate;
 mod draw;
 mod fault;
 mod first_call;
+mod hostile;
 mod knowledge;
 mod limit;
 mod observation;
 mod refusal;
 mod routes;
+mod secure;
 mod server;
 mod settings;
 mod state;
@@ -40,9 +46,11 @@ mod traffic;
 
 pub use behaviour::{Behaviour, BehaviourError, EveryNth, FailFirst, Fault, FaultKind, Latency, ShareOfErrors};
 pub use call::{Call, Ending, Identity};
+pub use certificate::TlsError;
+pub use hostile::Hostile;
 pub use knowledge::{Entry, Knowledge, KnowledgeError};
 pub use limit::{Rate, RetryAfterForm, StubLimits};
-pub use server::{Stub, StubError, StubHandle};
+pub use server::{Secure, Stub, StubError, StubHandle};
 pub use settings::StubSettings;
 pub use stats::{Repeat, Stats};
 pub use traffic::Traffic;

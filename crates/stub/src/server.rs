@@ -3,7 +3,7 @@
 //! A stub has its own runtime, so it can be started from anywhere, with or without one, and stopping it ends
 //! every call at once, hanging ones included.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::serve::ListenerExt;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -20,8 +21,11 @@ use tokio::sync::oneshot;
 use crate::behaviour::{Behaviour, BehaviourError};
 use crate::call::Call;
 use crate::call_log::{CallLog, Clock};
+use crate::certificate::{Authority, Shown, TlsError};
+use crate::hostile::{self, Hits};
 use crate::limit::StubLimits;
 use crate::routes::router;
+use crate::secure;
 use crate::settings::StubSettings;
 use crate::state::Shared;
 use crate::stats::Stats;
@@ -51,6 +55,9 @@ pub enum StubError {
     /// The behaviour makes no sense.
     #[error("behave as told: {0}")]
     Behaviour(#[from] BehaviourError),
+    /// There are no certificates.
+    #[error("speak TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The system gives us no thread.
     #[error("start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -77,20 +84,35 @@ impl Stub {
             settings.token,
             settings.behaviour,
         ));
+        let hits = Arc::new(Hits::default());
+        let extra = Extra {
+            tls: settings.tls.then(Certificates::make).transpose()?,
+            hostile: settings.hostile.then(|| Arc::clone(&hits)),
+        };
+        let authority = extra.tls.as_ref().map(|tls| tls.authority.clone());
         let (listening, listens) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("stub".to_owned()).spawn({
             let shared = Arc::clone(&shared);
-            move || serve(settings.listen, settings.threads, shared, &listening, stopped)
+            move || serve(settings.listen, settings.threads, shared, extra, &listening, stopped)
         });
         let thread = thread.map_err(StubError::Thread)?;
-        let address = match listens.recv() {
-            Ok(address) => address?,
+        let Addresses {
+            plain: address,
+            tls,
+            hostile,
+        } = match listens.recv() {
+            Ok(addresses) => addresses?,
             Err(_) => return Err(StubError::Thread(io::Error::other("it ended before it listened"))),
         };
         Ok(StubHandle {
             url: format!("http://{address}"),
             address,
+            secure: authority
+                .zip(tls)
+                .map(|(authority, ports)| Secure::new(authority, ports)),
+            hostile: hostile.map(|address| format!("http://{address}")),
+            hits,
             shared,
             running: Some((stop, thread)),
         })
@@ -105,18 +127,61 @@ fn open_log(path: PathBuf) -> Result<File, StubError> {
         .map_err(|source| StubError::Log { path, source })
 }
 
+/// What a stub serves beside its routes over plain HTTP.
+struct Extra {
+    tls: Option<Certificates>,
+    hostile: Option<Arc<Hits>>,
+}
+
+/// How TLS is spoken on each of its ports.
+struct Certificates {
+    authority: String,
+    /// In the order of [`SHOWN`].
+    servers: Vec<Arc<ServerConfig>>,
+}
+
+const SHOWN: [Shown; 4] = [Shown::Right, Shown::Expired, Shown::WrongHost, Shown::SelfSigned];
+
+impl Certificates {
+    fn make() -> Result<Self, TlsError> {
+        let authority = Authority::make()?;
+        let servers = SHOWN
+            .iter()
+            .map(|shown| authority.server(*shown, &[b"h2", b"http/1.1"]));
+        Ok(Self {
+            servers: servers.collect::<Result<_, _>>()?,
+            authority: authority.pem(),
+        })
+    }
+}
+
+/// Where a stub listens.
+struct Addresses {
+    plain: SocketAddr,
+    /// In the order of [`SHOWN`].
+    tls: Option<Vec<SocketAddr>>,
+    hostile: Option<SocketAddr>,
+}
+
 /// Serves until told to stop, or until the handle is gone.
 fn serve(
     address: SocketAddr,
     threads: usize,
     shared: Arc<Shared>,
-    listening: &mpsc::Sender<Result<SocketAddr, StubError>>,
+    extra: Extra,
+    listening: &mpsc::Sender<Result<Addresses, StubError>>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let bound = build_runtime(threads)
-        .map_err(StubError::Thread)
-        .and_then(|runtime| Ok((listen(&runtime, address)?, runtime)));
-    let ((listener, address), runtime) = match bound {
+    // Ports beside the first are any free ones.
+    let beside = SocketAddr::new(address.ip(), 0);
+    let bound = build_runtime(threads).map_err(StubError::Thread).and_then(|runtime| {
+        let plain = listen(&runtime, address)?;
+        let tls = extra.tls.iter().flat_map(|tls| &tls.servers);
+        let tls = tls.map(|_| listen(&runtime, beside)).collect::<Result<Vec<_>, _>>()?;
+        let hostile = extra.hostile.is_some().then(|| listen(&runtime, beside)).transpose()?;
+        Ok((plain, tls, hostile, runtime))
+    });
+    let ((listener, address), tls, hostile, runtime) = match bound {
         Ok(bound) => bound,
         Err(error) => {
             // Nobody is there to hear it only when the starter itself was unwound.
@@ -124,14 +189,27 @@ fn serve(
             return;
         }
     };
-    let _ = listening.send(Ok(address));
+    let addresses = tls.iter().map(|(_, address)| *address).collect();
+    let _ = listening.send(Ok(Addresses {
+        plain: address,
+        tls: extra.tls.is_some().then_some(addresses),
+        hostile: hostile.as_ref().map(|(_, address)| *address),
+    }));
     runtime.block_on(async move {
+        let configs = extra.tls.into_iter().flat_map(|tls| tls.servers);
+        for ((listener, _), config) in tls.into_iter().zip(configs) {
+            tokio::spawn(secure::serve(listener, config, router(Arc::clone(&shared))));
+        }
+        if let Some(((listener, _), hits)) = hostile.zip(extra.hostile) {
+            tokio::spawn(hostile::serve(listener, hits));
+        }
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "could not switch Nagle's algorithm off");
             }
         });
-        let serving = axum::serve(listener, router(shared));
+        let routes = router(shared).into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener, routes);
         tokio::select! {
             result = serving => {
                 if let Err(error) = result {
@@ -171,11 +249,45 @@ fn listen(runtime: &Runtime, address: SocketAddr) -> Result<(TcpListener, Socket
     bound().map_err(|source| StubError::Listen { address, source })
 }
 
+/// Where a stub speaks TLS, and what callers have to trust for it. All URLs are those of `localhost`.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// The routes, by HTTP/1.1 or HTTP/2: `https://localhost:40124`.
+    pub url: String,
+    /// The same with a certificate that has expired.
+    pub expired_url: String,
+    /// The same with the certificate of another host.
+    pub wrong_host_url: String,
+    /// The same with a certificate that the authority does not know.
+    pub self_signed_url: String,
+    /// The certificate of the authority, as PEM.
+    pub authority: String,
+}
+
+impl Secure {
+    fn new(authority: String, addresses: Vec<SocketAddr>) -> Self {
+        let mut urls = addresses
+            .into_iter()
+            .map(|address| format!("https://localhost:{}", address.port()));
+        let mut next = || urls.next().unwrap_or_default();
+        Self {
+            url: next(),
+            expired_url: next(),
+            wrong_host_url: next(),
+            self_signed_url: next(),
+            authority,
+        }
+    }
+}
+
 /// A running stub. Dropping it stops it.
 #[derive(Debug)]
 pub struct StubHandle {
     url: String,
     address: SocketAddr,
+    secure: Option<Secure>,
+    hostile: Option<String>,
+    hits: Arc<Hits>,
     shared: Arc<Shared>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
@@ -191,6 +303,24 @@ impl StubHandle {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it speaks TLS; `None` when it does not.
+    #[must_use]
+    pub fn secure(&self) -> Option<&Secure> {
+        self.secure.as_ref()
+    }
+
+    /// The URL below which it is [hostile](crate::Hostile), without a slash at the end; `None` when it is not.
+    #[must_use]
+    pub fn hostile_url(&self) -> Option<&str> {
+        self.hostile.as_deref()
+    }
+
+    /// How often each path was asked for where it is hostile.
+    #[must_use]
+    pub fn hostile_hits(&self) -> BTreeMap<String, u64> {
+        self.hits.all()
     }
 
     /// All calls that are still kept, oldest first, those in flight included.

@@ -22,6 +22,10 @@ pub struct StubSettings {
     pub log: Option<PathBuf>,
     /// Threads that serve; 1 serves everything from one thread. At least 1.
     pub threads: usize,
+    /// Whether it speaks TLS, too, on ports of their own; see [`Secure`](crate::Secure).
+    pub tls: bool,
+    /// Whether it does what no server should, on a port of its own; see [`Hostile`](crate::Hostile).
+    pub hostile: bool,
     /// Calls kept in memory; the oldest go first. At least 1.
     pub call_limit: usize,
 }
@@ -35,6 +39,8 @@ impl Default for StubSettings {
             token: None,
             log: None,
             threads: 1,
+            tls: false,
+            hostile: false,
             call_limit: 1_000_000,
         }
     }

@@ -9,6 +9,7 @@ use crate::call_log::{CallLog, Clock};
 use crate::first_call::FirstCalls;
 use crate::knowledge::Knowledge;
 use crate::limit::StubLimits;
+use crate::routes::Tokens;
 use crate::ticket::Tickets;
 
 /// What all routes share.
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub(crate) calls: Arc<CallLog>,
     pub(crate) knowledge: Knowledge,
     pub(crate) tickets: Tickets,
+    pub(crate) tokens: Tokens,
     pub(crate) token: Option<String>,
     pub(crate) admission: Admission,
     /// For `fail_first` of the behaviour.
@@ -41,6 +43,7 @@ impl Shared {
             calls,
             knowledge,
             tickets: Tickets::default(),
+            tokens: Tokens::default(),
             token,
             admission: Admission::default(),
             behaviour_failures: FirstCalls::default(),

@@ -55,7 +55,7 @@ impl TestExecutor {
     #[must_use]
     pub fn new(store: Store, options: &WorkerOptions) -> Self {
         Self {
-            plans: Plans::new(store, options.egress.clone(), options.max_response_bytes),
+            plans: Plans::new(store, options),
             memory: AnswerMemory::new(options.answer_memory),
             worker: options.name.clone(),
             max_output: options.max_output_bytes,

@@ -1,11 +1,12 @@
 //! What a worker is told, derived from the settings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use testfleet_bootstrap::settings::{SecretUrl, Settings};
-use testfleet_endpoint::Egress;
+use testfleet_endpoint::{Egress, Proxy};
 use testfleet_notify::{Mailer, MailerSettings};
 
 use crate::apart::Apart;
@@ -40,8 +41,10 @@ pub struct WorkerOptions {
     pub max_output_bytes: usize,
     /// The largest result that is stored, in bytes.
     pub max_result_bytes: usize,
-    /// What tests may call.
+    /// What tests may call, and through which proxy.
     pub egress: Egress,
+    /// Certificates that TLS connections trust in addition to the system's, as PEM.
+    pub root_certificates: Arc<[u8]>,
     /// Mail.
     pub mail: MailOptions,
     /// How tests are tried in a process of their own that workers were lost with; `None`: they are not.
@@ -75,6 +78,17 @@ pub enum OptionsError {
     /// Entries of `egress.allow`.
     #[error("egress.allow: {0}")]
     Egress(String),
+    /// `egress.proxy` or `egress.no_proxy`.
+    #[error("egress.proxy: {0}")]
+    Proxy(#[from] testfleet_endpoint::InvalidProxy),
+    /// `egress.ca_file`.
+    #[error("egress.ca_file: {} {problem}", path.display())]
+    CaFile {
+        /// Its path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// `notify.smtp_url`, `notify.from` or `notify.directory`.
     #[error("notify: {0}")]
     Mail(#[from] testfleet_notify::SetupError),
@@ -85,7 +99,7 @@ impl WorkerOptions {
     /// try their own service.
     ///
     /// # Errors
-    /// When an entry of `egress.allow` is not understood, or mail cannot be set up as asked.
+    /// When a setting of `egress` is not understood, the file of authorities cannot be used, or mail cannot be set up as asked.
     pub fn from_settings(settings: &Settings, allow_loopback: bool) -> Result<Self, OptionsError> {
         let egress = Egress::with_rules(&settings.egress.allow)
             .map_err(|wrong| {
@@ -93,6 +107,10 @@ impl WorkerOptions {
                 OptionsError::Egress(named.join("; "))
             })?
             .allow_loopback(allow_loopback);
+        let egress = match &settings.egress.proxy {
+            Some(url) => egress.through(Proxy::new(url.expose(), &settings.egress.no_proxy)?),
+            None => egress,
+        };
         let mail = MailOptions::of(settings);
         // Found now rather than when the first run has ended.
         Mailer::new(&mail.mailer_settings())?;
@@ -112,10 +130,23 @@ impl WorkerOptions {
             max_output_bytes: bytes(settings.limits.max_output_bytes),
             max_result_bytes: bytes(settings.limits.max_result_bytes),
             egress,
+            root_certificates: authorities(settings.egress.ca_file.as_deref())?,
             mail,
             apart: None,
         })
     }
+}
+
+/// The certificates of a file, each of which has to be usable.
+fn authorities(path: Option<&Path>) -> Result<Arc<[u8]>, OptionsError> {
+    let Some(path) = path else { return Ok(Arc::default()) };
+    let unusable = |problem: String| OptionsError::CaFile {
+        path: path.to_owned(),
+        problem,
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    testfleet_endpoint::check_authorities(&pem).map_err(|problem| unusable(format!("cannot be used: {problem}")))?;
+    Ok(pem.into())
 }
 
 impl MailOptions {
@@ -143,5 +174,48 @@ impl MailOptions {
             timeout: self.timeout,
             directory: self.directory.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use testfleet_bootstrap::settings::Sources;
+
+    use super::*;
+
+    fn refused(key: &'static str, value: &str) -> String {
+        let settings = Settings::load(Sources::default().flag("--set", key, value)).unwrap();
+        WorkerOptions::from_settings(&settings, false).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_of_authorities_that_cannot_be_used_is_found_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let text = path.display().to_string();
+        assert!(refused("egress.ca_file", &text).contains("cannot be read"));
+        for (content, said) in [
+            ("", "there is no certificate in it"),
+            (
+                "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n",
+                "cannot be used",
+            ),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let message = refused("egress.ca_file", &text);
+            assert!(
+                message.starts_with("egress.ca_file: ") && message.contains(said),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_is_no_proxy_is_refused_without_its_password() {
+        let message = refused("egress.proxy", "http://ada:lovelace@proxy/path");
+        assert!(
+            message.starts_with("egress.proxy: ") && !message.contains("lovelace"),
+            "{message}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::options::WorkerOptions;
 use serde::Deserialize;
 use testfleet_endpoint::{CompileContext, Egress, Limits, ProcessLookup, Secrets, Target, Tokens};
 use testfleet_evaluation::MetricSet;
@@ -47,6 +48,7 @@ type Cell = Arc<OnceCell<Result<Arc<Plan>, Arc<str>>>>;
 pub(crate) struct Plans {
     store: Store,
     egress: Egress,
+    root_certificates: Arc<[u8]>,
     max_response_bytes: usize,
     /// Access tokens, shared by all runs against an endpoint.
     tokens: Tokens,
@@ -54,11 +56,12 @@ pub(crate) struct Plans {
 }
 
 impl Plans {
-    pub(crate) fn new(store: Store, egress: Egress, max_response_bytes: usize) -> Self {
+    pub(crate) fn new(store: Store, options: &WorkerOptions) -> Self {
         Self {
             store,
-            egress,
-            max_response_bytes,
+            egress: options.egress.clone(),
+            root_certificates: Arc::clone(&options.root_certificates),
+            max_response_bytes: options.max_response_bytes,
             tokens: Tokens::default(),
             kept: Mutex::default(),
         }
@@ -131,7 +134,7 @@ impl Plans {
                 max_body_bytes: self.max_response_bytes,
                 ..Limits::default()
             },
-            root_certificates: &[],
+            root_certificates: &self.root_certificates,
         };
         let target = Target::compile(&configuration.endpoint, context).map_err(|problems| listed(&problems))?;
         Ok(target.sharing_tokens(&self.tokens))

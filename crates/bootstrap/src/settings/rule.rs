@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// Keys whose value is a list.
-const LISTS: [&str; 1] = ["egress.allow"];
+const LISTS: [&str; 2] = ["egress.allow", "egress.no_proxy"];
 
 pub(super) fn is_list(key: &str) -> bool {
     LISTS.contains(&key)
@@ -51,6 +51,10 @@ pub(super) fn base_url(text: &str) -> Result<(), String> {
     url_with_host(text, &["http", "https"]).ok_or_else(|| "expected http(s)://host[:port][/path]".to_owned())
 }
 
+pub(super) fn proxy_url(text: &str) -> Result<(), String> {
+    url_with_host(text, &["http"]).ok_or_else(|| "expected http://[user:password@]host[:port]".to_owned())
+}
+
 fn url_with_host(text: &str, schemes: &[&str]) -> Option<()> {
     let url = Url::parse(text).ok()?;
     (schemes.contains(&url.scheme()) && url.has_host()).then_some(())
@@ -91,13 +95,14 @@ pub(super) fn mailbox(text: &str) -> Result<(), String> {
     }
 }
 
-/// `host`, `host:port`, an address, or a network in CIDR form.
+/// `host`, `host:port`, `*.domain`, an address, or a network in CIDR form.
 pub(super) fn egress(text: &str) -> Result<(), String> {
     let good = match text.split_once('/') {
         Some((address, bits)) => is_network(address, bits),
         None => {
-            is_host(text)
-                || text
+            let name = text.strip_prefix("*.").unwrap_or(text);
+            is_host(name)
+                || name
                     .rsplit_once(':')
                     .is_some_and(|(host, port)| is_host(host) && is_port(port))
         }
@@ -106,7 +111,7 @@ pub(super) fn egress(text: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "expected host, host:port or a network such as 10.0.0.0/8, found {text:?}"
+            "expected host, host:port, *.domain or a network such as 10.0.0.0/8, found {text:?}"
         ))
     }
 }
@@ -161,6 +166,8 @@ mod tests {
             "10.0.0.0/8",
             "127.0.0.1",
             "127.0.0.1:80",
+            "*.internal",
+            "*.internal:8080",
             "[::1]:80",
             "::1",
             "fd00::/8",

@@ -131,6 +131,12 @@ pub struct NotifySettings {
 pub struct EgressSettings {
     /// Exceptions from the rule that private addresses are refused: `host`, `host:port` or CIDR.
     pub allow: Vec<String>,
+    /// Certificates of authorities that TLS connections trust in addition to the system's, as PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy that calls go through; `None`: none.
+    pub proxy: Option<SecretUrl>,
+    /// What is called without it, written like `allow`.
+    pub no_proxy: Vec<String>,
 }
 
 /// The log.
@@ -258,6 +264,9 @@ pub(super) fn notify(reader: &mut Reader) -> NotifySettings {
 pub(super) fn egress(reader: &mut Reader) -> EgressSettings {
     EgressSettings {
         allow: reader.list("egress.allow", rule::egress),
+        ca_file: reader.optional_path("egress.ca_file"),
+        proxy: reader.optional_secret_url("egress.proxy", rule::proxy_url),
+        no_proxy: reader.list("egress.no_proxy", rule::egress),
     }
 }
 

@@ -259,6 +259,31 @@ fn lists_are_separated_by_commas_in_the_environment_and_repeated_as_flags() {
 }
 
 #[test]
+fn a_proxy_is_a_secret_and_names_what_it_is_not_for() {
+    let defaults = Settings::defaults().egress;
+    assert!(defaults.proxy.is_none() && defaults.ca_file.is_none());
+    assert_eq!(defaults.no_proxy, ["localhost", "127.0.0.0/8", "::1/128"]);
+    let settings = Settings::load(environment(&[
+        ("TESTFLEET_EGRESS_PROXY", "http://ada:lovelace@proxy:3128"),
+        ("TESTFLEET_EGRESS_NO_PROXY", "*.internal, 10.0.0.0/8"),
+        ("TESTFLEET_EGRESS_CA_FILE", "/etc/ca.pem"),
+    ]));
+    let settings = settings.unwrap();
+    assert_eq!(
+        settings.egress.proxy.as_ref().unwrap().expose(),
+        "http://ada:lovelace@proxy:3128"
+    );
+    assert_eq!(settings.egress.no_proxy, ["*.internal", "10.0.0.0/8"]);
+    assert!(!settings.render_toml_masked().contains("lovelace"));
+    let found = problems(environment(&[(
+        "TESTFLEET_EGRESS_PROXY",
+        "socks5://ada:lovelace@proxy",
+    )]));
+    assert!(found[0].contains("expected http://"), "{found:?}");
+    assert!(!found[0].contains("lovelace"), "{found:?}");
+}
+
+#[test]
 fn what_is_rendered_loads_again_to_the_same() {
     let (_file, sources) =
         file("[egress]\nallow = [\"a:1\", \"b\"]\n[worker]\nid = \"say \\\"hi\\\"\"\nlease = \"1s\"\n");

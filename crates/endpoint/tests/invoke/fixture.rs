@@ -6,7 +6,7 @@ use std::io;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use testfleet_endpoint::{
-    Call, CompileContext, CompileProblem, Egress, Invocation, InvokeError, Limits, Lookup, Secrets, Target,
+    AnswerShare, Call, CompileContext, CompileProblem, Egress, Invocation, InvokeError, Limits, Lookup, Secrets, Target,
 };
 use testfleet_model::RunId;
 use testfleet_model::configuration::{Endpoint, Retry, SecretSpec, TestCase};
@@ -80,6 +80,23 @@ pub(crate) async fn invoke_target(target: &Target, test: &TestCase) -> Result<In
 }
 
 pub(crate) async fn invoke_in_epoch(target: &Target, test: &TestCase, epoch: u32) -> Result<Invocation, InvokeError> {
+    invoke_as(target, test, epoch, &mut AnswerShare::default()).await
+}
+
+pub(crate) async fn invoke_within(
+    target: &Target,
+    test: &TestCase,
+    share: &mut AnswerShare,
+) -> Result<Invocation, InvokeError> {
+    invoke_as(target, test, 1, share).await
+}
+
+async fn invoke_as(
+    target: &Target,
+    test: &TestCase,
+    epoch: u32,
+    share: &mut AnswerShare,
+) -> Result<Invocation, InvokeError> {
     let captured: Map<_, _> = [("conversation".to_owned(), json!("c-1"))].into_iter().collect();
     let call = Call {
         run: &RUN.parse::<RunId>().unwrap(),
@@ -91,7 +108,7 @@ pub(crate) async fn invoke_in_epoch(target: &Target, test: &TestCase, epoch: u32
         captured: &captured,
         now: DateTime::<Utc>::UNIX_EPOCH,
     };
-    target.invoke(&call).await
+    target.invoke_within(&call, share).await
 }
 
 pub(crate) fn test_case(document: Value) -> TestCase {

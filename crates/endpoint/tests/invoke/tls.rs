@@ -65,6 +65,34 @@ async fn a_certificate_nobody_vouches_for_is_of_class_connect() {
     assert!(error.detail.message.contains("certificate"), "{}", error.detail.message);
 }
 
+#[tokio::test]
+async fn a_configuration_brings_an_authority_of_its_own() {
+    let url = format!("https://localhost:{}/", serve_once());
+    let egress = || Egress::public_only().allow_loopback(true);
+    let authority = std::str::from_utf8(AUTHORITY).unwrap();
+    let target = compile_with(&endpoint(&url, json!({"tls": {"ca": authority}})), egress(), b"").unwrap();
+    let invocation = invoke_target(&target, &test_case(json!({}))).await.unwrap();
+    assert_eq!(invocation.output, json!(true));
+    for (ca, said) in [
+        ("no certificate", "there is no certificate in it"),
+        ("{{ secrets.TOKEN }}", "there is no certificate in it"),
+        ("{{ secrets.OPTIONAL }}", "it is undefined"),
+        ("{{ input }}", "it is undefined"),
+    ] {
+        let problems = compile_with(&endpoint(&url, json!({"tls": {"ca": ca}})), egress(), b"").unwrap_err();
+        assert_eq!(problems[0].key, "endpoint.tls.ca", "{ca}");
+        assert!(problems[0].message.contains(said), "{ca}: {}", problems[0].message);
+    }
+    let target = compile_with(
+        &endpoint(&url, json!({"tls": {"ca": "{{ secrets.MISSING }}"}})),
+        egress(),
+        b"",
+    )
+    .unwrap();
+    let error = invoke_target(&target, &test_case(json!({}))).await.unwrap_err();
+    assert_eq!(error.detail.class, ErrorClass::Secret, "{}", error.detail.message);
+}
+
 #[test]
 fn root_certificates_that_cannot_be_read_are_a_problem() {
     let broken = b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n";

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::connection::{Http2, Tls};
+use super::web_socket::WebSocketSpec;
 use crate::result::ErrorClass;
 
 /// An endpoint. All strings of `url`, `headers`, `query`, `body`, `body_text` and `auth` are templates.
@@ -37,9 +39,21 @@ pub struct Endpoint {
     /// A text body, instead of `body`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_text: Option<String>,
+    /// The messages; with the type `websocket`, and only with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<WebSocketSpec>,
     /// How to authenticate.
     #[serde(default)]
     pub auth: Auth,
+    /// Whom TLS connections trust.
+    #[serde(default, skip_serializing_if = "Tls::is_default")]
+    pub tls: Tls,
+    /// When HTTP/2 is spoken.
+    #[serde(default, skip_serializing_if = "Http2::is_default")]
+    pub http2: Http2,
+    /// Redirects that one call follows, at most [`MAX_REDIRECTS`]; 0: none, a redirect is the answer.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_redirects: u32,
     /// How to read the response.
     #[serde(default)]
     pub response: ResponseSpec,
@@ -51,6 +65,14 @@ pub struct Endpoint {
     /// What the endpoint can take, over all runs and workers.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// The most redirects that a call may follow.
+pub const MAX_REDIRECTS: u32 = 20;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Endpoint {
@@ -67,6 +89,10 @@ impl Endpoint {
             query: BTreeMap::new(),
             body: None,
             body_text: None,
+            websocket: None,
+            tls: Tls::default(),
+            http2: Http2::default(),
+            max_redirects: 0,
             auth: Auth::default(),
             response: ResponseSpec::default(),
             timeouts: Timeouts::default(),
@@ -112,6 +138,9 @@ impl Endpoint {
 pub enum EndpointKind {
     /// HTTP/1.1 or HTTP/2, one request and one response.
     Http,
+    /// One connection, many messages in both directions (RFC 6455).
+    #[serde(rename = "websocket")]
+    WebSocket,
 }
 
 /// How to authenticate. Every string is a template; write secrets as `{{ secrets.NAME }}`.
@@ -246,13 +275,15 @@ pub enum ResponseFormat {
     Sse,
     /// Lines of JSON.
     Ndjson,
+    /// Messages of a WebSocket; with that type, and only with it.
+    Messages,
 }
 
 impl ResponseFormat {
-    /// Whether the answer comes in events.
+    /// Whether the answer comes in events. A message of a WebSocket is one.
     #[must_use]
     pub fn is_stream(self) -> bool {
-        matches!(self, Self::Sse | Self::Ndjson)
+        matches!(self, Self::Sse | Self::Ndjson | Self::Messages)
     }
 }
 

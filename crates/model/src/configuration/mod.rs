@@ -6,6 +6,7 @@
 //! which reports every problem with file, line and key.
 
 mod attributes;
+mod connection;
 mod endpoint;
 mod filter;
 mod gate;
@@ -15,6 +16,7 @@ mod schema;
 mod shape;
 mod stored_test;
 mod test_case;
+mod web_socket;
 
 use std::collections::BTreeMap;
 
@@ -22,9 +24,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use attributes::{Attributes, Budget, DEFAULT_TENANT, Group, Order, Priority, RepeatPolicy};
+pub use connection::{Http2, Tls};
 pub use endpoint::{
-    Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, ClientAuth, Endpoint, EndpointKind, Limits, Rate, ResponseFormat,
-    ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,
+    Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, ClientAuth, Endpoint, EndpointKind, Limits, MAX_REDIRECTS, Rate,
+    ResponseFormat, ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,
 };
 pub use filter::{InvalidFilter, PastStatus, PastStatuses, Pattern, TestFilter};
 pub use gate::{Baseline, ComparisonRules, FailOn, GateRule, MAX_GATES};
@@ -35,6 +38,7 @@ pub use stored_test::StoredTestError;
 pub use test_case::{
     Columns, MAX_REPEAT, Message, MetricsMode, Repetition, Source, SourceFormat, TestCase, TestDefaults, TestSet,
 };
+pub use web_socket::WebSocketSpec;
 
 /// The version of the document format this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 1;

@@ -1,14 +1,28 @@
 //! `ANY /echo`: the request as it was received, so that tests can look at what was sent.
 
+use std::net::SocketAddr;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap, Method, Uri, Version};
 use serde_json::{Map, Value, json};
 
-/// Method, path, query, headers and body. A header that came several times is a list; `json` is the body
+/// Method, path, query, headers and body; the version of HTTP it came by, and the caller's address, which is the same for calls
+/// over one connection. A header that came several times is a list; `json` is the body
 /// where it is JSON, else null.
-pub(super) async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Json<Value> {
+pub(super) async fn echo(
+    method: Method,
+    uri: Uri,
+    version: Version,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Json<Value> {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
     Json(json!({
+        "version": format!("{version:?}"),
+        "peer": peer.map(|ConnectInfo(address)| address.to_string()),
         "method": method.as_str(),
         "path": uri.path(),
         "query": uri.query(),

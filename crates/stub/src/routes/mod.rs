@@ -4,7 +4,9 @@ mod chat;
 mod completion;
 mod control;
 mod echo;
+mod socket;
 mod ticketing;
+mod token;
 
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ use serde_json::{Value, json};
 use crate::observation::observe;
 use crate::refusal::Refusal;
 use crate::state::Shared;
+
+pub(crate) use self::token::Tokens;
 
 /// Larger requests get 413.
 const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
@@ -32,6 +36,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/tickets", post(ticketing::act))
         .route("/tickets/{id}", get(ticketing::show))
         .route("/tickets/{id}/{action}", post(ticketing::act_on))
+        .route("/ws", get(socket::connect))
+        .route("/oauth/token", post(token::give))
+        .route(
+            "/protected/echo",
+            any(echo::echo).layer(from_fn_with_state(Arc::clone(&shared), token::protect)),
+        )
         .route("/echo", any(echo::echo))
         .route("/echo/{*rest}", any(echo::echo))
         .fallback(unknown)
@@ -40,6 +50,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let control = Router::new()
         .route("/health", get(health))
         .route("/_stub/behaviour", get(control::behaviour).put(control::set_behaviour))
+        .route("/_stub/tokens", delete(token::revoke))
         .route("/_stub/limits", put(control::set_limits))
         .route("/_stub/calls", get(control::calls).delete(control::clear_calls))
         .route("/_stub/stats", get(control::stats));

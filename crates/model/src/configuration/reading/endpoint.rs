@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::configuration::{Auth, Endpoint, EndpointKind, Limits, REEVALUATION, ResponseSpec, Timeouts};
+use crate::configuration::{
+    Auth, Endpoint, EndpointKind, Http2, Limits, MAX_REDIRECTS, REEVALUATION, ResponseSpec, Timeouts, Tls,
+};
 
 use super::auth::read_auth;
 use super::field::Field;
@@ -12,6 +14,7 @@ use super::response::read_response;
 pub(super) use super::response::status;
 use super::retry::{InvokeRetry, read_retry};
 use super::section::{Findings, Section};
+use super::web_socket;
 
 /// What may be written under `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +22,11 @@ enum Written {
     Http,
     /// A short form of [`Self::Http`].
     OpenAiChat,
+    WebSocket,
 }
+
+const HTTP: [&str; 2] = ["https://", "http://"];
+const WEB_SOCKET: [&str; 2] = ["wss://", "ws://"];
 
 /// Reads the endpoint; `invoke` is what `attributes` and the settings say about retries.
 pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut Findings) -> Endpoint {
@@ -29,13 +36,30 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
     let kind = section
         .take("type")
         .and_then(|field| {
-            let words = [("http", Written::Http), ("openai-chat", Written::OpenAiChat)];
-            field.word(&words, &["websocket"], findings)
+            let words = [
+                ("http", Written::Http),
+                ("openai-chat", Written::OpenAiChat),
+                ("websocket", Written::WebSocket),
+            ];
+            field.word(&words, &[], findings)
         })
         .unwrap_or(Written::Http);
     let chat = (kind == Written::OpenAiChat).then(|| openai_chat::read(&mut section, findings));
+    let is_socket = kind == Written::WebSocket;
+    let websocket = if is_socket {
+        web_socket::read(&mut section, findings)
+    } else {
+        refuse(
+            &mut section,
+            &["websocket"],
+            "only `type: websocket` has messages",
+            findings,
+        );
+        None
+    };
+    let schemes = if is_socket { WEB_SOCKET } else { HTTP };
     let url = match section.take("url") {
-        Some(field) => read_url(field, findings).unwrap_or_default(),
+        Some(field) => read_url_of(field, schemes, findings).unwrap_or_default(),
         None => {
             section.missing("url", "write the address to call, https://…", findings);
             String::new()
@@ -59,14 +83,18 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
     let response = section.take("response");
     let response_mapping = section.take("response_mapping");
     let (chat_body, preset) = chat.map(|Chat { body, response }| (body, response)).unzip();
+    let is_chat = preset.is_some();
+    let preset = preset.or_else(|| is_socket.then(web_socket::response));
+    let (tls, http2, max_redirects) = read_connection(&mut section, findings);
     let endpoint = Endpoint {
         id: section.take("id").and_then(|field| read_id(field, findings)),
         name: section.take("name").and_then(|field| field.filled_text(findings)),
-        kind: EndpointKind::Http,
-        url: match preset {
-            Some(_) => openai_chat::full_url(url),
-            None => url,
+        kind: if is_socket {
+            EndpointKind::WebSocket
+        } else {
+            EndpointKind::Http
         },
+        url: if is_chat { openai_chat::full_url(url) } else { url },
         method: method.unwrap_or_else(|| default_method.to_owned()),
         headers: section
             .take_alias("headers", "request_headers", findings)
@@ -78,10 +106,14 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
             .unwrap_or_default(),
         body: chat_body.or_else(|| body.map(Field::json)),
         body_text: body_text.and_then(|field| field.text(findings)),
+        websocket,
         auth: section
             .take("auth")
             .and_then(|field| read_auth(field, findings))
             .unwrap_or_default(),
+        tls,
+        http2,
+        max_redirects,
         response: read_response(response, response_mapping, preset, findings),
         timeouts: section
             .take("timeouts")
@@ -119,7 +151,11 @@ pub(super) fn unreadable_endpoint(invoke: &InvokeRetry) -> Endpoint {
         query: BTreeMap::new(),
         body: None,
         body_text: None,
+        websocket: None,
         auth: Auth::None,
+        tls: Tls::default(),
+        http2: Http2::default(),
+        max_redirects: 0,
         response: ResponseSpec::default(),
         timeouts: Timeouts::default(),
         retry: read_retry(None, invoke, &mut Findings::new("")),
@@ -127,16 +163,47 @@ pub(super) fn unreadable_endpoint(invoke: &InvokeRetry) -> Endpoint {
     }
 }
 
+/// Keys about the connection, which most endpoints have no need for.
+fn read_connection(section: &mut Section, findings: &mut Findings) -> (Tls, Http2, u32) {
+    let tls = section.take("tls").and_then(|field| {
+        let mut section = Section::open(field, findings)?;
+        let ca = section.take("ca").and_then(|field| field.filled_text(findings));
+        section.finish(findings);
+        Some(Tls { ca })
+    });
+    let http2 = section.take("http2").and_then(|field| {
+        let words = [
+            ("auto", Http2::Auto),
+            ("prior_knowledge", Http2::PriorKnowledge),
+            ("never", Http2::Never),
+        ];
+        field.word(&words, &[], findings)
+    });
+    let max_redirects = section
+        .take("max_redirects")
+        .and_then(|field| field.up_to(MAX_REDIRECTS, findings));
+    (
+        tls.unwrap_or_default(),
+        http2.unwrap_or_default(),
+        max_redirects.unwrap_or(0),
+    )
+}
+
 pub(super) fn read_url(field: Field, findings: &mut Findings) -> Option<String> {
+    read_url_of(field, HTTP, findings)
+}
+
+/// A URL of one of two schemes, the safe one first.
+fn read_url_of(field: Field, [safe, plain]: [&str; 2], findings: &mut Findings) -> Option<String> {
     let at = field.clone_place();
     let url = field.filled_text(findings)?;
     let lower = url.to_ascii_lowercase();
-    let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
+    let rest = lower.strip_prefix(safe).or_else(|| lower.strip_prefix(plain));
     let plausible = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     let templated = url.contains("{{");
     if !templated && (!plausible || url.contains(char::is_whitespace)) {
         at.problem(
-            format!("expected a URL that starts with http:// or https://, found {url:?}"),
+            format!("expected a URL that starts with {plain} or {safe}, found {url:?}"),
             findings,
         );
         return None;

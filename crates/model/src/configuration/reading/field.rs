@@ -123,7 +123,19 @@ impl Field {
         None
     }
 
-    /// The same, of any size that a number of JSON has.
+    /// A whole number from 0.
+    pub(super) fn up_to(self, most: u32, findings: &mut Findings) -> Option<u32> {
+        if let NodeValue::Number(number) = &self.node.value
+            && let Some(count) = number.as_u64().and_then(|count| u32::try_from(count).ok())
+            && count <= most
+        {
+            return Some(count);
+        }
+        self.expected(&format!("a whole number from 0 to {most}"), findings);
+        None
+    }
+
+    /// A whole number from 1, of any size that a number of JSON has.
     pub(super) fn large_count(self, findings: &mut Findings) -> Option<u64> {
         if let NodeValue::Number(number) = &self.node.value
             && let Some(count) = number.as_u64().filter(|count| *count >= 1)

@@ -36,6 +36,7 @@ mod test_set;
 mod toml_text;
 #[cfg(test)]
 pub(super) mod trace;
+mod web_socket;
 mod yaml;
 
 #[cfg(test)]

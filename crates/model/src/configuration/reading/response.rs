@@ -7,6 +7,7 @@ use crate::configuration::{ResponseFormat, ResponseMap, ResponseSpec, StatusRang
 use super::field::Field;
 use super::node::NodeValue;
 use super::section::{Findings, Section, check_same};
+use super::web_socket;
 
 const MAPPED: [&str; 5] = ["conversation_id", "cost", "error", "finish_reason", "tool_calls"];
 /// Nothing keeps or judges these yet.
@@ -26,9 +27,16 @@ pub(super) fn read_response(
     if let Some(mut section) = response.and_then(|field| Section::open(field, findings)) {
         map = section.take("map");
         if let Some(field) = section.take("success") {
-            spec.success = read_success(field, findings).unwrap_or_default();
+            let default = std::mem::take(&mut spec.success);
+            let at = field.clone_place();
+            spec.success = read_success(field, default, findings).unwrap_or_default();
+            if spec.format == ResponseFormat::Messages && !web_socket::is_switch(&spec.success.status) {
+                at.problem("the handshake of a WebSocket answers 101; leave `status` out", findings);
+            }
         }
-        if is_preset {
+        if spec.format == ResponseFormat::Messages {
+            web_socket::read_form(&mut section, findings);
+        } else if is_preset {
             let message = "`type: openai-chat` says this already: `stream: true` beside it makes a stream";
             super::endpoint::refuse(&mut section, &["format", "stream"], message, findings);
         } else {
@@ -149,11 +157,11 @@ fn read_mapped(section: &mut Section, fields: &mut BTreeMap<String, String>, fin
     section.unsupported(&MAPPED_LATER, findings);
 }
 
-fn read_success(field: Field, findings: &mut Findings) -> Option<Success> {
+fn read_success(field: Field, default: Success, findings: &mut Findings) -> Option<Success> {
     let mut section = Section::open(field, findings)?;
     let mut success = Success {
         error_when: section.take("error_when").and_then(|field| field.filled_text(findings)),
-        ..Success::default()
+        ..default
     };
     if let Some(field) = section.take("status") {
         let at = field.clone_place();

@@ -1,5 +1,6 @@
 //! What documents become, and what is said about bad ones.
 
+mod connection;
 mod document;
 mod gate;
 mod limit;

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::configuration::{Adaptive, REEVALUATION, Retry, RetryAfter, Timeouts};
+use crate::configuration::{Adaptive, MAX_REDIRECTS, REEVALUATION, Retry, RetryAfter, Timeouts};
 use crate::duration;
 
 use super::shape::{
     Case, Key, Mapping, anything_by_name, by_name, count, defined, filled, flag, list, one_or_list, text, url, word,
 };
+use super::web_socket;
 
 pub(super) fn endpoint() -> Value {
     let common = vec![
@@ -19,15 +20,19 @@ pub(super) fn endpoint() -> Value {
         Key::new("name", filled(), "What people are shown; else the id, else the URL."),
         Key::new(
             "type",
-            word(&["http", "openai-chat"]),
+            word(&["http", "openai-chat", "websocket"]),
             "`openai-chat` is a short form for servers that speak OpenAI's API of chat completions.",
         )
         .default("http"),
-        Key::new("url", url(), "The address to call; a template.").required(),
         Key::new("headers", headers(), "Names with texts, which are templates."),
         Key::alias("request_headers", "headers", headers()),
         Key::new("query", by_name(text()), "Parameters added to the URL; templates."),
         Key::new("auth", auth(), "How to authenticate.").default("none"),
+        Key::new(
+            "tls",
+            tls(),
+            "Whom TLS connections trust beside the system's authorities.",
+        ),
         Key::new(
             "response_mapping",
             defined("response_map"),
@@ -41,9 +46,22 @@ pub(super) fn endpoint() -> Value {
             "What the endpoint can take, over all runs and workers.",
         ),
     ];
+    let address = || Key::new("url", url(), "The address to call; a template.").required();
+    let http2 = || {
+        let says = "When HTTP/2 is spoken: where the server chooses it (ALPN), always, or never.";
+        Key::new("http2", word(&["auto", "prior_knowledge", "never"]), says).default("auto")
+    };
+    let max_redirects = || {
+        let says = "Redirects that one call follows; 0: a redirect is the answer.";
+        let number = json!({"type": "integer", "minimum": 0, "maximum": MAX_REDIRECTS});
+        Key::new("max_redirects", number, says).default(0)
+    };
     let http = Case {
         words: vec!["http".to_owned()],
         keys: vec![
+            address(),
+            http2(),
+            max_redirects(),
             Key::new(
                 "method",
                 method(),
@@ -63,6 +81,9 @@ pub(super) fn endpoint() -> Value {
     let chat = Case {
         words: vec!["openai-chat".to_owned()],
         keys: vec![
+            address(),
+            http2(),
+            max_redirects(),
             Key::new("model", filled(), "The name of the model; a template.").required(),
             Key::new("messages", messages, "A template, or a list of messages.").default("{{ messages }}"),
             Key::new(
@@ -80,7 +101,16 @@ pub(super) fn endpoint() -> Value {
         ],
         also: None,
     };
-    Mapping::by_type(common, Some("http"), vec![http, chat]).schema()
+    Mapping::by_type(common, Some("http"), vec![http, chat, web_socket::case()]).schema()
+}
+
+fn tls() -> Value {
+    Mapping::of(vec![Key::new(
+        "ca",
+        filled(),
+        "Certificates of authorities as PEM, or a template that gives them from a secret.",
+    )])
+    .schema()
 }
 
 fn method() -> Value {

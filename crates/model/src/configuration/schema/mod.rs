@@ -18,6 +18,7 @@ mod shape;
 mod test_set;
 #[cfg(test)]
 mod tests;
+mod web_socket;
 
 use serde_json::{Value, json};
 

@@ -52,10 +52,6 @@ fn problems_of_endpoints() {
         endpoint,
         &[
             (
-                "type: websocket",
-                "suite.yaml:5:9: endpoint.type: `websocket` is part of the format but not supported by this version",
-            ),
-            (
                 "type: htp",
                 "suite.yaml:5:9: endpoint.type: unknown value \"htp\"; did you mean \"http\"?",
             ),

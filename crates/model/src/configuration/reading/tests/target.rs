@@ -7,14 +7,14 @@ use serde_json::json;
 use super::*;
 use crate::configuration::{Auth, ClientAuth, Endpoint, EndpointKind, ResponseFormat, StreamSpec};
 
-fn document(endpoint: &str) -> String {
+pub(super) fn document(endpoint: &str) -> String {
     format!(
         "version: 1\nname: n\nendpoint:\n  {endpoint}\ntest_set: {{tests: [{{input: a}}]}}\nmetrics: [{{type: is-json}}]\n"
     )
 }
 
 /// Reads an endpoint, and checks that it survives being stored.
-fn endpoint(text: &str) -> Endpoint {
+pub(super) fn endpoint(text: &str) -> Endpoint {
     let configuration = match read(&document(text)) {
         Ok(reading) => reading.configuration,
         Err(problems) => panic!("{problems}"),
@@ -27,7 +27,7 @@ fn endpoint(text: &str) -> Endpoint {
 }
 
 /// With a line of its own beside the URL, in line 5.
-fn beside_url(line: &str) -> String {
+pub(super) fn beside_url(line: &str) -> String {
     refused(&document(&format!("url: https://x.test/\n  {line}")))
 }
 

@@ -23,6 +23,9 @@ const BASE: [(&str, &str); 4] = [
 
 /// What no example needs.
 const MORE: &[&str] = &[
+    "endpoint: {type: websocket, method: GET, url: 'wss://x.test/', websocket: {send: [a]}, \
+     response: {format: messages, success: {status: 101}}}
+",
     "$schema: testfleet.schema.json
 endpoint:
   url: https://x.test/
