@@ -4,6 +4,7 @@
 //! * [`Process`] is one program of ours, with its log and the signals a test sends it.
 //! * [`Forwarder`] is a wire between a worker and Redis that can be cut; [`Repeated`] does something to the server over and
 //!   over; [`Mailbox`] is a mail server that can fail.
+//! * [`Foreign`] is a server that nobody here wrote.
 //! * [`leftovers`] looks for what an idle fleet must not have.
 //! * [`page`] reads the project's own pages, so that what they say can be tried.
 //!
@@ -15,6 +16,7 @@
 
 mod ended;
 mod fleet;
+mod foreign;
 mod forwarder;
 mod leftover;
 mod mailbox;
@@ -26,6 +28,7 @@ mod without;
 
 pub use ended::Ended;
 pub use fleet::{Fleet, FleetOptions, submit_to};
+pub use foreign::Foreign;
 pub use forwarder::Forwarder;
 pub use leftover::leftovers;
 pub use mailbox::{MailMode, Mailbox};
