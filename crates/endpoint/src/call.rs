@@ -55,6 +55,9 @@ pub struct Invocation {
     pub usage: BTreeMap<String, f64>,
     /// The mapped cost.
     pub cost: Option<f64>,
+    /// The conversation it belongs to, where the response says so: as `response.map.conversation_id` finds it, else under one
+    /// of the names that are known.
+    pub conversation_id: Option<String>,
     /// The HTTP status.
     pub status: u16,
     /// Headers of the response by lower-case name; several of one name are joined by `, `.

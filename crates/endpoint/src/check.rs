@@ -14,7 +14,7 @@ use crate::template::Template;
 /// All problems of an endpoint's templates, mappings and paths, each with its key (`endpoint.body.model`).
 #[must_use]
 pub fn check(endpoint: &Endpoint, secrets: &BTreeMap<String, SecretSpec>) -> Vec<CompileProblem> {
-    let (_, _, problems) = target::compile(endpoint, secrets.keys().map(String::as_str), Limits::default());
+    let (.., problems) = target::compile(endpoint, secrets.keys().map(String::as_str), Limits::default());
     problems
 }
 
@@ -34,6 +34,28 @@ pub fn check_test(test: &TestCase, key: &str, format: ResponseFormat) -> Vec<Com
         }
         for (at, message) in test.messages.iter().flatten().enumerate() {
             template(format!("messages[{at}].content"), &message.content);
+        }
+    }
+    if test.render {
+        for (at, turn) in test.turns.iter().enumerate() {
+            template(format!("turns[{at}].input"), &turn.input);
+        }
+        if let Some(message) = test
+            .simulated_user
+            .as_ref()
+            .and_then(|user| user.first_message.as_ref())
+        {
+            template("simulated_user.first_message".into(), message);
+        }
+    }
+    for (at, turn) in test.turns.iter().enumerate() {
+        for (name, capture) in mapping::compiled(&turn.capture, format) {
+            if let Err(message) = capture {
+                problems.push(CompileProblem::new(
+                    format!("{key}.turns[{at}].capture.{name}"),
+                    message,
+                ));
+            }
         }
     }
     for (name, capture) in mapping::captures(test, format) {

@@ -115,8 +115,8 @@ pub(crate) enum Scope {
 impl Scope {
     fn variables(&self) -> &'static [&'static str] {
         match self {
-            // `conversation_id` and `turn` belong to conversations; in a single call they are undefined, which
-            // drops their key from a body.
+            // `turn` belongs to dialogues, and `conversation_id` to an endpoint that knows one; in other calls they are
+            // undefined, which drops their key from a body.
             Self::Request { .. } => &[
                 "input",
                 "messages",
@@ -140,6 +140,8 @@ impl Scope {
 pub(crate) struct Outline {
     /// Secrets it names.
     pub(crate) secrets: BTreeSet<String>,
+    /// Variables it uses.
+    pub(crate) variables: BTreeSet<String>,
     /// When the template is exactly one expression.
     pub(crate) single: Option<Single>,
 }
@@ -170,6 +172,7 @@ pub(crate) fn check(source: &str, scope: &Scope) -> Result<Outline, String> {
     let mut walk = Walk {
         scope,
         secrets: BTreeSet::new(),
+        variables: BTreeSet::new(),
     };
     walk.statements(&template.children)?;
     let single = match template.children.as_slice() {
@@ -181,6 +184,7 @@ pub(crate) fn check(source: &str, scope: &Scope) -> Result<Outline, String> {
     };
     Ok(Outline {
         secrets: walk.secrets,
+        variables: walk.variables,
         single,
     })
 }
@@ -204,6 +208,7 @@ fn is_path(expr: &Expr<'_>) -> bool {
 struct Walk<'a> {
     scope: &'a Scope,
     secrets: BTreeSet<String>,
+    variables: BTreeSet<String>,
 }
 
 impl Walk<'_> {
@@ -282,15 +287,15 @@ impl Walk<'_> {
         })
     }
 
-    fn variable(&self, name: &str) -> Result<(), String> {
+    fn variable(&mut self, name: &str) -> Result<(), String> {
         let offered = self.scope.variables();
         if name == "secrets" && offered.contains(&name) {
             return Err("secrets are used one by one, as `secrets.NAME`".into());
         }
         if offered.contains(&name) {
+            self.variables.insert(name.to_owned());
             return Ok(());
         }
-        let offered: Vec<_> = offered.iter().filter(|name| **name != "turn").copied().collect();
         Err(format!(
             "there is no variable `{name}` here; there are {}",
             offered.join(", ")

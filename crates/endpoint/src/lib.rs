@@ -3,7 +3,8 @@
 //!
 //! A [`Target`] is an endpoint compiled once: its templates ([the language](FILTERS)), credentials, mappings and the
 //! HTTP client. [`Target::invoke`] makes one attempt of one test and gives an [`Invocation`], or an [`InvokeError`]
-//! that says what happened and whether another attempt is worth it. [`check`] and [`check_test`] find what is wrong with
+//! that says what happened and whether another attempt is worth it; calls of one
+//! [`Conversation`] go through [`Target::invoke_in`]. [`check`] and [`check_test`] find what is wrong with
 //! a configuration before it runs.
 //!
 //! Three guards stand around every call: [`Egress`] decides which addresses may be called, [`Redactor`] keeps values
@@ -25,6 +26,7 @@ mod call;
 mod check;
 mod client;
 mod condition;
+mod conversation;
 mod conversion;
 mod dial;
 mod egress;
@@ -58,6 +60,7 @@ mod weight;
 
 pub use call::{Call, GivenResponse, Invocation, InvokeError, RetryAdvice};
 pub use check::{check, check_authorities, check_test};
+pub use conversation::{Conversation, Turn};
 pub use egress::{Egress, EgressDenied, EgressRule, InvalidProxy, InvalidRule, Proxy};
 pub use language::{FILTERS, TESTS};
 pub use memory::{AnswerMemory, AnswerShare, AnswerUse};

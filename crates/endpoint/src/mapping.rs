@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
-use testfleet_model::configuration::{ResponseFormat, ResponseMap, TestCase};
+use testfleet_model::configuration::{Endpoint, ResponseFormat, TestCase};
 
 use crate::budget::Budget;
 use crate::call::Used;
+use crate::conversation::{id_of, places};
 use crate::conversion::from_json;
 use crate::language::{Scope, is_template};
 use crate::path::Path;
@@ -98,7 +99,12 @@ pub(crate) struct Mappings {
     output: Option<Mapping>,
     fields: Vec<(String, Mapping)>,
     usage: Vec<(String, Mapping)>,
+    /// Where the id of a conversation may be that no field is mapped to.
+    conversation: Vec<Mapping>,
 }
+
+/// The field that names a conversation.
+const CONVERSATION: &str = "conversation_id";
 
 /// What the mappings gave.
 #[derive(Debug)]
@@ -107,6 +113,7 @@ pub(crate) struct Mapped {
     pub(crate) fields: Map<String, Json>,
     pub(crate) usage: BTreeMap<String, f64>,
     pub(crate) cost: Option<f64>,
+    pub(crate) conversation_id: Option<String>,
 }
 
 /// What the events of a stream gave so far: of each mapping the last that was something.
@@ -117,6 +124,7 @@ pub(crate) struct Gathered {
     tool_calls: ToolCalls,
     usage: BTreeMap<String, f64>,
     cost: Option<f64>,
+    conversation_id: Option<String>,
 }
 
 impl Gathered {
@@ -144,6 +152,7 @@ impl Gathered {
         }
         Some(Mapped {
             output,
+            conversation_id: self.fields.get(CONVERSATION).and_then(id_of).or(self.conversation_id),
             fields: self.fields,
             usage: self.usage,
             cost: self.cost,
@@ -153,7 +162,8 @@ impl Gathered {
 
 impl Mappings {
     /// Compiles the mappings of a configuration; every problem is reported with its key.
-    pub(crate) fn compile(map: &ResponseMap, format: ResponseFormat, problems: &mut Vec<CompileProblem>) -> Self {
+    pub(crate) fn compile(endpoint: &Endpoint, problems: &mut Vec<CompileProblem>) -> Self {
+        let (map, format) = (&endpoint.response.map, endpoint.response.format);
         let mut compile = |key: String, source: &str| match Mapping::compile(source, format) {
             Ok(mapping) => Some(mapping),
             Err(message) => {
@@ -173,6 +183,7 @@ impl Mappings {
                 .iter()
                 .filter_map(|(name, source)| Some((name.clone(), compile(format!("usage.{name}"), source)?)))
                 .collect(),
+            conversation: places(&endpoint.conversation, map.fields.contains_key(CONVERSATION), format),
         }
     }
 
@@ -212,7 +223,13 @@ impl Mappings {
             }
         }
         let cost = fields.get("cost").map_or(Ok(None), |value| number("cost", value))?;
+        let conversation_id = match fields.get(CONVERSATION) {
+            Some(Json::Null) | None => None,
+            Some(value) => Some(id_of(value).ok_or("response.map.conversation_id gives no text or number")?),
+        };
+        let conversation_id = conversation_id.or_else(|| self.named(document));
         Ok(Mapped {
+            conversation_id,
             output,
             fields,
             usage,
@@ -236,6 +253,9 @@ impl Mappings {
         {
             gathered.output = Some(output);
         }
+        if let Some(id) = self.named(document) {
+            gathered.conversation_id = Some(id);
+        }
         for (name, mapping) in &self.fields {
             match apply(name, mapping)? {
                 Some(pieces) if name == TOOL_CALLS => gathered.tool_calls.add(pieces)?,
@@ -257,6 +277,14 @@ impl Mappings {
             }
         }
         Ok(())
+    }
+
+    /// The conversation that a response belongs to, by one of the names that are looked for. Best effort.
+    fn named(&self, document: &Document<'_>) -> Option<String> {
+        self.conversation.iter().find_map(|mapping| {
+            let found = mapping.apply(document, &mut Budget::new(MAX_MAPPED));
+            found.ok().flatten().as_ref().and_then(id_of)
+        })
     }
 
     /// What a response that is no answer says it used. Best effort: what cannot be read is left out.
@@ -311,7 +339,15 @@ fn number(key: &str, value: &Json) -> Result<Option<f64>, String> {
 
 /// Compiles the captures of a test.
 pub(crate) fn captures(test: &TestCase, format: ResponseFormat) -> Vec<(String, Result<Mapping, String>)> {
-    test.capture
+    compiled(&test.capture, format)
+}
+
+/// Compiles captures, by name.
+pub(crate) fn compiled(
+    captures: &BTreeMap<String, String>,
+    format: ResponseFormat,
+) -> Vec<(String, Result<Mapping, String>)> {
+    captures
         .iter()
         .map(|(name, source)| (name.clone(), Mapping::compile(source, format)))
         .collect()

@@ -26,6 +26,7 @@ use crate::budget::Budget;
 use crate::call::{Call, Failure};
 use crate::check::check_authorities;
 use crate::client;
+use crate::conversation::Conversation;
 use crate::conversion;
 use crate::language::{Scope, is_template};
 use crate::problem::CompileProblem;
@@ -261,20 +262,35 @@ impl Plan {
     /// The secrets that the request needs.
     pub(crate) fn secrets(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        let templates = self.url.iter().chain(self.headers.iter().map(|header| &header.value));
-        let templates = templates
-            .chain(self.query.iter().map(|(_, value)| value))
-            .chain(self.auth.templates())
-            .chain(&self.ca);
-        for template in templates {
+        for template in self.templates() {
             names.extend(template.secrets().iter().cloned());
         }
         names.extend(self.body.secrets());
         names
     }
 
+    /// Whether any part of the request uses this variable.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        self.body.uses(variable) || self.templates().any(|template| template.uses(variable))
+    }
+
+    /// All templates but those of the body.
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        let templates = self.url.iter().chain(self.headers.iter().map(|header| &header.value));
+        templates
+            .chain(self.query.iter().map(|(_, value)| value))
+            .chain(self.auth.templates())
+            .chain(&self.ca)
+    }
+
     /// Renders the request of a call, or says which part could not be rendered and why.
-    pub(crate) fn render(&self, call: &Call<'_>, variables: &Value, budget: &mut Budget) -> Result<Outgoing, String> {
+    pub(crate) fn render(
+        &self,
+        call: &Call<'_>,
+        conversation: &Conversation,
+        variables: &Value,
+        budget: &mut Budget,
+    ) -> Result<Outgoing, String> {
         let mut url = self.url(variables, budget)?;
         for (name, template) in &self.query {
             let key = format!("endpoint.query.{name}");
@@ -326,7 +342,7 @@ impl Plan {
                 .entry(CONTENT_TYPE)
                 .or_insert_with(|| HeaderValue::from_static(content_type));
         }
-        identify(call, &mut headers)?;
+        identify(call, conversation, &mut headers)?;
         Ok(Outgoing {
             method: self.method.clone(),
             url,
@@ -445,7 +461,7 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue, Failure> {
 }
 
 /// Says which call this is. Our own headers cannot be replaced, the common ones only when they are not set yet.
-fn identify(call: &Call<'_>, headers: &mut HeaderMap) -> Result<(), String> {
+fn identify(call: &Call<'_>, conversation: &Conversation, headers: &mut HeaderMap) -> Result<(), String> {
     let run = call.run.to_string();
     let test = utf8_percent_encode(&call.test.id, VISIBLE).to_string();
     for (name, value) in [
@@ -462,9 +478,18 @@ fn identify(call: &Call<'_>, headers: &mut HeaderMap) -> Result<(), String> {
             HeaderValue::from(call.epoch),
         );
     }
+    if let Some(turn) = conversation.turn() {
+        headers.insert(
+            HeaderName::from_static("x-testfleet-turn"),
+            HeaderValue::from(turn.index + 1),
+        );
+    }
     for (name, value) in [
-        ("idempotency-key", idempotency_key(call.epoch, &run, &test)),
-        ("traceparent", traceparent(call)),
+        (
+            "idempotency-key",
+            idempotency_key(call.epoch, &run, &test, &conversation.key()),
+        ),
+        ("traceparent", traceparent(call, conversation)),
     ] {
         let value = header_value(name, &value)?;
         headers.entry(HeaderName::from_static(name)).or_insert(value);
@@ -472,17 +497,21 @@ fn identify(call: &Call<'_>, headers: &mut HeaderMap) -> Result<(), String> {
     Ok(())
 }
 
-/// The same for all attempts of a test in one epoch of its run.
-fn idempotency_key(epoch: u32, run: &str, test: &str) -> String {
-    match epoch {
-        0 | 1 => format!("{run}/{test}"),
-        later => format!("{run}/{test}/{later}"),
+/// The same for all attempts of a test in one epoch of its run; in a dialogue, for all attempts of a turn.
+fn idempotency_key(epoch: u32, run: &str, test: &str, turn: &str) -> String {
+    let mut key = format!("{run}/{test}");
+    if epoch > 1 {
+        key += &format!("/{epoch}");
     }
+    if !turn.is_empty() {
+        key += &format!("/{turn}");
+    }
+    key
 }
 
-/// The W3C trace context of a call: one trace for a test of a run, one span for each attempt in each epoch, always the same
+/// The W3C trace context of a call: one trace for a test of a run, one span for each attempt, or turn of one, in each epoch, always the same
 /// for the same call.
-fn traceparent(call: &Call<'_>) -> String {
+fn traceparent(call: &Call<'_>, conversation: &Conversation) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let test = Sha256::new()
         .chain_update(call.run.as_uuid().as_bytes())
@@ -492,6 +521,7 @@ fn traceparent(call: &Call<'_>) -> String {
         .chain_update([0])
         .chain_update(call.attempt.to_be_bytes())
         .chain_update(if call.epoch > 1 { call.epoch } else { 0 }.to_be_bytes())
+        .chain_update(conversation.key())
         .finalize();
     format!("00-{}-{}-01", hex(&trace[..16]), hex(&span[..8]))
 }

@@ -103,7 +103,7 @@ impl Reader {
             format: response.format,
             success: response.success.status.clone(),
             error_when,
-            mappings: Mappings::compile(&response.map, response.format, problems),
+            mappings: Mappings::compile(endpoint, problems),
             stream: StreamPlan::compile(endpoint, problems),
             max_body,
             timeouts: endpoint.timeouts.clone(),

@@ -13,8 +13,9 @@ use testfleet_model::configuration::{Endpoint, Retry, Timeouts};
 use testfleet_model::result::{ErrorClass, ErrorDetail, RequestRecord};
 
 use crate::budget::Budget;
-use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError};
+use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError, Used};
 use crate::client::{self, Clients};
+use crate::conversation::{Conversation, Naming};
 use crate::dial::Dialer;
 use crate::egress::Egress;
 use crate::language::Scope;
@@ -75,6 +76,7 @@ pub struct Target {
     dialer: Dialer,
     tokens: Tokens,
     redactor: Redactor,
+    naming: Naming,
     /// The variable `secrets` of templates.
     secrets: Value,
     /// Why every call is in error: required secrets of the request without a value.
@@ -99,7 +101,7 @@ impl Target {
             limits,
             root_certificates,
         } = context;
-        let (plan, reader, mut problems) = compile(endpoint, secrets.declared(), limits);
+        let (plan, reader, naming, mut problems) = compile(endpoint, secrets.declared(), limits);
         let mut roots = client::root_certificates(root_certificates).unwrap_or_else(|message| {
             problems.push(CompileProblem::new("root_certificates", message));
             Vec::new()
@@ -134,6 +136,7 @@ impl Target {
             egress,
             tokens: Tokens::default(),
             redactor: Redactor::new(values.chain(literal.iter().map(String::as_str))),
+            naming,
             secrets: request::secret_variable(secrets),
         })
     }
@@ -170,13 +173,56 @@ impl Target {
     /// As with [`Self::invoke`]; and of class `too_large` when the work on the answer alone would take more memory than
     /// there is for answers.
     pub async fn invoke_within(&self, call: &Call<'_>, share: &mut AnswerShare) -> Result<Invocation, InvokeError> {
-        let mut outgoing = self.render(call).map_err(|failure| self.error(failure, None))?;
+        self.invoke_in(call, &mut Conversation::default(), share).await
+    }
+
+    /// The same as a part of a conversation, which learns its id from the answer. For a turn of a dialogue, say with
+    /// [`Conversation::begin`] which one it is.
+    ///
+    /// # Errors
+    /// As with [`Self::invoke_within`]; and of class `mapping` when a further turn needs an id and the endpoint gave none.
+    pub async fn invoke_in(
+        &self,
+        call: &Call<'_>,
+        conversation: &mut Conversation,
+        share: &mut AnswerShare,
+    ) -> Result<Invocation, InvokeError> {
+        self.naming.name(call, conversation);
+        let mut outgoing = self
+            .render(call, conversation)
+            .map_err(|failure| self.error(failure, None))?;
         self.redact(&mut outgoing.record);
         let record = outgoing.record.clone();
         let mut patience = Patience::new(self.timeouts.attempt);
         let mut redactor = self.redactor.clone();
         let received = Box::pin(self.exchange(call, outgoing, &mut redactor, &mut patience, share)).await;
-        self.answer(call, record, received, patience.spent(), &redactor)
+        let invocation = self.answer(call, record, received, patience.spent(), &redactor)?;
+        match self.naming.learn(invocation.conversation_id.as_deref(), conversation) {
+            Ok(()) => Ok(invocation),
+            Err(message) => Err(self.unnamed(invocation, &message)),
+        }
+    }
+
+    /// Renders a text of the test, such as what the user says in a turn. `key` names it in messages.
+    ///
+    /// # Errors
+    /// Of class `template`, when it cannot be rendered.
+    pub fn render_text(&self, call: &Call<'_>, key: &str, source: &str) -> Result<String, InvokeError> {
+        let mut budget = Budget::new(self.limits.max_request_bytes);
+        variable::render_text(call, key, source, &mut budget)
+            .map_err(|message| self.error(Failure::new(ErrorClass::Template, message), None))
+    }
+
+    /// An answer that the conversation cannot go on after.
+    fn unnamed(&self, invocation: Invocation, message: &str) -> InvokeError {
+        let mut failure = Failure::new(ErrorClass::Mapping, message);
+        failure.detail.http_status = Some(invocation.status);
+        failure.detail.body = excerpt(&invocation.text);
+        failure.used = Used {
+            usage: invocation.usage,
+            cost: invocation.cost,
+        };
+        self.error(failure, Some(invocation.request))
     }
 
     /// What [`Self::invoke`] would send, without sending it: nothing is resolved and no connection is made. For
@@ -185,7 +231,11 @@ impl Target {
     /// # Errors
     /// When the request cannot be rendered, or its URL has an address the policy does not allow.
     pub fn prepare(&self, call: &Call<'_>) -> Result<RequestRecord, InvokeError> {
-        let mut outgoing = self.render(call).map_err(|failure| self.error(failure, None))?;
+        let mut conversation = Conversation::default();
+        self.naming.name(call, &mut conversation);
+        let mut outgoing = self
+            .render(call, &conversation)
+            .map_err(|failure| self.error(failure, None))?;
         self.redact(&mut outgoing.record);
         match self.egress.check_url(&outgoing.url) {
             Ok(()) => Ok(outgoing.record),
@@ -229,6 +279,7 @@ impl Target {
                 fields: answer.mapped.fields,
                 usage: answer.mapped.usage,
                 cost: answer.mapped.cost,
+                conversation_id: answer.mapped.conversation_id,
                 status: answer.status,
                 headers: answer.headers,
                 body: answer.body,
@@ -242,13 +293,13 @@ impl Target {
         }
     }
 
-    fn render(&self, call: &Call<'_>) -> Result<Outgoing, Failure> {
+    fn render(&self, call: &Call<'_>, conversation: &Conversation) -> Result<Outgoing, Failure> {
         if let Some(message) = &self.missing_secrets {
             return Err(Failure::new(ErrorClass::Secret, message));
         }
         let mut budget = Budget::new(self.limits.max_request_bytes);
-        variable::of_call(call, &self.secrets, &mut budget)
-            .and_then(|variables| self.plan.render(call, &variables, &mut budget))
+        variable::of_call(call, conversation, &self.secrets, &mut budget)
+            .and_then(|variables| self.plan.render(call, conversation, &variables, &mut budget))
             .map_err(|message| Failure::new(ErrorClass::Template, message))
     }
 
@@ -308,14 +359,15 @@ pub(crate) fn compile<'a>(
     endpoint: &Endpoint,
     declared: impl Iterator<Item = &'a str>,
     limits: Limits,
-) -> (Plan, Reader, Vec<CompileProblem>) {
+) -> (Plan, Reader, Naming, Vec<CompileProblem>) {
     let mut problems = Vec::new();
     let scope = Scope::Request {
         secrets: declared.map(str::to_owned).collect(),
     };
     let plan = Plan::compile(endpoint, &scope, &mut problems);
     let reader = Reader::compile(endpoint, limits.max_body_bytes, &mut problems);
-    (plan, reader, problems)
+    let naming = Naming::compile(endpoint, &plan, &mut problems);
+    (plan, reader, naming, problems)
 }
 
 fn missing(used: &BTreeSet<String>, secrets: &Secrets) -> Option<String> {

@@ -24,6 +24,7 @@ const NAME: &str = "template";
 pub(crate) struct Template {
     form: Form,
     secrets: BTreeSet<String>,
+    variables: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -52,6 +53,7 @@ impl Template {
             return Ok(Self {
                 form: Form::Literal(source.to_owned()),
                 secrets: BTreeSet::new(),
+                variables: BTreeSet::new(),
             });
         }
         let outline = language::check(source, scope)?;
@@ -79,12 +81,18 @@ impl Template {
         Ok(Self {
             form,
             secrets: outline.secrets,
+            variables: outline.variables,
         })
     }
 
     /// Secrets that the template names.
     pub(crate) fn secrets(&self) -> &BTreeSet<String> {
         &self.secrets
+    }
+
+    /// Whether the template uses this variable.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        self.variables.contains(variable)
     }
 
     /// The value with its type; `None` when it is one expression and undefined.

@@ -75,6 +75,16 @@ impl Tree {
         }
     }
 
+    /// Whether a template uses this variable.
+    pub(crate) fn uses(&self, variable: &str) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::Leaf { template, .. } => template.uses(variable),
+            Self::List(items) => items.iter().any(|item| item.uses(variable)),
+            Self::Object(members) => members.iter().any(|(_, member)| member.uses(variable)),
+        }
+    }
+
     /// The rendered body; `None` when it is undefined as a whole.
     pub(crate) fn render(&self, variables: &Value, budget: &mut Budget) -> Result<Option<Json>, String> {
         match self {

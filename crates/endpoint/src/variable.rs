@@ -1,4 +1,5 @@
-//! What the templates of a request see: `input`, `messages`, `vars`, `captured`, `test`, `run` and `secrets`.
+//! What the templates of a request see: `input`, `messages`, `vars`, `captured`, `test`, `run`, `conversation_id`, `turn` and
+//! `secrets`.
 
 use minijinja::Value;
 use serde_json::{Value as Json, json};
@@ -6,22 +7,20 @@ use testfleet_model::configuration::{Message, TestCase};
 
 use crate::budget::Budget;
 use crate::call::Call;
+use crate::conversation::{Conversation, Turn};
 use crate::conversion::from_json;
 use crate::language::Scope;
 use crate::template::Template;
 
 /// The variables of one call. Fails when `input` or `messages` of the test are templates that cannot be rendered.
-pub(crate) fn of_call(call: &Call<'_>, secrets: &Value, budget: &mut Budget) -> Result<Value, String> {
+pub(crate) fn of_call(
+    call: &Call<'_>,
+    conversation: &Conversation,
+    secrets: &Value,
+    budget: &mut Budget,
+) -> Result<Value, String> {
     let test = call.test;
-    let mut variables = vec![
-        ("vars", from_object(&test.vars)),
-        ("captured", from_object(call.captured)),
-        ("test", of_test(test, call.index)),
-        (
-            "run",
-            from_json(&json!({"id": call.run.to_string(), "name": call.run_name})),
-        ),
-    ];
+    let mut variables = of_test_alone(call);
     let (input, messages) = if test.render {
         let known = Value::from_pairs(variables.clone());
         rendered(test, &known, budget)?
@@ -38,8 +37,42 @@ pub(crate) fn of_call(call: &Call<'_>, secrets: &Value, budget: &mut Budget) -> 
     if let Some(input) = input {
         variables.push(("input", Value::from(input)));
     }
+    if let Some(id) = conversation.id() {
+        variables.push(("conversation_id", Value::from(id)));
+    }
+    if let Some(Turn { index, count }) = conversation.turn() {
+        let count = count.map_or(Value::UNDEFINED, Value::from);
+        let number = Value::from(index + 1);
+        let turn = [("index", Value::from(index)), ("number", number), ("count", count)];
+        variables.push(("turn", Value::from_pairs(turn)));
+    }
     variables.push(("secrets", secrets.clone()));
     Ok(Value::from_pairs(variables))
+}
+
+/// Renders a text of a test, which has the name `key` in messages.
+pub(crate) fn render_text(call: &Call<'_>, key: &str, source: &str, budget: &mut Budget) -> Result<String, String> {
+    render(key, source, &Value::from_pairs(of_test_alone(call)), budget)
+}
+
+/// What the templates of a test see.
+fn of_test_alone(call: &Call<'_>) -> Vec<(&'static str, Value)> {
+    vec![
+        ("vars", from_object(&call.test.vars)),
+        ("captured", from_object(call.captured)),
+        ("test", of_test(call.test, call.index)),
+        (
+            "run",
+            from_json(&json!({"id": call.run.to_string(), "name": call.run_name})),
+        ),
+    ]
+}
+
+fn render(key: &str, source: &str, known: &Value, budget: &mut Budget) -> Result<String, String> {
+    Template::compile(source, &Scope::Test)
+        .and_then(|template| template.text(known, budget))
+        .and_then(|text| text.ok_or_else(|| format!("`{source}` is undefined")))
+        .map_err(|message| format!("{key} of the test could not be rendered: {message}"))
 }
 
 fn from_object(members: &serde_json::Map<String, Json>) -> Value {
@@ -67,13 +100,8 @@ fn one_message(content: String) -> Vec<Message> {
 type Prompt = (Option<String>, Option<Vec<Message>>);
 
 fn rendered(test: &TestCase, known: &Value, budget: &mut Budget) -> Result<Prompt, String> {
-    let mut render = |key: String, source: &str| {
-        Template::compile(source, &Scope::Test)
-            .and_then(|template| template.text(known, budget))
-            .and_then(|text| text.ok_or_else(|| format!("`{source}` is undefined")))
-            .map_err(|message| format!("{key} of the test could not be rendered: {message}"))
-    };
-    let input = test.input.as_ref().map(|source| render("input".into(), source));
+    let mut render = |key: &str, source: &str| render(key, source, known, budget);
+    let input = test.input.as_ref().map(|source| render("input", source));
     let messages = test.messages.as_ref().map(|messages| {
         messages
             .iter()
@@ -81,7 +109,7 @@ fn rendered(test: &TestCase, known: &Value, budget: &mut Budget) -> Result<Promp
             .map(|(at, message)| {
                 Ok(Message {
                     role: message.role.clone(),
-                    content: render(format!("messages[{at}].content"), &message.content)?,
+                    content: render(&format!("messages[{at}].content"), &message.content)?,
                 })
             })
             .collect::<Result<Vec<_>, String>>()

@@ -65,6 +65,8 @@ pub struct Call<'a> {
     pub cost: Option<f64>,
     /// Attempts of the test so far, this one included, from 1, for `attempts`.
     pub attempts: Option<u32>,
+    /// The test's `expected_tools`, for `tool-call-f1` without a `value` of its own.
+    pub expected_tools: Option<&'a [Value]>,
 }
 
 /// Everything that metrics see: a response, and what is known about the call. A [`Subject`] alone is one too.

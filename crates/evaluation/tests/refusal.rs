@@ -293,10 +293,6 @@ fn each_mistake_of_the_later_kinds_is_named_with_its_key() {
             "metrics[0].value: must be a text such as stop",
         ),
         (
-            json!({"type": "tool-call-f1"}),
-            "metrics[0].value: tool-call-f1 needs one",
-        ),
-        (
             json!({"type": "tool-call-f1", "value": [1]}),
             "metrics[0].value: must be names of tools, not a number",
         ),

@@ -59,6 +59,7 @@ kinds! {
     TestTwice = "test-twice", "the test may be tried twice; one result counts", "it is left where it counts most";
     PayloadLost = "payload-lost", "the test cannot be executed", "it ends in error and says why";
     PayloadLeft = "payload-left", "memory is held until the run ends", "it is removed";
+    DialogueLeft = "dialogue-left", "memory is held until the run ends", "it is removed";
     PlaceMissing = "place-missing", "nothing of the run is claimed until a sweep finds it", "it waits in line";
     TurnMissing = "turn-missing", "nothing of the endpoint is claimed until a sweep finds it", "it is offered again";
     PlaceTwice = "place-twice", "the run may get more than its share, or start while it is paused", "it is left in one place";

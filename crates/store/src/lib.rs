@@ -21,6 +21,7 @@ mod claiming;
 mod configuration;
 mod control;
 mod dead;
+mod dialogue;
 mod duration;
 mod ending;
 mod error;
@@ -49,6 +50,7 @@ pub use claiming::{ClaimAnswer, Claimed, ClaimedControl, ClaimedTest, ControlJob
 pub use configuration::{Put, StoredConfiguration};
 pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
 pub use dead::{DROP_LIMIT, DeadRecord, Revived};
+pub use dialogue::Kept;
 pub use duration::durations_name;
 pub use ending::{Completion, Extended, Released, Retry, Settled};
 pub use error::{StoreError, StoreErrorKind};

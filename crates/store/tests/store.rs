@@ -15,6 +15,7 @@ mod bell;
 mod breaker;
 mod budget;
 mod cancel;
+mod checkpoint;
 mod claim;
 mod clock;
 mod collect;

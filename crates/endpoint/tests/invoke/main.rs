@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Calls of real local servers: what is sent, how answers are read, and what becomes of failures.
 
+mod conversation;
 mod failure;
 mod fixture;
 mod guard;

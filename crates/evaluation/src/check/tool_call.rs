@@ -27,7 +27,8 @@ const MAX_PAIRS: usize = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct ToolCall {
     bound: Bound,
-    expected: Vec<Tool>,
+    /// `None`: what the test expects.
+    expected: Option<Vec<Tool>>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -40,9 +41,9 @@ struct Tool {
 impl ToolCall {
     pub(super) fn compile(metric: &Metric, problems: &mut Problems) -> Option<Self> {
         let expected = match &metric.value {
-            None => Err("tool-call-f1 needs one: a list of the tools to be called".to_owned()),
-            Some(Value::Array(list)) => list.iter().map(expected).collect(),
-            Some(one) => expected(one).map(|tool| vec![tool]),
+            None => Ok(None),
+            Some(Value::Array(list)) => list.iter().map(expected).collect::<Result<_, _>>().map(Some),
+            Some(one) => expected(one).map(|tool| Some(vec![tool])),
         };
         let expected = problems.take("value", expected);
         Some(Self {
@@ -52,18 +53,27 @@ impl ToolCall {
     }
 
     pub(super) fn run(&self, seen: &Seen<'_>, call: &Call<'_>) -> Outcome {
+        let of_test = match (&self.expected, call.expected_tools) {
+            (Some(_), _) => Vec::new(),
+            (None, Some(tools)) => tools.iter().map(expected).collect::<Result<_, _>>()?,
+            (None, None) => {
+                let message = "there is nothing to compare with; give the metric a value or the test expected_tools";
+                return Err(message.to_owned());
+            }
+        };
+        let expected = self.expected.as_ref().unwrap_or(&of_test);
         let made = match call.tool_calls {
             Some(calls) => made(calls),
             None => seen.json().map(made).unwrap_or_default(),
         };
-        if made.len().saturating_mul(self.expected.len()) > MAX_PAIRS {
+        if made.len().saturating_mul(expected.len()) > MAX_PAIRS {
             return Err(format!(
                 "{} calls of tools are too many to compare with {}",
                 made.len(),
-                self.expected.len()
+                expected.len()
             ));
         }
-        let score = f1(&made, &self.expected);
+        let score = f1(&made, expected);
         let shown = if made.is_empty() {
             "no tool was called".to_owned()
         } else {

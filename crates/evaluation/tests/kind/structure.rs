@@ -247,3 +247,22 @@ fn tool_call_f1_counts_calls_that_fit() {
     let many = json!({"type": "tool-call-f1", "value": vec!["a"; 2_000]});
     expect(&many, &Subject::of(&json!(vec!["b"; 2_000])), Error);
 }
+
+#[test]
+fn tool_call_f1_compares_with_what_the_test_expects() {
+    let configured = json!({"type": "tool-call-f1"});
+    let output = json!([{"name": "search", "arguments": {"q": "kettle"}}]);
+    let with = |tools: &[serde_json::Value], says| {
+        let call = Call {
+            expected_tools: Some(tools),
+            ..Call::default()
+        };
+        expect(&configured, Subject::of(&output).with(call), says);
+    };
+    with(&[json!("search")], Pass);
+    with(&[json!({"name": "search", "arguments": {"q": "kettle"}})], Pass);
+    with(&[json!({"name": "search", "arguments": {"q": "pot"}})], Fail);
+    with(&[], Fail);
+    with(&[json!(1)], Error);
+    expect(&configured, &Subject::of(&output), Error);
+}

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::connection::{Http2, Tls};
+use super::conversation::Conversation;
 use super::web_socket::WebSocketSpec;
 use crate::result::ErrorClass;
 
@@ -65,6 +66,9 @@ pub struct Endpoint {
     /// What the endpoint can take, over all runs and workers.
     #[serde(default)]
     pub limits: Limits,
+    /// How it holds conversations.
+    #[serde(default, skip_serializing_if = "Conversation::is_none")]
+    pub conversation: Conversation,
 }
 
 /// The most redirects that a call may follow.
@@ -295,7 +299,7 @@ pub struct ResponseMap {
     /// The answer. Left out: the whole body; in a stream, its pieces one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Everything else by name: `cost`, `error`, `finish_reason`, `tool_calls`, and `conversation_id`, which nothing uses yet.
+    /// Everything else by name: `cost`, `error`, `finish_reason`, `tool_calls`, and `conversation_id`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// Token counts by name (`input_tokens`, `output_tokens`, `total_tokens`).

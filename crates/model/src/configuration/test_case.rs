@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::attributes::Attributes;
+use super::dialogue::{SimulatedUser, Turn};
 use super::metric::Metric;
 use crate::recorded::Recorded;
 use crate::recovery::Earlier;
@@ -154,6 +155,18 @@ pub struct TestCase {
     /// How often it is executed, 1 to [`MAX_REPEAT`]; `None`: as `attributes.repeat` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat: Option<u32>,
+    /// What the user says, turn by turn, instead of `input`. `messages` come before the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<Turn>,
+    /// A user that a model plays, instead of `input` and `turns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated_user: Option<SimulatedUser>,
+    /// Whether the turns after one that failed are left out. They are taken otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stop_on_failure: bool,
+    /// The tools that are to be called: names, or names with arguments. `None`: nobody said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_tools: Option<Vec<Value>>,
     /// Which repetition of a test this is. Submitting a test that is repeated makes them; nobody writes this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetition: Option<Repetition>,

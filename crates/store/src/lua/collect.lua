@@ -32,7 +32,7 @@ redis.call('ZREM', key('control'), job)
 redis.call('ZREM', key('deadlines'), run)
 displace(run, endpoint)
 redis.call('UNLINK', run_key(run, 'tests'), run_key(run, 'again'), run_key(run, 'tries'), run_key(run, 'owners'),
-  run_key(run, 'waits'), run_key(run, 'unmet'))
+  run_key(run, 'waits'), run_key(run, 'unmet'), run_key(run, 'dialogues'))
 forget_groups(run)
 if ARGV[6] ~= '' then
   redis.call('HSET', key('outbox'), run, ARGV[6])

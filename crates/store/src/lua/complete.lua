@@ -151,7 +151,7 @@ local function judge(run, parts, open, owners, stored, first)
   return verdict
 end
 
-local function free_all(run, endpoint, verdict, shaped)
+local function free_all(run, endpoint, verdict, shaped, dialogues)
   -- Calls of a closed run that went on: their worker says that they stopped.
   if #verdict.late > 0 then
     verdict.lingered = redis.call('ZREM', endpoint_key(endpoint, 'lingering'), unpack(verdict.late))
@@ -164,6 +164,7 @@ local function free_all(run, endpoint, verdict, shaped)
   redis.call('SREM', worker_key(worker, 'jobs'), unpack(verdict.jobs))
   redis.call('SREM', endpoint_key(endpoint, 'slots'), unpack(verdict.jobs))
   if #verdict.repeated > 0 then redis.call('HDEL', run_key(run, 'tries'), unpack(verdict.repeated)) end
+  if dialogues then redis.call('HDEL', run_key(run, 'dialogues'), unpack(verdict.held)) end
   if shaped then
     for _, index in ipairs(verdict.held) do leave_group(run, index) end
   end
@@ -287,7 +288,7 @@ local function settle(run, captured, told, parts, indices, first)
   local verdict
   if plain then verdict = plain_verdict(run, parts, indices, repeated, shaped)
   else verdict = judge(run, parts, open, owners, redis.call('HMGET', run_key(run, 'results'), unpack(indices)), first) end
-  free_all(run, endpoint, verdict, shaped)
+  free_all(run, endpoint, verdict, shaped, fields[FIELD.DIALOGUES])
   local set = {}
   -- Told once: a call that is repeated because its answer was lost frees nothing.
   local ended = verdict.freed + (verdict.lingered or 0)

@@ -16,7 +16,8 @@
 --@include counting
 --@include keeping
 local worker, run = ARGV[1], ARGV[2]
-local state, endpoint, total = unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total'))
+local state, endpoint, total, dialogues =
+  unpack(redis.call('HMGET', run_key(run), 'state', 'endpoint', 'total', 'dialogues'))
 if not state then return { 'unknown' } end
 if state ~= 'collecting' then return { 'closed', state } end
 if not holds(redis.call('HGET', key('control:owners'), 'collect:' .. run), worker, ARGV[3]) then return { 'lost' } end
@@ -35,6 +36,7 @@ for at = 4, #ARGV, 3 do
     if status ~= 'Skipped' then keep(run, { index }) end
     redis.call('HDEL', run_key(run, 'tests'), index)
     redis.call('HDEL', run_key(run, 'tries'), index)
+    if dialogues then redis.call('HDEL', run_key(run, 'dialogues'), index) end
     redis.call('ZREM', key('delayed'), job_id(run, index))
     redis.call('HINCRBY', run_key(run), 'count:' .. status, 1)
   end

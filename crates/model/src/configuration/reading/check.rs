@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::configuration::{Attributes, MetricsMode, Order, Shape, TestCase, TestConfiguration};
+use crate::configuration::{Attributes, Metric, MetricsMode, Order, Shape, TestCase, TestConfiguration};
 use crate::mode::ExecutionMode;
 
+use super::dialogue;
 use super::gate::check_gates;
-use super::metric::needs_expected_output;
+use super::metric::{needs_expected_output, needs_expected_tools};
 use super::node::{join, join_index};
 use super::section::Findings;
 
@@ -28,28 +29,49 @@ pub fn check_test(test: &TestCase, configuration: &TestConfiguration) -> Vec<(St
             "captured values need attributes.execution_mode: Sequential; in Parallel no test is later than another";
         wrong.push(("capture".to_owned(), message.to_owned()));
     }
-    if test.expected_output.is_none() && !test.skip {
+    if !test.skip {
+        dialogue::check(test, configuration, &mut wrong);
+        check_expectations(test, configuration, &mut wrong);
+    }
+    wrong
+}
+
+/// Whether the metrics that hold the test as a whole have something to compare with. Those of a dialogue look at its last
+/// answer, and compare with what is expected there when the test itself expects nothing.
+fn check_expectations(test: &TestCase, configuration: &TestConfiguration, wrong: &mut Vec<(String, String)>) {
+    let last = test.turns.last();
+    let output = test.expected_output.is_some() || last.is_some_and(|turn| turn.expected_output.is_some());
+    let tools = test.expected_tools.is_some() || test.turns.iter().any(|turn| turn.expected_tools.is_some());
+    for (needs, is_there, key) in [
+        (needs_expected_output as fn(&Metric) -> bool, output, "expected_output"),
+        (needs_expected_tools, tools, "expected_tools"),
+    ] {
+        if is_there {
+            continue;
+        }
         for (index, metric) in test.metrics.iter().enumerate() {
-            if needs_expected_output(metric) {
-                let message = format!(
-                    "`{}` has nothing to compare with; give it a `value`, or the test an `expected_output`",
-                    metric.type_name()
-                );
-                wrong.push((join_index("metrics", index), message));
+            if needs(metric) {
+                wrong.push((join_index("metrics", index), nothing_to_compare(metric, "test", key)));
             }
         }
         let common = configuration.metrics.iter().enumerate();
-        let unmet =
-            common.filter(|(_, metric)| test.metrics_mode == MetricsMode::Merge && needs_expected_output(metric));
+        let unmet = common.filter(|(_, metric)| test.metrics_mode == MetricsMode::Merge && needs(metric));
         if let Some((index, metric)) = unmet.into_iter().next() {
             let message = format!(
                 "missing; the metric `{}` (metrics[{index}]) compares every test with it",
                 metric.type_name()
             );
-            wrong.push(("expected_output".to_owned(), message));
+            wrong.push((key.to_owned(), message));
         }
     }
-    wrong
+}
+
+/// The sentence for a metric that compares with what is not there.
+pub(super) fn nothing_to_compare(metric: &Metric, what: &str, key: &str) -> String {
+    format!(
+        "`{}` has nothing to compare with; give it a `value`, or the {what} an `{key}`",
+        metric.type_name()
+    )
 }
 
 /// What in `attributes` does not go together, as (key, sentence). Reading a document does this; do it again when the mode
@@ -127,7 +149,8 @@ pub(super) fn check_document(configuration: &TestConfiguration, findings: &mut F
             findings.problem(findings.positions.get(&key), &key, message);
         }
         let inherits = test.metrics_mode == MetricsMode::Merge && !configuration.metrics.is_empty();
-        if test.metrics.is_empty() && !inherits && !test.skip {
+        let own = !test.metrics.is_empty() || test.turns.iter().any(|turn| !turn.metrics.is_empty());
+        if !own && !inherits && !test.skip {
             let message = "no metric applies to this test, so it will end in error; add one under `metrics`";
             findings.warning(findings.positions.get(&path), &path, message);
         }

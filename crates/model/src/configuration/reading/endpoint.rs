@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::configuration::{
-    Auth, Endpoint, EndpointKind, Http2, Limits, MAX_REDIRECTS, REEVALUATION, ResponseSpec, Timeouts, Tls,
+    Auth, Conversation, Endpoint, EndpointKind, Http2, Limits, MAX_REDIRECTS, REEVALUATION, ResponseSpec, Timeouts, Tls,
 };
 
 use super::auth::read_auth;
+use super::conversation::read_conversation;
 use super::field::Field;
 use super::limit::read_limits;
 use super::openai_chat::{self, Chat};
@@ -82,10 +83,12 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
     let method = section.take("method").and_then(|field| read_method(field, findings));
     let response = section.take("response");
     let response_mapping = section.take("response_mapping");
+    let conversation = section.take("conversation");
     let (chat_body, preset) = chat.map(|Chat { body, response }| (body, response)).unzip();
     let is_chat = preset.is_some();
     let preset = preset.or_else(|| is_socket.then(web_socket::response));
     let (tls, http2, max_redirects) = read_connection(&mut section, findings);
+    let response = read_response(response, response_mapping, preset.clone(), findings);
     let endpoint = Endpoint {
         id: section.take("id").and_then(|field| read_id(field, findings)),
         name: section.take("name").and_then(|field| field.filled_text(findings)),
@@ -114,7 +117,8 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
         tls,
         http2,
         max_redirects,
-        response: read_response(response, response_mapping, preset, findings),
+        conversation: read_conversation(conversation, &response, findings).unwrap_or_default(),
+        response,
         timeouts: section
             .take("timeouts")
             .and_then(|field| read_timeouts(field, findings))
@@ -125,7 +129,7 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
             .and_then(|field| read_limits(field, findings))
             .unwrap_or_default(),
     };
-    section.unsupported(&["conversation", "pricing"], findings);
+    section.unsupported(&["pricing"], findings);
     section.finish(findings);
     endpoint
 }
@@ -160,6 +164,7 @@ pub(super) fn unreadable_endpoint(invoke: &InvokeRetry) -> Endpoint {
         timeouts: Timeouts::default(),
         retry: read_retry(None, invoke, &mut Findings::new("")),
         limits: Limits::default(),
+        conversation: Conversation::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::section::{Findings, Section};
 use super::test::LATER;
 
 /// Fields of a test that a source may have. `vars.NAME`, `metadata.NAME` and `tags.NAME` come on top.
-pub(in crate::configuration) const OWN: [&str; 19] = [
+pub(in crate::configuration) const OWN: [&str; 23] = [
     "id",
     "description",
     "input",
@@ -33,6 +33,10 @@ pub(in crate::configuration) const OWN: [&str; 19] = [
     "always",
     "group",
     "repeat",
+    "turns",
+    "simulated_user",
+    "stop_on_failure",
+    "expected_tools",
 ];
 
 /// Fields of tests that are mappings, and can therefore be filled name by name.
@@ -336,7 +340,7 @@ fn read_cell(ours: &str, node: Node) -> Result<Option<Node>, String> {
     }
     let looks_structured = trimmed.starts_with(['[', '{']);
     let value = match ours {
-        "vars" | "metadata" | "tags" | "messages" | "metrics" | "capture" => {
+        "vars" | "metadata" | "tags" | "messages" | "metrics" | "capture" | "turns" | "simulated_user" => {
             super::json::parse(trimmed, "")
                 .map_err(|_| format!("expected JSON in this column, found {}", super::node::quote(trimmed)))?
                 .value
@@ -349,16 +353,16 @@ fn read_cell(ours: &str, node: Node) -> Result<Option<Node>, String> {
             Some(number) => NodeValue::Number(number),
             None => return Ok(Some(node)),
         },
-        "depends_on" if looks_structured => match super::json::parse(trimmed, "") {
+        "depends_on" | "expected_tools" if looks_structured => match super::json::parse(trimmed, "") {
             Ok(parsed) => parsed.value,
             Err(_) => return Ok(Some(node)),
         },
-        "depends_on" => split_escaped(&node).value,
+        "depends_on" | "expected_tools" => split_escaped(&node).value,
         "repeat" => match trimmed.parse::<u32>() {
             Ok(times) => NodeValue::Number(times.into()),
             Err(_) => return Ok(Some(node)),
         },
-        "skip" | "always" => match trimmed.to_ascii_lowercase().as_str() {
+        "skip" | "always" | "stop_on_failure" => match trimmed.to_ascii_lowercase().as_str() {
             "true" => NodeValue::Bool(true),
             "false" => NodeValue::Bool(false),
             _ => return Ok(Some(node)),

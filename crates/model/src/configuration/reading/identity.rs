@@ -11,14 +11,19 @@ use crate::configuration::TestCase;
 use super::problem::{Position, Problem};
 
 /// The id of a test without one: the first 12 hexadecimal digits of the SHA-256 of its input, messages and
-/// vars (defaults included), as JSON with sorted keys. The same input gives the same id on every machine.
+/// vars (defaults included), and of what the user says where it is a dialogue, as JSON with sorted keys. The same input gives the same id on every machine.
 #[must_use]
 pub fn generated_id(test: &TestCase) -> String {
-    let content = json!({
+    let mut content = json!({
         "input": test.input,
         "messages": test.messages,
         "vars": test.vars,
     });
+    if test.is_dialogue() {
+        let turns = test.turns.iter().map(|turn| turn.input.as_str());
+        content["turns"] = turns.collect::<Vec<_>>().into();
+        content["simulated_user"] = json!(test.simulated_user);
+    }
     let digest = Sha256::digest(sorted(content).to_string());
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }

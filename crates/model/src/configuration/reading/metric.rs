@@ -144,6 +144,12 @@ pub(super) fn needs_expected_output(metric: &Metric) -> bool {
     compares && metric.value.is_none() || metric.metrics.iter().any(needs_expected_output)
 }
 
+/// Whether the metric compares with the `expected_tools` of its test.
+pub(super) fn needs_expected_tools(metric: &Metric) -> bool {
+    let compares = compared(metric.kind) == Compared::Tools && metric.value.is_none();
+    compares || metric.metrics.iter().any(needs_expected_tools)
+}
+
 /// Reads a list of metrics.
 pub(super) fn read_metrics(field: Field, findings: &mut Findings) -> Vec<Metric> {
     let items = field.items(findings);
@@ -282,7 +288,6 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
         match shape {
             Compared::Status => section.missing("value", "write a status such as 200, or a list of them", findings),
             Compared::Words => section.missing("value", "write a word such as stop, or a list of them", findings),
-            Compared::Tools => section.missing("value", "write a list of the tools to be called", findings),
             _ => {}
         }
         return;
@@ -298,7 +303,8 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
             NodeValue::List(_) | NodeValue::Text(_) => Some(field.json()),
             _ => {
                 field.expected("a list of tools", findings);
-                None
+                // In its place, so that nothing else is said to be missing.
+                Some(Value::Array(Vec::new()))
             }
         },
         _ => Some(field.json()),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::configuration::{Message, MetricsMode, TestCase, TestDefaults};
 
+use super::dialogue::{read_dialogue, read_expected_tools};
 use super::field::Field;
 use super::metric::read_metrics;
 use super::node::NodeValue;
@@ -15,7 +16,7 @@ use super::section::{Findings, Section};
 const MAX_ID: usize = 256;
 
 /// Keys of tests that the format knows and this version does not.
-pub(super) const LATER: [&str; 3] = ["turns", "expected_tools", "weight"];
+pub(super) const LATER: [&str; 1] = ["weight"];
 
 /// Where a test was written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,16 @@ pub(super) fn read_test(
         }
     }
     let (messages, input, vars) = (section.take("messages"), section.take("input"), section.take("vars"));
-    if messages.is_none() && input.is_none() && vars.as_ref().is_none_or(|vars| vars.node.value_len() == 0) {
-        let message = "a test needs an `input`, `messages` or `vars`";
+    if read_dialogue(&mut section, from_source, &mut test, findings) {
+        if let Some(input) = &input {
+            let message = "the turns of a dialogue say what the user says; give either `input` or them";
+            findings.problem(input.key_position, &input.path, message);
+        }
+    } else if messages.is_none() && input.is_none() && vars.as_ref().is_none_or(|vars| vars.node.value_len() == 0) {
+        let message = "a test needs an `input`, `messages`, `turns` or `vars`";
         findings.problem(section.position, &section.path, message);
     }
+    test.expected_tools = read_expected_tools(&mut section, findings);
     if let Some(field) = messages {
         test.messages = Some(read_messages(field, findings));
     }
@@ -214,7 +221,7 @@ pub(super) fn read_tags(field: Field, loose: bool, findings: &mut Findings) -> B
         .collect()
 }
 
-fn read_capture(field: Field, findings: &mut Findings) -> BTreeMap<String, String> {
+pub(super) fn read_capture(field: Field, findings: &mut Findings) -> BTreeMap<String, String> {
     let mut capture = BTreeMap::new();
     for (name, field) in field.entries(findings) {
         let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

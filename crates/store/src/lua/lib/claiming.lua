@@ -94,10 +94,11 @@ end
 
 -- What is read of a run, in this order. `COUNT` is for `complete`.
 local RUN_FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'fence', 'weight', 'released_at',
-  'activated_at', 'vt', 'epoch', 'format', 'cost_ms', 'shaped', 'budget', 'tenant', 'captured', 'fail_fast', 'fail_reason' }
+  'activated_at', 'vt', 'epoch', 'format', 'cost_ms', 'shaped', 'budget', 'tenant', 'captured', 'fail_fast', 'fail_reason',
+  'dialogues' }
 local FIELD = { STATE = 1, MODE = 2, TOTAL = 3, NEXT = 4, CAP = 5, ENDPOINT = 6, LEASE_MS = 7, FENCE = 8, WEIGHT = 9,
   RELEASED_AT = 10, ACTIVATED_AT = 11, VT = 12, EPOCH = 13, FORMAT = 14, COST_MS = 15, SHAPED = 16, BUDGET = 17, TENANT = 18,
-  CAPTURED = 19, FAIL_FAST = 20, FAIL_REASON = 21, COUNT = 22 }
+  CAPTURED = 19, FAIL_FAST = 20, FAIL_REASON = 21, DIALOGUES = 22, COUNT = 23 }
 
 -- Writes what was gathered for the hash of a run, once.
 local function write_run(run, set)

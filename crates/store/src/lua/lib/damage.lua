@@ -11,7 +11,7 @@ local function is_live(state) return is_open(state) or state == 'collecting' or 
 
 -- The parts of a run, and what type each has.
 local function wrong_part(run)
-  for _, part in ipairs({ 'tests', 'kept', 'tries', 'owners', 'results' }) do
+  for _, part in ipairs({ 'tests', 'kept', 'tries', 'owners', 'results', 'dialogues' }) do
     local found = type_of(run_key(run, part))
     if found ~= 'hash' and found ~= 'none' then return part, found, 'hash' end
   end

@@ -12,7 +12,7 @@ end
 local function examine_lifetimes(run, state, retention)
   local ended = ENDED[state]
   for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'owners', 'results', 'countdown', 'summary', 'needs',
-    'waits', 'unmet', 'dependents', 'groups', 'grouped' }) do
+    'waits', 'unmet', 'dependents', 'groups', 'grouped', 'dialogues' }) do
     local ttl = redis.call('PTTL', run_key(run, part))
     if ttl == -1 and ended then
       report('expiry-missing', part, 'the run has ended and its ' .. part .. ' never expire', function()
@@ -47,6 +47,22 @@ local function examine_counts(run, fields)
     report('counts-wrong', 'counts', wrong or ('they add up to ' .. sum .. ', ' .. done .. ' results are stored'),
       function() drop_wrong_counts(run) end)
   end
+end
+
+-- Where dialogues are: of tests that were begun and have no result.
+local function examine_dialogues(run, known)
+  if redis.call('EXISTS', run_key(run, 'dialogues')) == 0 then return end
+  if not known then
+    report('field-missing', 'dialogues', 'the run has dialogues and does not say so', function()
+      redis.call('HSET', run_key(run), 'dialogues', '1')
+    end)
+  end
+  each_field(run_key(run, 'dialogues'), function(index)
+    if redis.call('HEXISTS', run_key(run, 'results'), index) == 0 then return end
+    report('dialogue-left', job_id(run, index), 'it has its result and where its dialogue was is still there', function()
+      redis.call('HDEL', run_key(run, 'dialogues'), index)
+    end)
+  end)
 end
 
 -- A field that every run of this state has, and that can be given a value without changing what the run does.
@@ -280,13 +296,14 @@ local function examine_ended(run, fields)
     end)
   end
   local leftovers = {}
-  for _, part in ipairs({ 'tests', 'again', 'tries', 'owners' }) do
+  for _, part in ipairs({ 'tests', 'again', 'tries', 'owners', 'dialogues' }) do
     if redis.call('EXISTS', run_key(run, part)) == 1 then leftovers[#leftovers + 1] = part end
   end
   if #leftovers > 0 then
     report('leftover', table.concat(leftovers, ', '), 'the run has ended', function()
       if fields.endpoint then free_holders(run, fields.endpoint) end
-      redis.call('UNLINK', run_key(run, 'tests'), run_key(run, 'again'), run_key(run, 'tries'), run_key(run, 'owners'))
+      redis.call('UNLINK', run_key(run, 'tests'), run_key(run, 'again'), run_key(run, 'tries'), run_key(run, 'owners'),
+        run_key(run, 'dialogues'))
     end)
   end
   if not fields.total and redis.call('EXISTS', run_key(run, 'summary')) == 1 then
@@ -317,7 +334,8 @@ local function examine_ended(run, fields)
 end
 
 local FIELDS = { 'state', 'mode', 'total', 'next', 'cap', 'endpoint', 'lease_ms', 'name', 'weight', 'created_at',
-  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch', 'format', 'shaped', 'budget' }
+  'activated_at', 'started_at', 'collecting_at', 'released_at', 'fence', 'vt', 'mail', 'damage', 'epoch', 'format', 'shaped', 'budget',
+  'dialogues' }
 
 -- Answers its state; `gone` when there is nothing of it.
 local function examine_run(run, retention)
@@ -343,6 +361,7 @@ local function examine_run(run, retention)
     end)
   end
   examine_lifetimes(run, state, retention)
+  examine_dialogues(run, fields.dialogues)
   examine_counts(run, redis.call('HMGET', run_key(run), unpack(COUNTS)))
   examine_collection(run, state)
   if ENDED[state] then

@@ -68,7 +68,7 @@ local function bury(run, reason, retention)
   redis.call('HDEL', key('outbox'), run)
   forget_groups(run)
   for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown', 'summary', 'needs', 'waits',
-    'unmet', 'dependents', 'groups', 'grouped' }) do
+    'unmet', 'dependents', 'groups', 'grouped', 'dialogues' }) do
     redis.call('PEXPIRE', run_key(run, part), retention)
   end
   if redis.call('EXISTS', run_key(run)) == 1 then set_aside(run_key(run)) end
@@ -126,7 +126,7 @@ local function end_damaged(run, endpoint, total, reason)
   redis.call('HSETNX', run_key(run), 'name', name_in_config(run))
   redis.call('HSETNX', run_key(run), 'weight', '1')
   if not is_whole(redis.call('HGET', run_key(run), 'format'), 1) then redis.call('HDEL', run_key(run), 'format') end
-  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown' }) do
+  for _, part in ipairs({ 'config', 'tests', 'kept', 'again', 'tries', 'results', 'countdown', 'dialogues' }) do
     redis.call('PERSIST', run_key(run, part))
   end
   redis.call('PERSIST', run_key(run))

@@ -145,7 +145,31 @@ fn problems_of_endpoints() {
             ),
             (
                 "conversation: {}",
-                "suite.yaml:5:3: endpoint.conversation: `conversation` is part of the format but not supported by this version",
+                "suite.yaml:5:17: endpoint.conversation.mode: missing; write `stateful` when the endpoint remembers what was said, `stateless` when each call carries all of it",
+            ),
+            (
+                "conversation: {mode: stateless, id_from: client}",
+                "suite.yaml:5:35: endpoint.conversation.id_from: only a stateful endpoint names its conversations",
+            ),
+            (
+                "conversation: {mode: statefull}",
+                "suite.yaml:5:24: endpoint.conversation.mode: unknown value \"statefull\"; did you mean \"stateful\"?",
+            ),
+            (
+                "conversation: {mode: stateful, id_from: client, id_field: chat}",
+                "suite.yaml:5:51: endpoint.conversation.id_field: with `id_from: client` no response is looked at for an id",
+            ),
+            (
+                "conversation: {mode: stateful, id_field: chat}\n  response: {map: {conversation_id: $.id}}",
+                "suite.yaml:5:34: endpoint.conversation.id_field: endpoint.response.map.conversation_id says already where the id is; give one of them",
+            ),
+            (
+                "conversation: {mode: stateful, id_field: $.id}",
+                "suite.yaml:5:44: endpoint.conversation.id_field: expected the name of a member of the response's body, found \"$.id\"; a path goes to endpoint.response.map.conversation_id",
+            ),
+            (
+                "conversation: {mode: none, takeover: resume}",
+                "suite.yaml:5:30: endpoint.conversation.takeover: without conversations there are none that could be taken over",
             ),
             ("id: ''", "suite.yaml:5:7: endpoint.id: must not be empty"),
         ],
@@ -168,7 +192,7 @@ fn problems_of_tests() {
         &[
             (
                 "{}",
-                "suite.yaml:4:20: test_set.tests[0]: a test needs an `input`, `messages` or `vars`",
+                "suite.yaml:4:20: test_set.tests[0]: a test needs an `input`, `messages`, `turns` or `vars`",
             ),
             (
                 "{input: 42}",
@@ -205,6 +229,40 @@ fn problems_of_tests() {
             (
                 "{input: a, metrics: [{type: equals}]}",
                 "suite.yaml:4:41: test_set.tests[0].metrics[0]: `equals` has nothing to compare with; give it a `value`, or the test an `expected_output`",
+            ),
+            (
+                "{turns: [hi]}",
+                "suite.yaml:4:28: test_set.tests[0].turns: the endpoint holds no conversations; say how it does with endpoint.conversation.mode: `stateless` when each call carries all `messages`, `stateful` when it remembers under an id",
+            ),
+            (
+                "{input: a, turns: [hi]}",
+                "suite.yaml:4:21: test_set.tests[0].input: the turns of a dialogue say what the user says; give either `input` or them",
+            ),
+            (
+                "{turns: []}",
+                "suite.yaml:4:28: test_set.tests[0].turns: must be a list with at least one turn",
+            ),
+            (
+                "{turns: [{name: a}]}",
+                "suite.yaml:4:29: test_set.tests[0].turns[0].input: missing; write what the user says in this turn",
+            ),
+            (
+                "{turns: [{input: a, metric: []}]}",
+                "suite.yaml:4:40: test_set.tests[0].turns[0].metric: unknown key; did you mean \"metrics\"?",
+            ),
+            (
+                "{input: a, stop_on_failure: true}",
+                "suite.yaml:4:48: test_set.tests[0].stop_on_failure: says that the turns after a failed one are left out, and the test has no `turns`; for the run there is attributes.stop_on_failure",
+            ),
+            (
+                "{simulated_user: {goal: g, max_turns: 201}}",
+                "suite.yaml:4:37: test_set.tests[0].simulated_user.model: missing; name the model of `models` that plays the user\n\
+                 suite.yaml:4:58: test_set.tests[0].simulated_user.max_turns: a test may have 200 turns",
+            ),
+            (
+                "{input: a, expected_tools: [{names: x}, 4]}",
+                "suite.yaml:4:48: test_set.tests[0].expected_tools[0]: expected the name of a tool, or a mapping with `name` and `arguments`, found a mapping\n\
+                 suite.yaml:4:60: test_set.tests[0].expected_tools[1]: expected the name of a tool, or a mapping with `name` and `arguments`, found the number 4",
             ),
         ],
     );
@@ -325,7 +383,7 @@ fn problems_of_metrics() {
             ),
             (
                 "{type: tool-call-f1}",
-                "suite.yaml:5:11: metrics[0].value: missing; write a list of the tools to be called",
+                "suite.yaml:4:20: test_set.tests[0].expected_tools: missing; the metric `tool-call-f1` (metrics[0]) compares every test with it",
             ),
             (
                 "{type: assert-set, threshold: 0.5}",
