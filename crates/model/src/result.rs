@@ -1,11 +1,14 @@
 //! The result of a test: the same fields whichever mode produced it.
 
+mod dialogue;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::dialogue::{DialogueRecord, TurnResult};
 use crate::configuration::Repetition;
 use crate::id::RunId;
 use crate::recovery::Recovery;
@@ -82,6 +85,17 @@ pub struct TestResult {
     /// That the test was in error before, and tried once more in a recovery round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
+    /// The turns of a dialogue, in order; empty when there is no dialogue. What stands beside them is of the dialogue as a
+    /// whole: `output`, `request` and the metrics are those of its last answer, `invoke_time_ms` and `ttft_ms` those of its
+    /// slowest, and `usage` and `cost` the sums.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<TurnResult>,
+    /// What else there is to know of a dialogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialogue: Option<DialogueRecord>,
+    /// The conversation that the call belonged to, as the endpoint named it or we did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation_id: Option<String>,
     /// The worker that made the result; absent when no worker did.
     pub worker: Option<String>,
     /// Whether something was cut to keep the result under its size cap.
@@ -126,6 +140,9 @@ impl TestResult {
             captured: BTreeMap::new(),
             reevaluated_from: None,
             recovery: None,
+            turns: Vec::new(),
+            dialogue: None,
+            conversation_id: None,
             worker: None,
             truncated: false,
         }
@@ -246,6 +263,8 @@ pub enum ErrorClass {
     Payload,
     /// The attempt took longer than the test may.
     TestTimeout,
+    /// The model that plays the user of a dialogue did not say what the user says.
+    SimulatedUser,
     /// A test it depends on did not pass, so it was not called.
     Dependency,
     /// The output that was to be evaluated again is not there or cannot be used.
@@ -283,6 +302,7 @@ impl ErrorClass {
             Self::Internal => "internal",
             Self::Missing => "missing",
             Self::Reference => "reference",
+            Self::SimulatedUser => "simulated_user",
             Self::Dependency => "dependency",
         }
     }

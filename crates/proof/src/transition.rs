@@ -110,6 +110,10 @@ pub const NOT_MODELLED: &[(&str, &str)] = &[
     ),
     ("remove_baseline", "as `put_baseline`"),
     (
+        "checkpoint",
+        "keeps data of a test under its holder's fence; no transition decides anything by it",
+    ),
+    (
         "revive",
         "puts a notification that was given up back as `collect` made it; giving up is not modelled",
     ),

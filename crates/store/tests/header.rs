@@ -211,6 +211,7 @@ fn only_staging_and_submission_stop_when_memory_is_full_and_what_looks_writes_no
             "register",
             "put_config",
             "put_baseline",
+            "checkpoint",
         ]
         .contains(&script.name());
         let stated = header(script, "Flags");

@@ -39,6 +39,9 @@ pub struct Identity {
     pub test: Option<String>,
     /// `X-Testfleet-Attempt`; `None` also when it is no number.
     pub attempt: Option<u32>,
+    /// `X-Testfleet-Turn`, of a dialogue; `None` also when it is no number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<u32>,
 }
 
 impl Identity {
@@ -48,6 +51,7 @@ impl Identity {
             run: text("x-testfleet-run"),
             test: text("x-testfleet-test"),
             attempt: text("x-testfleet-attempt").and_then(|attempt| attempt.parse().ok()),
+            turn: text("x-testfleet-turn").and_then(|turn| turn.parse().ok()),
         }
     }
 }

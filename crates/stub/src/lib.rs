@@ -27,6 +27,7 @@ mod behaviour;
 mod call;
 mod call_log;
 mod certificate;
+mod conversation;
 mod draw;
 mod fault;
 mod first_call;

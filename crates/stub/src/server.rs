@@ -335,6 +335,12 @@ impl StubHandle {
         self.shared.calls.stats()
     }
 
+    /// How many conversations it remembers.
+    #[must_use]
+    pub fn conversations(&self) -> usize {
+        self.shared.conversations.count()
+    }
+
     /// Forgets all calls.
     pub fn clear_calls(&self) {
         self.shared.calls.clear();

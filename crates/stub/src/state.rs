@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::admission::Admission;
 use crate::behaviour::{Behaviour, BehaviourError};
 use crate::call_log::{CallLog, Clock};
+use crate::conversation::Conversations;
 use crate::first_call::FirstCalls;
 use crate::knowledge::Knowledge;
 use crate::limit::StubLimits;
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) knowledge: Knowledge,
     pub(crate) tickets: Tickets,
     pub(crate) tokens: Tokens,
+    pub(crate) conversations: Conversations,
     pub(crate) token: Option<String>,
     pub(crate) admission: Admission,
     /// For `fail_first` of the behaviour.
@@ -44,6 +46,7 @@ impl Shared {
             knowledge,
             tickets: Tickets::default(),
             tokens: Tokens::default(),
+            conversations: Conversations::default(),
             token,
             admission: Admission::default(),
             behaviour_failures: FirstCalls::default(),

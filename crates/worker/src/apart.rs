@@ -78,6 +78,7 @@ impl Apart {
         test: &ClaimedTest,
         claimed_at: ServerClock,
         tenure: &Tenure,
+        holder: &str,
     ) -> Result<Outcome, Lost> {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
@@ -93,7 +94,7 @@ impl Apart {
         let (Some(mut input), Some(mut output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Lost::NotStarted(io::ErrorKind::BrokenPipe.into()));
         };
-        let mut line = serde_json::to_vec(&Given::of(test, claimed_at, tenure.left()))
+        let mut line = serde_json::to_vec(&Given::of(test, claimed_at, tenure.left(), holder))
             .map_err(|error| Lost::NotStarted(error.into()))?;
         line.push(b'\n');
         let mut said = Vec::new();
@@ -135,6 +136,7 @@ pub async fn attempt_as_asked(store: Store, mut options: WorkerOptions, job: &st
     std::thread::spawn(end_with_the_input);
     let claimed_at = ServerClock::new(given.claimed_ms);
     let tenure = Tenure::to_begin_within(Duration::from_millis(given.begin_within_ms));
+    let holder = given.holder.clone();
     let test = ClaimedTest::from(given);
     if job_id(&test) != job {
         return Err(io::Error::other(format!(
@@ -147,6 +149,7 @@ pub async fn attempt_as_asked(store: Store, mut options: WorkerOptions, job: &st
         test,
         claimed_at,
         tenure,
+        holder,
     };
     let answer = serde_json::to_vec(&Said::from(executor.execute(job).await))?;
     let mut out = io::stdout().lock();
@@ -178,10 +181,12 @@ struct Given {
     claimed_ms: i64,
     /// What is left of the worker's lease.
     begin_within_ms: u64,
+    /// The incarnation of the worker.
+    holder: String,
 }
 
 impl Given {
-    fn of(test: &ClaimedTest, claimed_at: ServerClock, left: Duration) -> Self {
+    fn of(test: &ClaimedTest, claimed_at: ServerClock, left: Duration, holder: &str) -> Self {
         Self {
             run: test.run,
             sequential: test.sequential,
@@ -197,6 +202,7 @@ impl Given {
             captured: test.captured.to_string(),
             claimed_ms: claimed_at.read_ms(),
             begin_within_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            holder: holder.to_owned(),
         }
     }
 }
@@ -326,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_given_and_said_arrives_as_it_was() {
-        let given = Given::of(&test(2, 3), ServerClock::new(11), Duration::from_secs(1));
+        let given = Given::of(&test(2, 3), ServerClock::new(11), Duration::from_secs(1), "w");
         let text = serde_json::to_string(&given).unwrap();
         assert!(!text.contains('\n'));
         let read: Given = serde_json::from_str(&text).unwrap();

@@ -18,6 +18,8 @@ pub struct Job {
     pub claimed_at: ServerClock,
     /// How long the right lasts.
     pub(crate) tenure: Tenure,
+    /// The incarnation of the worker that has it.
+    pub(crate) holder: String,
 }
 
 /// What came of an attempt.

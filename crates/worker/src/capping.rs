@@ -1,7 +1,11 @@
 //! Keeping results under their size cap: first the output and calls of tools, then what was sent, then reasons, then everything else.
 
+mod turn;
+
 use serde_json::Value;
 use testfleet_model::TestResult;
+
+pub(crate) use self::turn::cap as cap_turn;
 
 /// The longest text of a reason or message that is kept, in bytes.
 const MAX_REASON_BYTES: usize = 2_000;
@@ -20,6 +24,17 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     }
     if let Some(reason) = &mut result.finish_reason {
         result.truncated |= cap_text(reason, MAX_REASON_BYTES);
+    }
+    for turn in &mut result.turns {
+        result.truncated |= turn::cap(turn, max_output);
+    }
+    for text in result.conversation_id.iter_mut().chain(
+        result
+            .dialogue
+            .iter_mut()
+            .filter_map(|dialogue| dialogue.reason.as_mut()),
+    ) {
+        result.truncated |= cap_text(text, MAX_REASON_BYTES);
     }
     for reason in result
         .metrics
@@ -53,6 +68,7 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     result.request = None;
     result.tool_calls = None;
     result.captured.clear();
+    turn::shrink(&mut result.turns, max_result / 2);
     for metric in &mut result.metrics {
         cap_text(&mut metric.reason, 200);
     }
@@ -64,6 +80,7 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     result.metrics.retain(|metric| metric.is_successful != Some(true));
     result.metrics.truncate(20);
     result.output = None;
+    turn::strip(&mut result.turns);
     serde_json::to_vec(&result).unwrap_or_default()
 }
 
@@ -99,6 +116,7 @@ fn cap_text(text: &mut String, max: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use testfleet_model::Status;
+    use testfleet_model::result::TurnResult;
 
     use super::*;
 
@@ -122,6 +140,34 @@ mod tests {
         let back: TestResult = serde_json::from_slice(&bytes).unwrap();
         assert!(back.truncated);
         assert_eq!(back.output, Some(Value::String(format!("{}…", "ä".repeat(5)))));
+    }
+
+    #[test]
+    fn a_dialogue_keeps_what_each_turn_came_to_whatever_was_said() {
+        let mut large = result(Value::from("o".repeat(50_000)));
+        let mut failed: Vec<testfleet_model::result::MetricResult> = Vec::new();
+        for number in 0..200 {
+            let metric = serde_json::json!({
+                "name": format!("metric {number}"), "type": "equals", "score": 0.0, "is_successful": false,
+                "threshold": null, "reason": "r".repeat(5_000), "duration_ms": 0.1, "error": null,
+            });
+            failed.push(serde_json::from_value(metric).unwrap());
+        }
+        for number in 1..=200 {
+            let status = if number % 2 == 0 { Status::Fail } else { Status::Pass };
+            let mut turn = TurnResult::new(number, Some("n".repeat(500)), "i".repeat(5_000), status);
+            turn.output = Some(Value::from("o".repeat(5_000)));
+            turn.tool_calls = Some(Value::Array(vec![Value::from("call"); 500]));
+            turn.metrics.clone_from(&failed);
+            large.turns.push(turn);
+        }
+        let bytes = to_bytes(large, 64_000, 128_000);
+        assert!(bytes.len() <= 128_000, "{} bytes", bytes.len());
+        let back: TestResult = serde_json::from_slice(&bytes).unwrap();
+        assert!(back.truncated);
+        assert_eq!(back.turns.len(), 200);
+        assert_eq!(back.failed_turn().unwrap().number, 2);
+        assert_eq!(back.all_metrics().count(), 20);
     }
 
     #[test]

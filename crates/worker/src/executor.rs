@@ -3,6 +3,7 @@
 //! An attempt *fails* and may be tried again; a test gets a *result*, once. Waiting for another attempt happens in the
 //! queue, so that a waiting test holds neither a slot nor room here.
 
+mod dialogue;
 mod evaluating;
 mod reevaluating;
 
@@ -21,6 +22,7 @@ use testfleet_store::{ClaimedTest, Signal, Store};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use self::dialogue::Attempt;
 use self::evaluating::Evidence;
 use crate::apart::{self, Apart, Lost};
 use crate::attempt::{Execute, Job, Outcome};
@@ -40,9 +42,19 @@ const APART_MARGIN: Duration = Duration::from_secs(5);
 /// not submitted.
 const LARGEST_TEST: usize = 32 << 20;
 
+/// What an attempt in a process of its own is made with.
+#[derive(Clone, Copy)]
+struct Child<'a> {
+    apart: &'a Apart,
+    /// The incarnation of the worker that holds the test.
+    holder: &'a str,
+    tenure: &'a Tenure,
+}
+
 /// Calls endpoints and evaluates metrics.
 pub struct TestExecutor {
     plans: Plans,
+    store: Store,
     memory: AnswerMemory,
     worker: String,
     max_output: usize,
@@ -55,7 +67,8 @@ impl TestExecutor {
     #[must_use]
     pub fn new(store: Store, options: &WorkerOptions) -> Self {
         Self {
-            plans: Plans::new(store, options),
+            plans: Plans::new(store.clone(), options),
+            store,
             memory: AnswerMemory::new(options.answer_memory),
             worker: options.name.clone(),
             max_output: options.max_output_bytes,
@@ -64,7 +77,7 @@ impl TestExecutor {
         }
     }
 
-    async fn attempt(&self, job: &ClaimedTest, claimed_at: ServerClock, tenure: &Tenure) -> Outcome {
+    async fn attempt(&self, job: &ClaimedTest, claimed_at: ServerClock, tenure: &Tenure, holder: &str) -> Outcome {
         if job.payload.len() > LARGEST_TEST {
             let bytes = job.payload.len();
             let message = format!("the stored test has {bytes} bytes; no test may have more than {LARGEST_TEST}");
@@ -115,7 +128,8 @@ impl TestExecutor {
             return self.refuse_untried(job, &test, claimed_at, error, &message);
         }
         if let Some(apart) = self.apart.as_ref().filter(|_| apart::is_suspect(job, allowed)) {
-            return self.attempt_apart(apart, job, &test, &plan, claimed_at, tenure).await;
+            let child = Child { apart, holder, tenure };
+            return self.attempt_apart(child, job, &test, &plan, claimed_at).await;
         }
         let limit = time_limit(&test, &plan);
         // The limit covers all attempts of the test and the waits between them.
@@ -127,7 +141,22 @@ impl TestExecutor {
         // Kept until the result is made: then what is left of the answer is no larger than a result may be.
         let mut share = self.memory.share();
         let by = Instant::now() + left;
-        let attempt = self.call_and_evaluate(job, &test, &plan, claimed_at, by, &mut share);
+        let attempt = async {
+            if test.is_dialogue() {
+                let attempt = Attempt {
+                    job,
+                    holder,
+                    test: &test,
+                    plan: &plan,
+                    claimed_at,
+                    by,
+                };
+                Box::pin(self.converse(attempt, &mut share)).await
+            } else {
+                self.call_and_evaluate(job, &test, &plan, claimed_at, by, &mut share)
+                    .await
+            }
+        };
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
         // not do what it was about to do.
         let ended = if job.sequential {
@@ -147,13 +176,13 @@ impl TestExecutor {
     /// The same attempt, made by a process of its own.
     async fn attempt_apart(
         &self,
-        apart: &Apart,
+        child: Child<'_>,
         job: &ClaimedTest,
         test: &TestCase,
         plan: &Plan,
         claimed_at: ServerClock,
-        tenure: &Tenure,
     ) -> Outcome {
+        let Child { apart, holder, tenure } = child;
         let Some(_room) = apart.room() else {
             return not_now();
         };
@@ -161,7 +190,7 @@ impl TestExecutor {
         warn!(run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, lost = job.lost, "workers were lost with this test; it is tried in a process of its own");
         // The child keeps to the limit by itself, unless it is stuck.
         let longest = time_limit(test, plan).saturating_add(APART_MARGIN);
-        let lost = match tokio::time::timeout(longest, apart.attempt(job, claimed_at, tenure)).await {
+        let lost = match tokio::time::timeout(longest, apart.attempt(job, claimed_at, tenure, holder)).await {
             Ok(Ok(outcome)) => return outcome,
             Ok(Err(lost @ Lost::NotStarted(_))) => {
                 warn!(run.id = %job.run, test.id = %test.id, error = %lost, "the test is handed back");
@@ -250,8 +279,28 @@ impl TestExecutor {
         claimed_at: ServerClock,
         failure: InvokeError,
     ) -> Outcome {
-        let retry = &plan.configuration.endpoint.retry;
         let load = Load::of_failure(&failure);
+        if let Some(again) = self.tried_again(job, test, plan, claimed_at, &failure, load) {
+            return again;
+        }
+        let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(failure.detail));
+        result.request = failure.request;
+        result.usage = failure.usage;
+        result.cost = failure.cost;
+        self.done(result, job, test, claimed_at, "", load)
+    }
+
+    /// Another attempt, where the endpoint's policy has one left.
+    fn tried_again(
+        &self,
+        job: &ClaimedTest,
+        test: &TestCase,
+        plan: &Plan,
+        claimed_at: ServerClock,
+        failure: &InvokeError,
+        load: Load,
+    ) -> Option<Outcome> {
+        let retry = &plan.configuration.endpoint.retry;
         let delay = match failure.retry {
             RetryAdvice::No => None,
             RetryAdvice::Backoff => Some(backoff(retry.backoff.initial, retry.backoff.max, job.attempt, jitter())),
@@ -261,21 +310,15 @@ impl TestExecutor {
             let next = since_begun(job, claimed_at).saturating_add(*delay);
             next < time_limit(test, plan) && retry.max_elapsed.is_none_or(|most| next <= most)
         };
-        if let Some(delay) = delay.filter(|delay| job.attempt < retry.max_attempts && in_time(delay)) {
-            debug!(
-                run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, error = %failure.detail.message,
-                retry_in_ms = delay.as_millis(), "an attempt failed; the test is tried again"
-            );
-            return Outcome::Retry {
-                delay,
-                feedback: feedback(load, claimed_at),
-            };
-        }
-        let mut result = TestResult::without_execution(test.id.clone(), job.index, Status::Error, Some(failure.detail));
-        result.request = failure.request;
-        result.usage = failure.usage;
-        result.cost = failure.cost;
-        self.done(result, job, test, claimed_at, "", load)
+        let delay = delay.filter(|delay| job.attempt < retry.max_attempts && in_time(delay))?;
+        debug!(
+            run.id = %job.run, test.id = %test.id, job.attempt = job.attempt, error = %failure.detail.message,
+            retry_in_ms = delay.as_millis(), "an attempt failed; the test is tried again"
+        );
+        Some(Outcome::Retry {
+            delay,
+            feedback: feedback(load, claimed_at),
+        })
     }
 
     /// Why a test was not called: one that it depends on did not pass. Its id is in its result; whoever depends on one only
@@ -391,7 +434,7 @@ impl TestExecutor {
 impl Execute for TestExecutor {
     async fn execute(&self, job: Job) -> Outcome {
         // Caught here, where the test is known, so that its result has an id and an attempt like any other.
-        match AssertUnwindSafe(self.attempt(&job.test, job.claimed_at, &job.tenure))
+        match AssertUnwindSafe(self.attempt(&job.test, job.claimed_at, &job.tenure, &job.holder))
             .catch_unwind()
             .await
         {

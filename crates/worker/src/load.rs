@@ -27,6 +27,22 @@ impl Load {
         }
     }
 
+    /// With what calls before it used.
+    pub(crate) fn with(self, usage: &BTreeMap<String, f64>, cost: Option<f64>) -> Self {
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (None, None) => None,
+            (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
+        };
+        Self {
+            tokens: sum(self.tokens, tokens_of(usage)),
+            cost: match (self.cost, cost) {
+                (None, None) => None,
+                (one, other) => Some(one.unwrap_or(0.0) + other.unwrap_or(0.0)),
+            },
+            ..self
+        }
+    }
+
     /// Of a call that was answered.
     pub(crate) fn of_answer(invocation: &Invocation) -> Self {
         Self {

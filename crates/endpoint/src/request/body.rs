@@ -63,6 +63,16 @@ impl Body {
         names
     }
 
+    /// Whether any part of it uses this variable.
+    pub(super) fn uses(&self, variable: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::Json(tree) => tree.uses(variable),
+            Self::Text(template) => template.uses(variable),
+            Self::Messages { open, send } => open.iter().chain(send).any(|tree| tree.uses(variable)),
+        }
+    }
+
     /// The messages of a WebSocket, and what is recorded of them: what asks the question.
     pub(super) fn messages(&self, variables: &Value, budget: &mut Budget) -> Result<Option<(Messages, Json)>, String> {
         let Body::Messages { open, send } = self else {

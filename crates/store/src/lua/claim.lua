@@ -1,11 +1,11 @@
 --- claim: takes jobs and the leases on them in one step: control jobs first, then tests by virtual time.
 -- Promises: NO-LOST-TEST, NO-PHANTOM, ZOMBIE-HARMLESS, SEQUENTIAL-ORDER, LIMITS-HOLD, FAIR
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners lingering wakes tenants run:unmet run:groups run:grouped run:group
---   ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines alarm
---   paused clock mails delayed endpoint endpoint:slots fence leases quarantine quarantine:reasons worker worker:jobs
---   workers
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell control control:attempts control:owners lingering wakes tenants run:unmet run:groups
+--   run:grouped run:group ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history
+--   deadlines alarm paused clock mails delayed endpoint endpoint:slots fence leases quarantine quarantine:reasons
+--   worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted
 -- Answers: ok (now ms, next due µs or -1, control jobs, runs passed over, groups…) | unregistered | stale
 --@include keys

@@ -1,9 +1,10 @@
 --- collect: ends a run: its final state, its summary, its notification and its retention in one step.
 -- Promises: COLLECT-ONCE, COLLECT-COMPLETE, NOTIFY-ONCE-PLUS, NO-LEAK, NO-LOST-TEST
 -- Flags: allow-oom
--- Keys: run run:config run:tests run:kept run:again run:tries run:owners run:results run:countdown run:summary leases
---   worker:jobs control control:attempts control:owners wakes run:waits run:unmet run:needs run:groups run:grouped
---   run:group run:dependents ready:endpoints endpoint:waiting endpoint:tenants mails deadlines outbox bell
+-- Keys: run run:config run:tests run:kept run:again run:tries run:owners run:results run:countdown run:dialogues
+--   run:summary leases worker:jobs control control:attempts control:owners wakes run:waits run:unmet run:needs
+--   run:groups run:grouped run:group run:dependents ready:endpoints endpoint:waiting endpoint:tenants mails deadlines
+--   outbox bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; 4 final state; 5 summary; 6 outbox record or '';
 --   7 retention ms
 -- Answers: committed | incomplete (tests without a result) | lost | closed (state) | unknown

@@ -2,11 +2,11 @@
 -- The first terminal result of a test wins; a holder whose right moved on changes nothing but a counter.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, ZOMBIE-HARMLESS, COUNTDOWN-EXACT, COLLECT-ONCE, SEQUENTIAL-ORDER
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners lingering wakes tenants run:waits run:unmet run:groups run:grouped
---   run:group run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering
---   endpoint:history alarm paused deadlines dead:jobs dead clock mails delayed endpoint endpoint:slots fence leases
---   quarantine quarantine:reasons worker worker:jobs workers
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell control control:attempts control:owners lingering wakes tenants run:waits run:unmet
+--   run:groups run:grouped run:group run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants
+--   endpoint:lingering endpoint:history alarm paused deadlines dead:jobs dead clock mails delayed endpoint
+--   endpoint:slots fence leases quarantine quarantine:reasons worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 its epoch; 3 tests wanted (at most 256); 4 control jobs wanted;
 --   5 number of groups; then per group: run, captured values or '', what its attempts told of the endpoint or
 --   '' (see `feedback`), number of parts; per part: fence, status, reason to give up or '', number of jobs (at most 256 in

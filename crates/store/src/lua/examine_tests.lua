@@ -1,8 +1,8 @@
 --- examine_tests: which tests of a run are in no place or in two, or have lost their payload. Writes nothing.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT
 -- Flags: no-writes
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries bell
---   clock delayed endpoint:slots leases paused worker:jobs endpoint endpoint:lingering endpoint:tenants
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries bell clock delayed endpoint:slots leases paused worker:jobs endpoint endpoint:lingering endpoint:tenants
 --   endpoint:waiting fleet ready:endpoints run:group run:grouped run:groups run:waits wakes
 -- ARGV: 1 run id; 2 the first index; 3 how many (at most 500)
 -- Answers: per finding: code, subject, detail, 1 when it can be mended

@@ -1,9 +1,9 @@
 --- fill: gives tests of a closed run the result they did not get, under the right of its collection.
 -- Promises: NO-LOST-TEST, RESULT-IDEMPOTENT, COUNTDOWN-EXACT, COLLECT-ONCE
 -- Flags: allow-oom
--- Keys: run run:tests run:kept run:tries run:owners run:results run:countdown clock endpoint:slots leases worker:jobs
---   delayed control:owners lingering workers wakes run:grouped run:group run:again ready:endpoints endpoint:tenants
---   endpoint:lingering endpoint bell
+-- Keys: run run:tests run:kept run:tries run:owners run:results run:countdown run:dialogues clock endpoint:slots
+--   leases worker:jobs delayed control:owners lingering workers wakes run:grouped run:group run:again ready:endpoints
+--   endpoint:tenants endpoint:lingering endpoint bell
 -- ARGV: 1 worker incarnation; 2 run id; 3 fence of the collection; then per test (at most 500): index, status, result
 -- Answers: filled (tests without a result left) | lost | closed (state) | unknown
 --@include keys

@@ -2,9 +2,9 @@
 -- one that failed: its attempt counts, so that the next delay can be longer.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, GRACEFUL
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:attempts control:owners lingering wakes run:grouped run:group ready:endpoints fleet
---   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines paused delayed clock mails
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell control control:attempts control:owners lingering wakes run:grouped run:group ready:endpoints
+--   fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines paused delayed clock mails
 --   endpoint endpoint:slots leases outbox quarantine quarantine:reasons worker:jobs
 -- ARGV: 1 worker incarnation; 2 `unsent` when nothing was sent of the tests, or ''; then per job (at most 256): job id, fence, delay ms
 -- Answers: a word per job: released | lost | closed | unknown

@@ -1,9 +1,9 @@
 --- mend_run: looks at one run again, as `examine_run` does, and mends what it finds in the same step.
 -- Promises: COUNTDOWN-EXACT, NO-LOST-TEST, LIMITS-HOLD, COLLECT-ONCE, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners wakes run:waits run:unmet run:needs run:groups run:grouped
---   run:group run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell clock control control:attempts control:owners wakes run:waits run:unmet run:needs run:groups
+--   run:grouped run:group run:dependents ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering
 --   endpoint:history endpoint mails dead dead:jobs deadlines delayed endpoint:slots endpoints leases outbox paused
 --   quarantine quarantine:reasons runs worker:jobs workers
 -- ARGV: 1 run id; 2 retention ms of an ended run

@@ -4,10 +4,11 @@
 -- that stayed alive can renew; they did nothing wrong.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, TAKEOVER-BOUND, OUTAGE-GRACE
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners wakes run:waits run:grouped run:group ready:endpoints fleet
---   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines mails delayed endpoint
---   endpoint:slots leases outbox paused quarantine quarantine:reasons reaper worker worker:jobs workers
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell clock control control:attempts control:owners wakes run:waits run:grouped run:group
+--   ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines mails
+--   delayed endpoint endpoint:slots leases outbox paused quarantine quarantine:reasons reaper worker worker:jobs
+--   workers
 -- ARGV: 1 lease ms
 -- Answers: reaped (workers lost, jobs taken back, 1 when there are more) | waiting (ms until reaping resumes)
 --@include keys

@@ -4,9 +4,9 @@
 -- what it names as known is then less than what the worker holds by now.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners wakes run:grouped run:group ready:endpoints fleet
---   endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines mails delayed endpoint
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell clock control control:attempts control:owners wakes run:grouped run:group ready:endpoints
+--   fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history deadlines mails delayed endpoint
 --   endpoint:slots leases outbox paused quarantine quarantine:reasons worker worker:jobs workers
 -- ARGV: 1 worker incarnation; 2 the epoch it has, as far as it knows; 3… job id, fence pairs of the jobs it knows of
 -- Answers: ok (epoch, jobs handed back, 1 when there are more) | stale (the epoch it has by now) | unregistered

@@ -3,11 +3,11 @@
 -- nothing is left that could be ended is taken out of every index and kept among the dead with the reason.
 -- Promises: TERMINAL-ALWAYS, NO-LOST-TEST, COUNTDOWN-EXACT, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell clock control control:attempts control:owners run:waits run:unmet run:needs run:groups run:dependents wakes
---   run:grouped run:group ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history
---   endpoint mails dead dead:jobs deadlines endpoint:slots endpoints leases outbox paused quarantine
---   quarantine:reasons runs worker:jobs workers
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell clock control control:attempts control:owners run:waits run:unmet run:needs run:groups
+--   run:dependents wakes run:grouped run:group ready:endpoints fleet endpoint:waiting endpoint:tenants
+--   endpoint:lingering endpoint:history endpoint mails dead dead:jobs deadlines endpoint:slots endpoints leases outbox
+--   paused quarantine quarantine:reasons runs worker:jobs workers
 -- ARGV: 1 run id; 2 retention ms of what is left of a run that is lost
 -- Answers: collecting (reason) | released (reason) | ended (reason) | abandoned (reason) | lost (reason) | sound
 --@include keys

@@ -1,10 +1,10 @@
 --- retry: ends attempts without a result; each test may be claimed again after its delay. Holds no slot meanwhile.
 -- Promises: NO-LOST-TEST, ZOMBIE-HARMLESS, ATTEMPTS-BOUNDED, LIMITS-HOLD
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell endpoint endpoint:slots leases quarantine quarantine:reasons clock delayed paused worker:jobs control
---   deadlines endpoint:history endpoint:lingering endpoint:tenants endpoint:waiting fleet ready:endpoints run:group
---   run:grouped wakes lingering
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell endpoint endpoint:slots leases quarantine quarantine:reasons clock delayed paused worker:jobs
+--   control deadlines endpoint:history endpoint:lingering endpoint:tenants endpoint:waiting fleet ready:endpoints
+--   run:group run:grouped wakes lingering
 -- ARGV: 1 worker incarnation; then per job (at most 256): run, index, fence, delay ms, what the attempt told or ''
 -- Answers: a word per job: released | lost | closed | unknown
 --@include keys

@@ -3,11 +3,11 @@
 -- Any process may call it, so runs end also with no worker alive.
 -- Promises: SUBMIT-ATOMIC, COLLECT-ONCE, TERMINAL-ALWAYS, PROGRESS-AFTER-HEAL, NO-LEAK
 -- Flags: allow-oom
--- Keys: run run:again run:config run:countdown run:kept run:owners run:results run:summary run:tests run:tries aside
---   bell control control:owners lingering run:grouped run:dependents wakes run:waits run:unmet run:needs run:groups
---   run:group ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused
---   delayed clock mails dead dead:jobs deadlines endpoint endpoint:slots endpoints leases outbox quarantine
---   quarantine:reasons runs sweeper
+-- Keys: run run:again run:config run:countdown run:dialogues run:kept run:owners run:results run:summary run:tests
+--   run:tries aside bell control control:owners lingering run:grouped run:dependents wakes run:waits run:unmet
+--   run:needs run:groups run:group ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering
+--   endpoint:history paused delayed clock mails dead dead:jobs deadlines endpoint endpoint:slots endpoints leases
+--   outbox quarantine quarantine:reasons runs sweeper
 -- ARGV: 1 retention ms of a submission that was abandoned, of jobs given up, and of endpoints
 -- Answers: swept (runs past their deadline, submissions removed, collections and mails queued again, runs forgotten, runs set aside
 --   because no script can work on them, ids of open runs that may miss tests)

@@ -3,6 +3,7 @@
 mod chat;
 mod completion;
 mod control;
+mod conversing;
 mod echo;
 mod socket;
 mod ticketing;
@@ -33,6 +34,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let under_test = Router::new()
         .route("/chat", post(chat::answer))
         .route("/v1/chat/completions", post(completion::complete))
+        .route("/conversation", post(conversing::converse))
+        .route("/conversation/{id}", post(conversing::converse_as))
         .route("/tickets", post(ticketing::act))
         .route("/tickets/{id}", get(ticketing::show))
         .route("/tickets/{id}/{action}", post(ticketing::act_on))

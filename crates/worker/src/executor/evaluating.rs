@@ -48,6 +48,7 @@ impl<'a> Evidence<'a> {
                 usage: Some(&invocation.usage),
                 cost: invocation.cost,
                 attempts: Some(job.attempt),
+                expected_tools: None,
             },
             size: invocation.text.len(),
         }
@@ -84,7 +85,11 @@ pub(super) async fn evaluate(test: &TestCase, plan: &Plan, evidence: Evidence<'_
             status: evidence.status,
             invoke_time: evidence.invoke_time,
         };
-        assess(metrics, test, subject.with(evidence.call), || start.elapsed())
+        let call = CallFacts {
+            expected_tools: test.expected_tools.as_deref(),
+            ..evidence.call
+        };
+        assess(metrics, test, subject.with(call), || start.elapsed())
     };
     let may_block = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
     if may_block && evidence.size > LARGE_OUTPUT {
@@ -99,6 +104,7 @@ pub(super) fn result_of(assessment: Assessment, test: &TestCase, index: u32, inv
     result.http_status = Some(invocation.status);
     result.invoke_time_ms = Some(milliseconds(invocation.elapsed));
     result.finish_reason = invocation.finish_reason();
+    result.conversation_id.clone_from(&invocation.conversation_id);
     result.tool_calls = invocation.tool_calls().cloned();
     result.ttft_ms = invocation.ttft.map(milliseconds);
     result.output = Some(invocation.output);

@@ -143,6 +143,7 @@ impl<E: Execute, C: Control> Pump<E, C> {
                 test,
                 claimed_at,
                 tenure: self.identity.tenure.clone(),
+                holder: self.seat.worker.clone(),
             };
             let task = self.tests.spawn(async move { executor.execute(job).await });
             let held = HeldJob::Test {

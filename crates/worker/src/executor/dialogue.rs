@@ -1,0 +1,554 @@
+//! A dialogue's life: one test, one unit of work, several calls.
+//!
+//! Turn after turn: what the user says, the call, the turn's metrics. After each turn where the dialogue is goes to the store
+//! (`checkpoint`), when the endpoint's `takeover` is to resume; whoever goes on with the test begins after the last turn that
+//! was kept, and says the one that was cut off again. With `restart` nothing is kept, and every attempt is a new conversation.
+//!
+//! A turn is executed and evaluated as a test of one call (`turn`), so everything that holds for calls holds here.
+
+mod state;
+mod turn;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use testfleet_endpoint::{AnswerShare, Call, Conversation, Invocation, InvokeError, Turn as Place};
+use testfleet_evaluation::{Decision, decide, effective};
+use testfleet_model::configuration::{ConversationMode, Metric, Takeover, TestCase};
+use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, TurnResult};
+use testfleet_model::{Status, TestResult};
+use testfleet_store::{ClaimedTest, Kept, Signal};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use self::state::{DialogueState, MAX_TRANSCRIPT};
+use super::evaluating::Evidence;
+use super::{NOT_NOW, TestExecutor, captured_too_much, evaluating, milliseconds, not_now, time_limit, too_long};
+use crate::attempt::Outcome;
+use crate::capping;
+use crate::clock::ServerClock;
+use crate::load::Load;
+use crate::plan::Plan;
+
+/// One attempt of a dialogue.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    pub(super) job: &'a ClaimedTest,
+    /// The incarnation of the worker that holds the test.
+    pub(super) holder: &'a str,
+    pub(super) test: &'a TestCase,
+    pub(super) plan: &'a Plan,
+    pub(super) claimed_at: ServerClock,
+    /// When the test's time is over.
+    pub(super) by: Instant,
+}
+
+impl Attempt<'_> {
+    fn resumes(&self) -> bool {
+        self.plan.configuration.endpoint.conversation.takeover == Takeover::Resume
+    }
+
+    fn call<'c>(&'c self, test: &'c TestCase, captured: &'c Map<String, Value>) -> Call<'c> {
+        Call {
+            run: &self.job.run,
+            run_name: &self.plan.configuration.name,
+            test,
+            index: self.job.index,
+            epoch: self.job.epoch,
+            attempt: self.job.attempt,
+            captured,
+            now: self.claimed_at.now(),
+        }
+    }
+}
+
+/// A dialogue in the making.
+struct Dialogue {
+    state: DialogueState,
+    conversation: Conversation,
+    /// What tests before it and its turns so far captured.
+    captured: Map<String, Value>,
+    /// What was used in this attempt.
+    used: Used,
+    /// Whether the endpoint is being called.
+    calling: bool,
+}
+
+/// Tokens and cost of several calls.
+#[derive(Default)]
+struct Used {
+    usage: BTreeMap<String, f64>,
+    cost: Option<f64>,
+}
+
+impl Used {
+    fn add(&mut self, usage: &BTreeMap<String, f64>, cost: Option<f64>) {
+        for (name, count) in usage {
+            *self.usage.entry(name.clone()).or_default() += count;
+        }
+        if let Some(cost) = cost {
+            *self.cost.get_or_insert_default() += cost;
+        }
+    }
+
+    fn load(&self, load: Load) -> Load {
+        load.with(&self.usage, self.cost)
+    }
+}
+
+/// How the turns ended.
+enum Ended {
+    /// The last one was answered.
+    Over(Box<Invocation>),
+    /// A turn did not pass, and the test wants no other after one.
+    Stopped,
+    /// A call failed.
+    Failed(Box<InvokeError>),
+    /// The dialogue cannot go on, and would not the next time.
+    Wrong(ErrorDetail),
+    /// Somebody else has the test, or its run is closed.
+    Gone,
+}
+
+impl TestExecutor {
+    /// Leads the dialogue of a test to its end, or to where this attempt ends.
+    pub(super) async fn converse(&self, attempt: Attempt<'_>, share: &mut AnswerShare) -> Outcome {
+        let mut dialogue = match self.take_up(attempt).await {
+            Ok(dialogue) => dialogue,
+            Err(outcome) => return outcome,
+        };
+        let led = tokio::time::timeout_at(attempt.by, self.lead(attempt, &mut dialogue, share)).await;
+        let Ok(ended) = led else {
+            // Only waiting for the endpoint can be a fault of it, and waiting for room for its answer is none.
+            let signal = if dialogue.calling && !share.waits() {
+                Signal::TimedOut
+            } else {
+                Signal::CutOff
+            };
+            let limit = time_limit(attempt.test, attempt.plan);
+            let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, attempt.job.attempt));
+            let load = dialogue.used.load(Load::of(signal));
+            return self.in_error(attempt, dialogue, error, load);
+        };
+        match ended {
+            Ended::Over(last) => self.over(attempt, dialogue, *last).await,
+            Ended::Stopped => {
+                let load = dialogue.used.load(Load::of(Signal::Accepted));
+                let decision = self.decide(attempt, &dialogue.state.turns, None, None);
+                let result = self.result(attempt, dialogue, decision);
+                self.end(attempt, result, load)
+            }
+            Ended::Failed(failure) => self.call_failed(attempt, dialogue, *failure),
+            Ended::Wrong(error) => {
+                let load = dialogue.used.load(Load::of(Signal::Answered));
+                self.in_error(attempt, dialogue, error, load)
+            }
+            Ended::Gone => {
+                debug!(run.id = %attempt.job.run, test.id = %attempt.test.id, "the dialogue is somebody else's, or its run is closed");
+                Outcome::NotNow {
+                    delay: NOT_NOW,
+                    sent: true,
+                }
+            }
+        }
+    }
+
+    /// A new dialogue, or the one that was kept.
+    async fn take_up(&self, attempt: Attempt<'_>) -> Result<Dialogue, Outcome> {
+        let Attempt { job, test, .. } = attempt;
+        let mut captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
+        let kept = if attempt.resumes() {
+            self.kept(attempt).await?
+        } else {
+            None
+        };
+        // A conversation that is begun again is another one; one that goes on is the same to the endpoint.
+        let part = if attempt.resumes() {
+            String::new()
+        } else {
+            job.fence.to_string()
+        };
+        if let Some(mut state) = kept {
+            state.record.resumed += 1;
+            state.record.resumed_at_turn = u32::try_from(state.turns.len() + 1).ok();
+            captured.extend(state.captured.clone());
+            return Ok(Dialogue {
+                conversation: Conversation::new(state.conversation_id.clone(), part),
+                state,
+                captured,
+                used: Used::default(),
+                calling: false,
+            });
+        }
+        let mut state = DialogueState::default();
+        for (at, message) in test.messages.iter().flatten().enumerate() {
+            let mut message = message.clone();
+            if test.render {
+                let call = attempt.call(test, &captured);
+                let key = format!("messages[{at}].content");
+                message.content = match attempt.plan.target.render_text(&call, &key, &message.content) {
+                    Ok(text) => text,
+                    Err(error) => {
+                        return Err(self.refuse(job, test, attempt.claimed_at, error.detail, ""));
+                    }
+                };
+            }
+            state.transcript.push(message);
+        }
+        Ok(Dialogue {
+            state,
+            conversation: Conversation::new(None, part),
+            captured,
+            used: Used::default(),
+            calling: false,
+        })
+    }
+
+    /// Where the dialogue was when another attempt let go of it.
+    async fn kept(&self, attempt: Attempt<'_>) -> Result<Option<DialogueState>, Outcome> {
+        let Attempt { job, test, .. } = attempt;
+        let stored = match self.store.dialogue(job.run, job.index).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                debug!(run.id = %job.run, test.id = %test.id, %error, "where the dialogue is could not be read; the test is handed back");
+                return Err(not_now());
+            }
+        };
+        let Some(stored) = stored else { return Ok(None) };
+        let state = DialogueState::from_stored(&stored, test.max_turns() as usize);
+        if state.is_none() {
+            warn!(run.id = %job.run, test.id = %test.id, "where the dialogue was cannot be read; it begins anew");
+        }
+        Ok(state)
+    }
+
+    async fn lead(&self, attempt: Attempt<'_>, dialogue: &mut Dialogue, share: &mut AnswerShare) -> Ended {
+        let Attempt { test, .. } = attempt;
+        loop {
+            let index = dialogue.state.turns.len();
+            let said = match self.next_words(attempt, dialogue, index) {
+                Ok(said) => said,
+                Err(ended) => return ended,
+            };
+            // What is left of the answer before is no larger than a result may be.
+            *share = self.memory.share();
+            let answered = self.take_turn(attempt, dialogue, index, &said, share).await;
+            let invocation = match answered {
+                Ok(invocation) => invocation,
+                Err(ended) => return ended,
+            };
+            let status = dialogue.state.turns.last().map_or(Status::Pass, |turn| turn.status);
+            let is_last = index + 1 >= test.max_turns() as usize;
+            if is_last {
+                return Ended::Over(Box::new(invocation));
+            }
+            if test.stop_on_failure && status != Status::Pass {
+                return Ended::Stopped;
+            }
+            if dialogue.state.length() > MAX_TRANSCRIPT {
+                let message =
+                    format!("the conversation has come to more than {MAX_TRANSCRIPT} bytes; no more of it can be sent");
+                return Ended::Wrong(ErrorDetail::new(ErrorClass::TooLarge, message));
+            }
+            if attempt.resumes() && !self.keep(attempt, dialogue).await {
+                return Ended::Gone;
+            }
+        }
+    }
+
+    /// What the user says next.
+    fn next_words(&self, attempt: Attempt<'_>, dialogue: &mut Dialogue, index: usize) -> Result<String, Ended> {
+        let Attempt { test, plan, .. } = attempt;
+        if let Some(next) = dialogue.state.next.take() {
+            return Ok(next);
+        }
+        let Some(turn) = test.turns.get(index) else {
+            let message = "the test has no turn that could be taken; this is a defect of ours";
+            return Err(Ended::Wrong(ErrorDetail::new(ErrorClass::Internal, message)));
+        };
+        if !test.render {
+            return Ok(turn.input.clone());
+        }
+        let call = attempt.call(test, &dialogue.captured);
+        let rendered = plan
+            .target
+            .render_text(&call, &format!("turns[{index}].input"), &turn.input);
+        rendered.map_err(|error| Ended::Wrong(error.detail))
+    }
+
+    /// Calls the endpoint and evaluates the turn's metrics.
+    async fn take_turn(
+        &self,
+        attempt: Attempt<'_>,
+        dialogue: &mut Dialogue,
+        index: usize,
+        said: &str,
+        share: &mut AnswerShare,
+    ) -> Result<Invocation, Ended> {
+        let Attempt { job, test, plan, .. } = attempt;
+        let written = test.turns.get(index);
+        let place = u32::try_from(index).unwrap_or(u32::MAX);
+        let name = written.and_then(|turn| turn.name.clone());
+        let mut record = TurnResult::new(place.saturating_add(1), name, said, Status::Pass);
+        dialogue.conversation.begin(Place {
+            index: place,
+            count: u32::try_from(test.turns.len()).ok().filter(|count| *count > 0),
+        });
+        let state = &mut dialogue.state;
+        state.transcript.push(turn::said_by_user(said));
+        let known = match plan.configuration.endpoint.conversation.mode {
+            ConversationMode::Stateful => state.heard,
+            ConversationMode::Stateless | ConversationMode::None => 0,
+        };
+        let mut one = turn::test_of(test, written, said, &state.transcript[known..]);
+        if index + 1 == test.turns.len() {
+            // What the test captures, it captures from its last answer.
+            one.capture.extend(test.capture.clone());
+        }
+        dialogue.calling = true;
+        let call = attempt.call(&one, &dialogue.captured);
+        let answered = plan.target.invoke_in(&call, &mut dialogue.conversation, share).await;
+        dialogue.calling = false;
+        let invocation = match answered {
+            Ok(invocation) => invocation,
+            Err(failure) => {
+                record.status = Status::Error;
+                record.error = Some(failure.detail.clone());
+                record.usage.clone_from(&failure.usage);
+                record.cost = failure.cost;
+                capping::cap_turn(&mut record, self.max_output);
+                dialogue.state.turns.push(record);
+                return Err(Ended::Failed(Box::new(failure)));
+            }
+        };
+        dialogue.used.add(&invocation.usage, invocation.cost);
+        let state = &mut dialogue.state;
+        state.transcript.push(turn::answer_of(&invocation));
+        state.heard = state.transcript.len();
+        state.conversation_id = dialogue.conversation.id().map(str::to_owned);
+        for (name, value) in &invocation.captured {
+            state.captured.insert(name.clone(), value.clone());
+            dialogue.captured.insert(name.clone(), value.clone());
+        }
+        record.invoke_time_ms = Some(milliseconds(invocation.elapsed));
+        record.ttft_ms = invocation.ttft.map(milliseconds);
+        record.usage.clone_from(&invocation.usage);
+        record.cost = invocation.cost;
+        record.finish_reason = invocation.finish_reason();
+        record.tool_calls = invocation.tool_calls().cloned();
+        record.output = Some(invocation.output.clone());
+        one.messages = Some(state.transcript.clone());
+        let held_to = effective(&plan.configuration.metrics, &one);
+        if !held_to.is_empty() {
+            let reason = invocation.finish_reason();
+            let evidence = Evidence::of(&invocation, reason.as_deref(), job, attempt.claimed_at);
+            let assessment = evaluating::evaluate(&one, plan, evidence).await;
+            if assessment.metrics.len() != held_to.len() {
+                // They could not be compiled; the decision says why.
+                let error = assessment
+                    .decision
+                    .error
+                    .unwrap_or_else(|| defect("metrics have no results"));
+                return Err(Ended::Wrong(error));
+            }
+            record.status = assessment.decision.status;
+            record.metrics = assessment.metrics;
+            record.error = assessment.decision.error;
+        }
+        capping::cap_turn(&mut record, self.max_output);
+        dialogue.state.turns.push(record);
+        let captured = serde_json::to_string(&dialogue.captured).map_or(0, |text| text.len());
+        if !dialogue.state.captured.is_empty() && captured > self.max_result {
+            return Err(Ended::Wrong(captured_too_much(captured, self.max_result)));
+        }
+        Ok(invocation)
+    }
+
+    /// Keeps where the dialogue is; answers whether it is still ours. A store that does not answer keeps nobody from going on:
+    /// what was kept before is what the next one begins with.
+    async fn keep(&self, attempt: Attempt<'_>, dialogue: &Dialogue) -> bool {
+        let Attempt { job, holder, test, .. } = attempt;
+        let Some(stored) = dialogue.state.to_stored(self.max_result) else {
+            debug!(run.id = %job.run, test.id = %test.id, "where the dialogue is takes more than limits.max_result_bytes; an earlier turn stays the one to go on from");
+            return true;
+        };
+        match self
+            .store
+            .checkpoint(holder, job.run, job.index, job.fence, &stored)
+            .await
+        {
+            Ok(Kept::Kept) => true,
+            Ok(Kept::Lost | Kept::Closed | Kept::Unknown) => false,
+            Err(error) => {
+                debug!(run.id = %job.run, test.id = %test.id, %error, "where the dialogue is could not be kept; it goes on");
+                true
+            }
+        }
+    }
+
+    /// The last turn was answered: now the metrics of the test as a whole.
+    async fn over(&self, attempt: Attempt<'_>, mut dialogue: Dialogue, mut last: Invocation) -> Outcome {
+        let Attempt { job, test, plan, .. } = attempt;
+        let load = dialogue.used.load(Load::of(Signal::Accepted));
+        sum_up(&dialogue.state.turns, &mut last);
+        let said = dialogue.state.turns.last().map_or("", |turn| turn.input.as_str());
+        let whole = turn::whole(test, said, &dialogue.state.transcript);
+        let held_to = effective(&plan.configuration.metrics, &whole);
+        let mut metrics = Vec::new();
+        if !held_to.is_empty() {
+            let reason = last.finish_reason();
+            let evidence = Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at);
+            let assessment = evaluating::evaluate(&whole, plan, evidence).await;
+            if assessment.metrics.len() != held_to.len() {
+                let error = assessment
+                    .decision
+                    .error
+                    .unwrap_or_else(|| defect("metrics have no results"));
+                return self.in_error(attempt, dialogue, error, load);
+            }
+            metrics = assessment.metrics;
+        }
+        let decision = self.decide(
+            attempt,
+            &dialogue.state.turns,
+            Some((&held_to, &metrics)),
+            test.threshold,
+        );
+        let captured = if dialogue.state.captured.is_empty() {
+            String::new()
+        } else {
+            Value::Object(std::mem::take(&mut dialogue.captured)).to_string()
+        };
+        let mut result = self.result(attempt, dialogue, decision);
+        result.metrics = metrics;
+        result.http_status = Some(last.status);
+        result.request = Some(last.request);
+        result.output = Some(last.output);
+        self.finish(result, job, test, attempt.claimed_at, "", captured, load)
+    }
+
+    /// Another attempt where the endpoint's policy has one left; else the error is the result.
+    fn call_failed(&self, attempt: Attempt<'_>, dialogue: Dialogue, mut failure: InvokeError) -> Outcome {
+        let Attempt { job, test, plan, .. } = attempt;
+        let load = Load::of_failure(&failure);
+        let load = dialogue.used.load(load);
+        if let Some(again) = self.tried_again(job, test, plan, attempt.claimed_at, &failure, load) {
+            return again;
+        }
+        if let Some(turn) = dialogue.state.turns.last() {
+            failure.detail.message = format!("{}: {}", turn.label(), failure.detail.message);
+        }
+        let mut result = self.result(attempt, dialogue, Decision::error(failure.detail));
+        result.request = failure.request;
+        self.end(attempt, result, load)
+    }
+
+    fn in_error(&self, attempt: Attempt<'_>, dialogue: Dialogue, error: ErrorDetail, load: Load) -> Outcome {
+        let result = self.result(attempt, dialogue, Decision::error(error));
+        self.end(attempt, result, load)
+    }
+
+    fn end(&self, attempt: Attempt<'_>, result: TestResult, load: Load) -> Outcome {
+        self.finish(
+            result,
+            attempt.job,
+            attempt.test,
+            attempt.claimed_at,
+            "",
+            String::new(),
+            load,
+        )
+    }
+
+    /// The rules of verdicts over the metrics of all turns that were taken, and of the test as a whole.
+    fn decide(
+        &self,
+        attempt: Attempt<'_>,
+        turns: &[TurnResult],
+        whole: Option<(&[&Metric], &[MetricResult])>,
+        threshold: Option<f64>,
+    ) -> Decision {
+        let Attempt { test, plan, .. } = attempt;
+        let tests: Vec<TestCase> = turns
+            .iter()
+            .zip(&test.turns)
+            .map(|(_, turn)| turn::test_of(test, Some(turn), "", &[]))
+            .collect();
+        let mut metrics: Vec<&Metric> = tests
+            .iter()
+            .flat_map(|one| effective(&plan.configuration.metrics, one))
+            .collect();
+        let mut results: Vec<MetricResult> = turns.iter().flat_map(|turn| turn.metrics.iter().cloned()).collect();
+        if let Some((held_to, own)) = whole {
+            metrics.extend(held_to);
+            results.extend_from_slice(own);
+        }
+        decide(metrics, &results, threshold)
+    }
+
+    /// The result of a dialogue, with every turn that it was to have.
+    fn result(&self, attempt: Attempt<'_>, dialogue: Dialogue, decision: Decision) -> TestResult {
+        let Attempt { job, test, .. } = attempt;
+        let Dialogue {
+            state, conversation, ..
+        } = dialogue;
+        let mut result = TestResult::without_execution(test.id.clone(), job.index, decision.status, decision.error);
+        result.execution = decision.execution;
+        result.verdict = decision.verdict;
+        result.attempts = job.attempt;
+        result.started_at = Some(attempt.claimed_at.after(std::time::Duration::ZERO));
+        let mut used = Used::default();
+        for turn in &state.turns {
+            used.add(&turn.usage, turn.cost);
+        }
+        result.usage = used.usage;
+        result.cost = used.cost;
+        let times = |of: fn(&TurnResult) -> Option<f64>| state.turns.iter().filter_map(of).reduce(f64::max);
+        result.invoke_time_ms = times(|turn| turn.invoke_time_ms);
+        result.ttft_ms = times(|turn| turn.ttft_ms);
+        if let Some(last) = state.turns.last() {
+            result.finish_reason.clone_from(&last.finish_reason);
+            result.tool_calls.clone_from(&last.tool_calls);
+            result.output.clone_from(&last.output);
+        }
+        result.conversation_id = conversation.id().map(str::to_owned);
+        result.captured = state.captured.into_iter().collect();
+        let record = state.record;
+        result.dialogue = (record != Default::default()).then_some(record);
+        result.turns = state.turns;
+        for (number, turn) in (1..).zip(&test.turns).skip(result.turns.len()) {
+            let not_taken = TurnResult::new(number, turn.name.clone(), turn.input.clone(), Status::NotRun);
+            result.turns.push(not_taken);
+        }
+        result
+    }
+}
+
+/// What the test's own metrics see of the calls: the slowest of them, the sums of what they used, and all tools they called.
+fn sum_up(turns: &[TurnResult], last: &mut Invocation) {
+    let longest = |of: fn(&TurnResult) -> Option<f64>| turns.iter().filter_map(of).reduce(f64::max);
+    let duration = |ms: f64| std::time::Duration::try_from_secs_f64(ms / 1_000.0).ok();
+    if let Some(slowest) = longest(|turn| turn.invoke_time_ms).and_then(duration) {
+        last.elapsed = slowest;
+    }
+    last.ttft = longest(|turn| turn.ttft_ms).and_then(duration);
+    let mut used = Used::default();
+    for turn in turns {
+        used.add(&turn.usage, turn.cost);
+    }
+    last.usage = used.usage;
+    last.cost = used.cost;
+    let called: Vec<Value> = turns
+        .iter()
+        .filter_map(|turn| turn.tool_calls.as_ref()?.as_array())
+        .flatten()
+        .cloned()
+        .collect();
+    if !called.is_empty() {
+        last.fields.insert("tool_calls".to_owned(), Value::Array(called));
+    }
+}
+
+fn defect(what: &str) -> ErrorDetail {
+    ErrorDetail::new(ErrorClass::Internal, format!("{what}; this is a defect of ours"))
+}
