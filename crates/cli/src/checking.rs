@@ -72,6 +72,11 @@ pub fn test(located: &Located, configuration: &TestConfiguration, positions: &Po
     for problem in MetricSet::compile(&test.metrics).err().unwrap_or_default() {
         found.push((problem.path(), problem.message));
     }
+    for (at, turn) in test.turns.iter().enumerate() {
+        for problem in MetricSet::compile(&turn.metrics).err().unwrap_or_default() {
+            found.push((format!("turns[{at}].{}", problem.path()), problem.message));
+        }
+    }
     found
         .into_iter()
         .map(|(key, message)| place(located, &key, message, positions))

@@ -12,7 +12,7 @@ use testfleet_model::summary::Repeats;
 use testfleet_model::{Status, Summary, TestResult};
 
 use crate::comparison;
-use crate::story::{reason, written};
+use crate::story::{reasons, written};
 use crate::verdict::gate_line;
 use crate::visible;
 
@@ -281,7 +281,7 @@ fn skipped(message: &str) -> String {
 }
 
 fn failure(element: &str, result: &TestResult) -> String {
-    let mut reasons: Vec<String> = result.metrics.iter().filter_map(reason).collect();
+    let mut reasons = reasons(result);
     let kind = match (&result.error, result.status) {
         (Some(error), _) => error.class.word().to_owned(),
         (None, Status::Inconclusive) => "inconclusive".to_owned(),
@@ -314,10 +314,9 @@ fn failure(element: &str, result: &TestResult) -> String {
 
 fn first_failing_kind(result: &TestResult) -> String {
     let failing = result
-        .metrics
-        .iter()
-        .find(|metric| metric.counts && metric.is_successful == Some(false));
-    failing.map_or_else(|| "metric".to_owned(), |metric| metric.kind.clone())
+        .all_metrics()
+        .find(|(_, metric)| metric.counts && metric.is_successful == Some(false));
+    failing.map_or_else(|| "metric".to_owned(), |(_, metric)| metric.kind.clone())
 }
 
 fn seconds(milliseconds: f64) -> String {

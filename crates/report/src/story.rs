@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use testfleet_model::configuration::TestCase;
-use testfleet_model::result::MetricResult;
+use testfleet_model::result::{MetricResult, TurnResult};
 use testfleet_model::{Status, TestResult};
 
 use crate::visible::{exact, one_line};
@@ -32,6 +32,7 @@ impl Story {
         if let Some(expected) = test.and_then(|test| test.expected_output.as_ref()) {
             lines.push(("expected", exact(&written(expected), MAX_EXCERPT)));
         }
+        push_turn(result, &mut lines);
         if let Some(output) = &result.output {
             lines.push(("got", exact(&written(output), MAX_EXCERPT)));
         }
@@ -63,8 +64,40 @@ pub(crate) fn reason(metric: &MetricResult) -> Option<String> {
     Some(one_line(&format!("{}: {why}", metric.name), MAX_REASON))
 }
 
+/// In a dialogue, which turn was the first that did not pass.
+fn push_turn(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
+    let Some(turn) = result.failed_turn() else { return };
+    let taken = result.turns.iter().filter(|turn| turn.status != Status::NotRun).count();
+    let word = turn.status.word();
+    let label = one_line(&turn.label(), MAX_ID);
+    lines.push((
+        "turn",
+        format!("{label} of {}: {word}; {taken} taken", result.turns.len()),
+    ));
+    lines.push(("said", exact(&turn.input, MAX_EXCERPT)));
+    if let Some(output) = turn
+        .output
+        .as_ref()
+        .filter(|output| Some(*output) != result.output.as_ref())
+    {
+        lines.push(("heard", exact(&written(output), MAX_EXCERPT)));
+    }
+}
+
+/// Why the metrics of a result did not pass, those of turns first and with the turn; of a turn in error, what is in error.
+pub(crate) fn reasons(result: &TestResult) -> Vec<String> {
+    let of_turn = |turn: Option<&TurnResult>, why: String| match turn {
+        Some(turn) => one_line(&format!("{}: {why}", turn.label()), MAX_REASON),
+        None => why,
+    };
+    result
+        .all_metrics()
+        .filter_map(|(turn, metric)| Some(of_turn(turn, reason(metric)?)))
+        .collect()
+}
+
 fn push_reasons(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
-    let reasons: Vec<String> = result.metrics.iter().filter_map(reason).collect();
+    let reasons = reasons(result);
     let more = reasons.len().saturating_sub(MAX_REASONS);
     for (at, reason) in reasons.into_iter().take(MAX_REASONS).enumerate() {
         lines.push((if at == 0 { "because" } else { "" }, reason));

@@ -1,6 +1,6 @@
 //! What the calls add up to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,16 +50,19 @@ impl Stats {
         let mut stats = Self::default();
         let mut paths: HashMap<&str, u64> = HashMap::new();
         let mut statuses: HashMap<Option<u16>, u64> = HashMap::new();
-        let mut tests: HashMap<(Option<&str>, &str), u64> = HashMap::new();
-        let mut attempts: HashMap<(Option<&str>, &str, Option<u32>), u64> = HashMap::new();
+        // The turns of a dialogue are calls of their own.
+        let mut tests: HashMap<(Option<&str>, &str, Option<u32>), u64> = HashMap::new();
+        let mut attempts: HashMap<(Option<&str>, &str, Option<u32>, Option<u32>), u64> = HashMap::new();
         for call in calls {
             *paths.entry(&call.path).or_default() += 1;
             *statuses.entry(call.status).or_default() += 1;
             let identity = &call.identity;
             if let Some(test) = identity.test.as_deref() {
                 let run = identity.run.as_deref();
-                *tests.entry((run, test)).or_default() += 1;
-                *attempts.entry((run, test, identity.attempt)).or_default() += 1;
+                *tests.entry((run, test, identity.turn)).or_default() += 1;
+                *attempts
+                    .entry((run, test, identity.attempt, identity.turn))
+                    .or_default() += 1;
             }
         }
         stats.by_path = paths
@@ -70,12 +73,17 @@ impl Stats {
             .into_iter()
             .map(|(status, calls)| (status.map_or_else(|| "none".to_owned(), |s| s.to_string()), calls))
             .collect();
-        stats.tests = tests.len() as u64;
-        stats.repeated_tests = repeats(tests.into_iter().map(|((run, test), calls)| (run, test, None, calls)));
+        let named: HashSet<_> = tests.keys().map(|(run, test, _)| (run, test)).collect();
+        stats.tests = named.len() as u64;
+        stats.repeated_tests = repeats(
+            tests
+                .into_iter()
+                .map(|((run, test, _), calls)| (run, test, None, calls)),
+        );
         stats.repeated_attempts = repeats(
             attempts
                 .into_iter()
-                .map(|((run, test, a), calls)| (run, test, a, calls)),
+                .map(|((run, test, a, _), calls)| (run, test, a, calls)),
         );
         stats
     }

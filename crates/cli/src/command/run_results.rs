@@ -62,11 +62,14 @@ fn reason(result: &TestResult) -> String {
     if let Some(error) = &result.error {
         return error.message.clone();
     }
-    let spoiled = |metric: &&testfleet_model::result::MetricResult| metric.counts && metric.is_successful != Some(true);
-    match result.metrics.iter().find(spoiled) {
-        Some(metric) if result.status != Status::Pass => {
+    let mut spoiled = result
+        .all_metrics()
+        .filter(|(_, metric)| metric.counts && metric.is_successful != Some(true));
+    match spoiled.next() {
+        Some((turn, metric)) if result.status != Status::Pass => {
             let why = metric.error.as_ref().unwrap_or(&metric.reason);
-            format!("{}: {why}", metric.name)
+            let turn = turn.map_or_else(String::new, |turn| format!("{}: ", turn.label()));
+            format!("{turn}{}: {why}", metric.name)
         }
         _ => String::new(),
     }

@@ -1,10 +1,8 @@
-//! Reads what makes a test a dialogue: `turns`, `simulated_user`, `stop_on_failure`; and the tools that tests expect.
+//! Reads what makes a test a dialogue: `turns` and `stop_on_failure`; and the tools that tests expect.
 
 use serde_json::Value;
 
-use crate::configuration::{
-    DEFAULT_TURNS, MAX_TURNS, Metric, MetricsMode, SimulatedUser, TestCase, TestConfiguration, Turn,
-};
+use crate::configuration::{MAX_TURNS, Metric, MetricsMode, TestCase, TestConfiguration, Turn};
 
 use super::check::nothing_to_compare;
 use super::field::Field;
@@ -20,21 +18,10 @@ pub(super) fn read_dialogue(
     test: &mut TestCase,
     findings: &mut Findings,
 ) -> bool {
-    let (turns, user, stop) = (
-        section.take("turns"),
-        section.take("simulated_user"),
-        section.take("stop_on_failure"),
-    );
-    let is_there = turns.is_some() || user.is_some();
-    if let (Some(_), Some(user)) = (&turns, &user) {
-        let message = "give either `turns` or `simulated_user`: what the user says is written or made up, not both";
-        findings.problem(user.key_position, &user.path, message);
-    }
+    let (turns, stop) = (section.take("turns"), section.take("stop_on_failure"));
+    let is_there = turns.is_some();
     if let Some(field) = turns {
         test.turns = read_turns(field, from_source, findings);
-    }
-    if let Some(field) = user {
-        test.simulated_user = read_user(field, findings);
     }
     if let Some(field) = stop {
         let at = field.clone_place();
@@ -102,38 +89,6 @@ fn read_turn(field: Field, from_source: bool, findings: &mut Findings) -> Option
     Some(turn)
 }
 
-fn read_user(field: Field, findings: &mut Findings) -> Option<SimulatedUser> {
-    let mut section = Section::open(field, findings)?;
-    let mut needed = |key: &'static str, message: &str, findings: &mut Findings| {
-        let field = section.take(key);
-        if field.is_none() {
-            section.missing(key, message, findings);
-        }
-        field.and_then(|field| field.filled_text(findings))
-    };
-    let model = needed("model", "name the model of `models` that plays the user", findings);
-    let goal = needed("goal", "write what the user wants of the conversation", findings);
-    let mut text =
-        |key: &'static str, findings: &mut Findings| section.take(key).and_then(|field| field.filled_text(findings));
-    let (instructions, first_message) = (text("instructions", findings), text("first_message", findings));
-    let max_turns = section.take("max_turns").and_then(|field| {
-        let at = field.clone_place();
-        let turns = field.count(findings)?;
-        if turns > MAX_TURNS {
-            at.problem(format!("a test may have {MAX_TURNS} turns"), findings);
-        }
-        Some(turns)
-    });
-    section.finish(findings);
-    Some(SimulatedUser {
-        model: model?,
-        goal: goal?,
-        instructions,
-        max_turns: max_turns.unwrap_or(DEFAULT_TURNS),
-        first_message,
-    })
-}
-
 /// Names of tools, or mappings of a name and the arguments it is to be called with. None at all means that no tool is to be
 /// called.
 pub(super) fn read_expected_tools(section: &mut Section, findings: &mut Findings) -> Option<Vec<Value>> {
@@ -193,7 +148,7 @@ pub(super) fn check(test: &TestCase, configuration: &TestConfiguration, wrong: &
     if configuration.endpoint.conversation.is_none() {
         let message = "the endpoint holds no conversations; say how it does with endpoint.conversation.mode: `stateless` when \
                        each call carries all `messages`, `stateful` when it remembers under an id";
-        wrong.push((key.to_owned(), message.to_owned()));
+        wrong.push(("turns".to_owned(), message.to_owned()));
     }
     for (index, turn) in test.turns.iter().enumerate() {
         let at = join_index("turns", index);

@@ -13,7 +13,7 @@ use super::section::{Findings, Section};
 use super::test::LATER;
 
 /// Fields of a test that a source may have. `vars.NAME`, `metadata.NAME` and `tags.NAME` come on top.
-pub(in crate::configuration) const OWN: [&str; 23] = [
+pub(in crate::configuration) const OWN: [&str; 22] = [
     "id",
     "description",
     "input",
@@ -34,7 +34,6 @@ pub(in crate::configuration) const OWN: [&str; 23] = [
     "group",
     "repeat",
     "turns",
-    "simulated_user",
     "stop_on_failure",
     "expected_tools",
 ];
@@ -340,7 +339,7 @@ fn read_cell(ours: &str, node: Node) -> Result<Option<Node>, String> {
     }
     let looks_structured = trimmed.starts_with(['[', '{']);
     let value = match ours {
-        "vars" | "metadata" | "tags" | "messages" | "metrics" | "capture" | "turns" | "simulated_user" => {
+        "vars" | "metadata" | "tags" | "messages" | "metrics" | "capture" | "turns" => {
             super::json::parse(trimmed, "")
                 .map_err(|_| format!("expected JSON in this column, found {}", super::node::quote(trimmed)))?
                 .value

@@ -16,7 +16,7 @@ use super::section::{Findings, Section};
 const MAX_ID: usize = 256;
 
 /// Keys of tests that the format knows and this version does not.
-pub(super) const LATER: [&str; 1] = ["weight"];
+pub(super) const LATER: [&str; 2] = ["simulated_user", "weight"];
 
 /// Where a test was written.
 #[derive(Clone, Copy, PartialEq, Eq)]

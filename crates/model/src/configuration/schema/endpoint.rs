@@ -45,6 +45,7 @@ pub(super) fn endpoint() -> Value {
             limits(),
             "What the endpoint can take, over all runs and workers.",
         ),
+        Key::new("conversation", conversation(), "How it holds conversations."),
     ];
     let address = || Key::new("url", url(), "The address to call; a template.").required();
     let http2 = || {
@@ -110,6 +111,34 @@ fn tls() -> Value {
         filled(),
         "Certificates of authorities as PEM, or a template that gives them from a secret.",
     )])
+    .schema()
+}
+
+fn conversation() -> Value {
+    Mapping::of(vec![
+        Key::new(
+            "mode",
+            word(&["none", "stateful", "stateless"]),
+            "Who remembers what was said: the endpoint (`stateful`), or nobody, so that each call carries all of it (`stateless`).",
+        )
+        .required(),
+        Key::new(
+            "id_from",
+            word(&["endpoint", "client"]),
+            "Stateful: who names a conversation.",
+        )
+        .default("endpoint"),
+        Key::new(
+            "id_field",
+            filled(),
+            "Stateful: the member of the body that has the id.",
+        ),
+        Key::new(
+            "takeover",
+            word(&["restart", "resume"]),
+            "What another attempt does with a dialogue that was cut off; else `resume` when stateless and `restart` when stateful.",
+        ),
+    ])
     .schema()
 }
 

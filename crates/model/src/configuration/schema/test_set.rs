@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::configuration::MAX_REPEAT;
 use crate::configuration::reading::foreign::{MAPPINGS, OWN};
+use crate::configuration::{MAX_REPEAT, MAX_TURNS};
 
 use super::document::texts;
 use super::shape::{Key, Mapping, anything_by_name, by_name, count_to, defined, filled, flag, list, share, text, word};
@@ -137,9 +137,66 @@ pub(super) fn test() -> Value {
             count_to(MAX_REPEAT),
             "How often it is executed; else `attributes.repeat`.",
         ),
+        Key::new(
+            "turns",
+            turns(),
+            "What the user says, turn by turn, instead of `input`.",
+        ),
+        Key::new(
+            "stop_on_failure",
+            flag(),
+            "Leave out the turns after one that did not pass.",
+        )
+        .default(false),
+        Key::new("expected_tools", expected_tools(), "The tools that are to be called."),
     ])
-    .with_one_of(&["input", "messages", "vars"])
+    .with_one_of(&["input", "messages", "turns", "vars"])
     .schema()
+}
+
+fn turns() -> Value {
+    let turn = Mapping::of(vec![
+        Key::new("input", text(), "What the user says.").required(),
+        Key::new("name", filled(), "What reports call it; else its number."),
+        Key::new(
+            "expected_output",
+            json!({}),
+            "What the turn's metrics without a `value` compare with.",
+        ),
+        Key::new(
+            "expected_tools",
+            expected_tools(),
+            "The tools that the answer is to call.",
+        ),
+        Key::new(
+            "metrics",
+            list(defined("metric")),
+            "Metrics of the answer to this turn.",
+        ),
+        Key::new(
+            "metrics_mode",
+            word(&["merge", "replace"]),
+            "Together with those of the test and the common ones, or instead of them.",
+        )
+        .default("replace"),
+        Key::new(
+            "capture",
+            capture(),
+            "Names with JSONPaths or templates; later turns read `{{ captured.NAME }}`.",
+        ),
+    ]);
+    json!({"type": "array", "items": {"anyOf": [text(), turn.schema()]}, "minItems": 1, "maxItems": MAX_TURNS})
+}
+
+/// Names of tools, or names with arguments.
+fn expected_tools() -> Value {
+    json!({
+        "anyOf": [filled(), {"type": "array", "items": {"anyOf": [filled(), {
+            "type": "object",
+            "properties": {"name": filled()},
+            "required": ["name"],
+        }]}}],
+    })
 }
 
 fn texts_filled() -> Value {

@@ -255,11 +255,6 @@ fn problems_of_tests() {
                 "suite.yaml:4:48: test_set.tests[0].stop_on_failure: says that the turns after a failed one are left out, and the test has no `turns`; for the run there is attributes.stop_on_failure",
             ),
             (
-                "{simulated_user: {goal: g, max_turns: 201}}",
-                "suite.yaml:4:37: test_set.tests[0].simulated_user.model: missing; name the model of `models` that plays the user\n\
-                 suite.yaml:4:58: test_set.tests[0].simulated_user.max_turns: a test may have 200 turns",
-            ),
-            (
                 "{input: a, expected_tools: [{names: x}, 4]}",
                 "suite.yaml:4:48: test_set.tests[0].expected_tools[0]: expected the name of a tool, or a mapping with `name` and `arguments`, found a mapping\n\
                  suite.yaml:4:60: test_set.tests[0].expected_tools[1]: expected the name of a tool, or a mapping with `name` and `arguments`, found the number 4",
