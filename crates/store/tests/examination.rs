@@ -39,6 +39,8 @@ impl Damage {
             "clock" | "fence" | "bell" | "reaper" | "sweeper" => true,
             // How often something was tried: it is tried once more.
             "control:attempts" | "attempts" | "tries" => true,
+            // Where a dialogue was: it begins anew.
+            "dialogues" => true,
             // A test that did not pass can be tried again as long as its payload is kept.
             "kept" => true,
             // No limit is a limit too.
@@ -212,6 +214,9 @@ async fn busy() -> Bench {
         .await
         .unwrap();
     bench.claim(&seat, 1).await;
+    let (run, index, fence) = (held[1].run, held[1].index, held[1].fence);
+    let kept = bench.store.checkpoint(&seat.worker, run, index, fence, b"{}").await;
+    assert_eq!(kept.unwrap(), testfleet_store::Kept::Kept);
 
     bench.run(Spec::parallel(WAITING, 2).endpoint("shared").limit(3)).await;
     bench.run(Spec::sequential(SEQUENTIAL, 4).endpoint("other")).await;

@@ -277,3 +277,47 @@ fn unknown_paths_and_methods_are_errors_and_are_written_down() {
         [("/nowhere".to_owned(), Some(404)), ("/chat".to_owned(), Some(405))]
     );
 }
+
+#[test]
+fn a_conversation_is_remembered_under_its_id() {
+    let stub = start();
+    let first = post(&stub, "/conversation", &json!({ "message": "hello" }));
+    assert_eq!(first.status, Some(200));
+    let id = first.json()["conversation_id"].clone();
+    let again = post(
+        &stub,
+        "/conversation",
+        &json!({ "message": "good morning", "conversation_id": id }),
+    );
+    assert_eq!(again.json()["heard"], json!(["hello", "good morning"]));
+    let unknown = post(
+        &stub,
+        "/conversation",
+        &json!({ "message": "hello", "conversation_id": "nobody" }),
+    );
+    assert_eq!(unknown.status, Some(404));
+    let ours = post(&stub, "/conversation/mine", &json!({ "message": "one" }));
+    assert_eq!(ours.json()["conversation_id"], "mine");
+    let ours = post(&stub, "/conversation/mine", &json!({ "message": "two" }));
+    assert_eq!(ours.json()["heard"], json!(["one", "two"]));
+    assert_eq!(stub.conversations(), 2);
+}
+
+#[test]
+fn a_conversation_with_messages_is_not_remembered() {
+    let stub = start();
+    let messages = json!([
+        { "role": "system", "content": "be brief" }, { "role": "user", "content": "one" },
+        { "role": "assistant", "content": "yes" }, { "role": "user", "content": "two" },
+    ]);
+    let answer = post(&stub, "/conversation", &json!({ "messages": messages }));
+    assert_eq!(answer.json()["heard"], json!(["one", "two"]));
+    assert_eq!(answer.json()["messages"], 4);
+    assert_eq!(stub.conversations(), 0);
+    let last = json!([{ "role": "assistant", "content": "yes" }]);
+    assert_eq!(
+        post(&stub, "/conversation", &json!({ "messages": last })).status,
+        Some(400)
+    );
+    assert_eq!(post(&stub, "/conversation", &json!({})).status, Some(400));
+}

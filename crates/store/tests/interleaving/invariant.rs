@@ -235,6 +235,12 @@ fn check_run(now: &Snapshot, plan: &Planned, past: &mut Past) -> Result<(), Stri
     );
     check_places(now, plan, &state, &fields, &results)?;
     check_counts(run, &fields, &results)?;
+    for index in now.map(&format!("run:{run}:dialogues")).keys() {
+        hold!(
+            !results.contains_key(index),
+            "{run}: {index} has its result, and where its dialogue was is kept"
+        );
+    }
     if state != "preparing" && fields.contains_key("total") {
         let countdown = now.text(&format!("run:{run}:countdown"));
         let left = (total - results.len()).to_string();
@@ -256,6 +262,7 @@ fn check_run(now: &Snapshot, plan: &Planned, past: &mut Past) -> Result<(), Stri
             "unmet",
             "group:g:slots",
             "group:g:waiting",
+            "dialogues",
         ] {
             let none = now.list(&format!("run:{run}:{part}")).is_empty();
             hold!(
@@ -442,8 +449,17 @@ pub fn check_nothing_left(now: &Snapshot) -> Result<(), String> {
         let left = name != "dead:jobs"
             && (leftovers.contains(&name)
                 || [
-                    ":slots", ":tenants", ":waiting", ":jobs", ":owners", ":again", ":tries", ":tests", ":waits",
+                    ":slots",
+                    ":tenants",
+                    ":waiting",
+                    ":jobs",
+                    ":owners",
+                    ":again",
+                    ":tries",
+                    ":tests",
+                    ":waits",
                     ":unmet",
+                    ":dialogues",
                 ]
                 .iter()
                 .any(|part| name.ends_with(part)));

@@ -47,6 +47,7 @@ pub enum Step {
         worker: usize,
         later: bool,
     },
+    /// A holder says that it still works on a test, and keeps where its dialogue is.
     Extend {
         worker: usize,
         pick: u32,
@@ -176,8 +177,8 @@ fn one(draw: &mut Draw) -> Step {
         57..62 => Step::Retry { worker, pick, later },
         62..65 => Step::HandBack { worker, jobs, later },
         65..66 => Step::HandBackControl { worker, later },
-        66..67 => Step::Extend { worker, pick },
-        67..72 => Step::WorkerDies { worker },
+        66..69 => Step::Extend { worker, pick },
+        69..72 => Step::WorkerDies { worker },
         72..75 => Step::JobExpires { pick },
         75..77 => Step::Register { worker },
         77..79 => Step::Heartbeat { worker },
@@ -220,6 +221,7 @@ pub fn claims() -> Vec<Step> {
         pick: 0,
         later: true,
     });
+    steps.push(Step::Extend { worker: 0, pick: 1 });
     steps.push(Step::Complete {
         worker: 0,
         jobs: 1,

@@ -11,6 +11,16 @@ use super::node::{Node, NodeValue, join_index};
 use super::section::{Findings, Section};
 use super::test::read_capture;
 
+/// What may be said of a tool: ours first, then what DeepEval says besides.
+pub(in crate::configuration) const TOOL_KEYS: [&str; 6] = [
+    "name",
+    "arguments",
+    "input_parameters",
+    "description",
+    "output",
+    "reasoning",
+];
+
 /// Takes the keys of a dialogue. Answers whether there are any that say what the user says.
 pub(super) fn read_dialogue(
     section: &mut Section,
@@ -98,19 +108,11 @@ pub(super) fn read_expected_tools(section: &mut Section, findings: &mut Findings
 
 /// DeepEval calls the arguments of a tool `input_parameters`, and has more to say about it.
 fn read_tool(field: Field, findings: &mut Findings) -> Option<Value> {
-    const SAID: [&str; 6] = [
-        "name",
-        "arguments",
-        "input_parameters",
-        "description",
-        "output",
-        "reasoning",
-    ];
     let named = |node: &Node| matches!(&node.value, NodeValue::Text(name) if !name.trim().is_empty());
     let fits = match &field.node.value {
         NodeValue::Map(entries) => {
             entries.iter().any(|entry| entry.key == "name" && named(&entry.node))
-                && entries.iter().all(|entry| SAID.contains(&entry.key.as_str()))
+                && entries.iter().all(|entry| TOOL_KEYS.contains(&entry.key.as_str()))
         }
         _ => named(&field.node),
     };
@@ -140,11 +142,6 @@ pub(super) fn check(test: &TestCase, configuration: &TestConfiguration, wrong: &
     if !test.is_dialogue() {
         return;
     }
-    let key = if test.turns.is_empty() {
-        "simulated_user"
-    } else {
-        "turns"
-    };
     if configuration.endpoint.conversation.is_none() {
         let message = "the endpoint holds no conversations; say how it does with endpoint.conversation.mode: `stateless` when \
                        each call carries all `messages`, `stateful` when it remembers under an id";

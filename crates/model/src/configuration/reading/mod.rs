@@ -46,6 +46,8 @@ mod tests;
 
 use crate::configuration::TestConfiguration;
 
+pub(in crate::configuration) use dialogue::TOOL_KEYS;
+
 pub use canonical::{CanonicalError, from_canonical_json};
 pub use check::{check_attributes, check_filters, check_test};
 pub use expected::expectation;

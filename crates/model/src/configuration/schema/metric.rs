@@ -91,12 +91,12 @@ fn value(kind: MetricKind) -> Option<Key> {
         Compared::List => (json!({"not": {"type": "array", "maxItems": 0}}), false),
         Compared::Status => (one_or_filled(status), true),
         Compared::Words => (one_or_filled(text()), true),
-        Compared::Tools => (json!({"anyOf": [text(), list(json!({}))]}), true),
+        Compared::Tools => (json!({"anyOf": [text(), list(json!({}))]}), false),
     };
     let key = Key::new(
         "value",
         shape,
-        "What to compare with; else the test's `expected_output`, where the kind compares with one.",
+        "What to compare with; else the test's `expected_output` or `expected_tools`, where the kind compares with them.",
     );
     Some(if required { key.required() } else { key })
 }

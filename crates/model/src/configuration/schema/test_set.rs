@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::configuration::reading::TOOL_KEYS;
 use crate::configuration::reading::foreign::{MAPPINGS, OWN};
 use crate::configuration::{MAX_REPEAT, MAX_TURNS};
 
 use super::document::texts;
-use super::shape::{Key, Mapping, anything_by_name, by_name, count_to, defined, filled, flag, list, share, text, word};
+use super::shape::{
+    Key, Mapping, anything_by_name, by_name, count_to, defined, filled, flag, list, one_or_list, share, text, word,
+};
 
 pub(super) fn test_set() -> Value {
     Mapping::of(vec![
@@ -190,17 +193,12 @@ fn turns() -> Value {
 
 /// Names of tools, or names with arguments.
 fn expected_tools() -> Value {
-    json!({
-        "anyOf": [filled(), {"type": "array", "items": {"anyOf": [filled(), {
-            "type": "object",
-            "properties": {"name": filled()},
-            "required": ["name"],
-        }]}}],
-    })
+    let tool = json!({"type": "object", "required": ["name"], "propertyNames": {"enum": TOOL_KEYS}});
+    one_or_list(json!({"anyOf": [filled(), tool]}))
 }
 
 fn texts_filled() -> Value {
-    super::shape::one_or_list(filled())
+    one_or_list(filled())
 }
 
 fn capture() -> Value {

@@ -222,6 +222,11 @@ impl World {
             .await
             .unwrap();
         self.store.extend(&seat, &job, HOUR).await.unwrap();
+        let (run, index, fence) = (test.run, test.index, test.fence);
+        self.store
+            .checkpoint(&seat.worker, run, index, fence, b"late")
+            .await
+            .unwrap();
         let after = Snapshot::read(&mut self.connection).await;
         // The bell may ring: there may be work, and a ring promises nothing.
         let same = before
@@ -293,6 +298,12 @@ impl World {
         let test = &self.workers[worker].tests[chosen];
         let job = JobRef::test(test.run, test.index, test.fence);
         self.store.extend(&seat, &job, HOUR).await.unwrap();
+        // A dialogue, in the middle.
+        let state = format!("{worker}, attempt {}", test.attempt);
+        self.store
+            .checkpoint(&seat.worker, test.run, test.index, test.fence, state.as_bytes())
+            .await
+            .unwrap();
     }
 
     pub(super) async fn reap(&mut self) -> Reaped {

@@ -11,6 +11,8 @@ use crate::configuration::reading::{Defaults, DocumentFormat, Problem, read_conf
 
 /// What only the whole document can tell, or no schema could say well, as parts of what the reader says.
 const OF_THE_WHOLE: &[&str] = &[
+    "the endpoint holds no conversations",
+    "and the test has no `turns`",
     "an operator needs a",
     "and it has none",
     "counts for nothing, so it cannot be required",
