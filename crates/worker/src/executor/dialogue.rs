@@ -117,6 +117,10 @@ impl TestExecutor {
             Ok(dialogue) => dialogue,
             Err(outcome) => return outcome,
         };
+        // That it goes on is kept too: an attempt may take no turn to its end.
+        if dialogue.state.record.resumed > 0 && !self.keep(attempt, &dialogue).await {
+            return not_now();
+        }
         let led = tokio::time::timeout_at(attempt.by, self.lead(attempt, &mut dialogue, share)).await;
         let Ok(ended) = led else {
             // Only waiting for the endpoint can be a fault of it, and waiting for room for its answer is none.
