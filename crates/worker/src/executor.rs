@@ -142,19 +142,28 @@ impl TestExecutor {
         let mut share = self.memory.share();
         let by = Instant::now() + left;
         let attempt = async {
-            if test.is_dialogue() {
-                let attempt = Attempt {
-                    job,
-                    holder,
-                    test: &test,
-                    plan: &plan,
-                    claimed_at,
-                    by,
-                };
-                Box::pin(self.converse(attempt, &mut share)).await
-            } else {
-                self.call_and_evaluate(job, &test, &plan, claimed_at, by, &mut share)
-                    .await
+            match &plan.answers {
+                Answers::Endpoint(target) if test.is_dialogue() => {
+                    let attempt = Attempt {
+                        job,
+                        holder,
+                        test: &test,
+                        plan: &plan,
+                        target,
+                        claimed_at,
+                        by,
+                    };
+                    Box::pin(self.converse(attempt, &mut share)).await
+                }
+                Answers::Recorded if test.is_dialogue() => {
+                    let message = "the turns of a dialogue cannot be evaluated again by this version";
+                    let error = ErrorDetail::new(ErrorClass::Reference, message);
+                    self.refuse(job, &test, claimed_at, error, "")
+                }
+                _ => {
+                    self.call_and_evaluate(job, &test, &plan, claimed_at, by, &mut share)
+                        .await
+                }
             }
         };
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must

@@ -105,6 +105,7 @@ impl Endpoint {
                 ..Retry::default()
             },
             limits: Limits::default(),
+            conversation: Conversation::default(),
         }
     }
 

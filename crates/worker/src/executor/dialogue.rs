@@ -12,7 +12,7 @@ mod turn;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use testfleet_endpoint::{AnswerShare, Call, Conversation, Invocation, InvokeError, Turn as Place};
+use testfleet_endpoint::{AnswerShare, Call, Conversation, Invocation, InvokeError, Target, Turn as Place};
 use testfleet_evaluation::{Decision, decide, effective};
 use testfleet_model::configuration::{ConversationMode, Metric, Takeover, TestCase};
 use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, TurnResult};
@@ -38,6 +38,7 @@ pub(super) struct Attempt<'a> {
     pub(super) holder: &'a str,
     pub(super) test: &'a TestCase,
     pub(super) plan: &'a Plan,
+    pub(super) target: &'a Target,
     pub(super) claimed_at: ServerClock,
     /// When the test's time is over.
     pub(super) by: Instant,
@@ -190,7 +191,7 @@ impl TestExecutor {
             if test.render {
                 let call = attempt.call(test, &captured);
                 let key = format!("messages[{at}].content");
-                message.content = match attempt.plan.target.render_text(&call, &key, &message.content) {
+                message.content = match attempt.target.render_text(&call, &key, &message.content) {
                     Ok(text) => text,
                     Err(error) => {
                         return Err(self.refuse(job, test, attempt.claimed_at, error.detail, ""));
@@ -262,7 +263,7 @@ impl TestExecutor {
 
     /// What the user says next.
     fn next_words(&self, attempt: Attempt<'_>, dialogue: &mut Dialogue, index: usize) -> Result<String, Ended> {
-        let Attempt { test, plan, .. } = attempt;
+        let Attempt { test, .. } = attempt;
         if let Some(next) = dialogue.state.next.take() {
             return Ok(next);
         }
@@ -274,7 +275,7 @@ impl TestExecutor {
             return Ok(turn.input.clone());
         }
         let call = attempt.call(test, &dialogue.captured);
-        let rendered = plan
+        let rendered = attempt
             .target
             .render_text(&call, &format!("turns[{index}].input"), &turn.input);
         rendered.map_err(|error| Ended::Wrong(error.detail))
@@ -311,7 +312,7 @@ impl TestExecutor {
         }
         dialogue.calling = true;
         let call = attempt.call(&one, &dialogue.captured);
-        let answered = plan.target.invoke_in(&call, &mut dialogue.conversation, share).await;
+        let answered = attempt.target.invoke_in(&call, &mut dialogue.conversation, share).await;
         dialogue.calling = false;
         let invocation = match answered {
             Ok(invocation) => invocation,
