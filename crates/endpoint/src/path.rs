@@ -64,8 +64,8 @@ impl Path {
 
     /// What the path selects: the value of a singular path, a list for any other; `None` when nothing is selected.
     pub(crate) fn select(&self, document: &Value, budget: &mut Budget) -> Result<Option<Value>, String> {
-        if self.patterns > 0 {
-            let nodes = count_to(document, MAX_MATCHED / self.patterns);
+        if let Some(most) = MAX_MATCHED.checked_div(self.patterns) {
+            let nodes = count_to(document, most);
             nodes.ok_or("the response has too many values for a path with match() or search()")?;
         }
         let nodes = self.path.query(document);

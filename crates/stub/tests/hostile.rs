@@ -1,12 +1,14 @@
 //! What a hostile stub sends: each does what its name says.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod client;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use testfleet_stub::{Hostile, Stub, StubHandle, StubSettings};
+
+/// Longer than anything here takes; only a defect reaches it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn start() -> StubHandle {
     Stub::start(StubSettings {
@@ -20,7 +22,7 @@ fn start() -> StubHandle {
 fn beginning(stub: &StubHandle, path: &str, most: usize) -> Vec<u8> {
     let address = stub.hostile_url().unwrap().trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(client::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!("POST {path} HTTP/1.1\r\nHost: stub\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut all = Vec::new();

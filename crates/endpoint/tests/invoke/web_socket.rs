@@ -1,4 +1,5 @@
 //! Calls over WebSockets.
+#![expect(clippy::result_large_err, reason = "refusals are as large as the library has them")]
 
 use std::sync::{Arc, Mutex};
 
@@ -39,7 +40,7 @@ fn say(value: Value) -> Step {
 
 struct Server {
     url: String,
-    heads: Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>,
+    heads: Heads,
     texts: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -90,9 +91,10 @@ impl Drop for Server {
     }
 }
 
-type Heads = Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>;
+/// URL and headers of each handshake.
+type Heads = Arc<Mutex<Vec<Head>>>;
+type Head = (String, Vec<(String, String)>);
 
-#[expect(clippy::result_large_err, reason = "the library's own")]
 fn shake(request: &Request, mut response: Response, log: &Heads) -> Result<Response, ErrorResponse> {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
