@@ -10,7 +10,7 @@ use super::layer::{Layered, Raw};
 use super::{LogFormat, Origin, Problem, SecretUrl, SettingsError, Shown, byte_size, rule};
 
 /// Keys whose values are never shown, and which may be read from a file named by a variable.
-pub(super) const SECRET_KEYS: [&str; 2] = ["redis.url", "notify.smtp_url"];
+pub(super) const SECRET_KEYS: [&str; 3] = ["redis.url", "notify.smtp_url", "egress.proxy"];
 
 pub(super) struct Reader {
     layered: Layered,
