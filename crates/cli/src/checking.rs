@@ -5,6 +5,7 @@
 
 use testfleet_endpoint::{CompileProblem, ProcessLookup, Secrets};
 use testfleet_evaluation::MetricSet;
+use testfleet_judge::compile_template;
 use testfleet_model::TestConfiguration;
 use testfleet_model::configuration::Endpoint;
 use testfleet_model::configuration::reading::{Positions, Problem, check_attributes, check_filters, check_test};
@@ -18,13 +19,15 @@ pub fn configuration(configuration: &TestConfiguration, positions: &Positions) -
         true => Vec::new(),
         false => testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets),
     };
-    let metrics = MetricSet::compile(&configuration.metrics).err().unwrap_or_default();
+    let metrics = MetricSet::compile_with(&configuration.metrics, compile_template);
+    let metrics = metrics.err().unwrap_or_default();
     let of_attributes = check_attributes(&configuration.attributes)
         .into_iter()
         .chain(check_filters(&configuration.attributes))
         .map(|(key, message)| positions.problem(&key, message));
     let of_endpoint = endpoint
         .into_iter()
+        .chain(testfleet_judge::check(configuration))
         .map(|CompileProblem { key, message }| positions.problem(&key, message));
     let of_metrics = metrics
         .into_iter()
@@ -69,7 +72,13 @@ pub fn test(located: &Located, configuration: &TestConfiguration, positions: &Po
     for CompileProblem { key, message } in testfleet_endpoint::check_test(test, "", format) {
         found.push((key.trim_start_matches('.').to_owned(), message));
     }
-    for problem in MetricSet::compile(&test.metrics).err().unwrap_or_default() {
+    for CompileProblem { key, message } in
+        testfleet_judge::check_metrics(&test.metrics, "metrics", &configuration.secrets)
+    {
+        found.push((key, message));
+    }
+    let metrics = MetricSet::compile_with(&test.metrics, compile_template);
+    for problem in metrics.err().unwrap_or_default() {
         found.push((problem.path(), problem.message));
     }
     for (at, turn) in test.turns.iter().enumerate() {

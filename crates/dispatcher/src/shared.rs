@@ -51,6 +51,7 @@ pub(crate) fn run_document(configuration: &TestConfiguration) -> Result<String, 
         tags: configuration.tags.clone(),
         metadata: configuration.metadata.clone(),
         secrets: configuration.secrets.clone(),
+        models: configuration.models.clone(),
         endpoint: configuration.endpoint.clone(),
         test_set: TestSet {
             id: set.id.clone(),

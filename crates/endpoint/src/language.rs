@@ -110,6 +110,10 @@ pub(crate) enum Scope {
     Response,
     /// Mappings of a response that is a stream, over each of its events.
     Event,
+    /// What is sent to somebody who is not under test: nothing but declared secrets.
+    Secrets { secrets: BTreeSet<String> },
+    /// Values of somebody else: these variables.
+    Named(&'static [&'static str]),
 }
 
 impl Scope {
@@ -131,6 +135,8 @@ impl Scope {
             Self::Test => &["vars", "captured", "test", "run"],
             Self::Response => &["body", "text", "status", "headers"],
             Self::Event => &["body", "text", "event", "status", "headers"],
+            Self::Secrets { .. } => &["secrets"],
+            Self::Named(names) => names,
         }
     }
 }
@@ -304,12 +310,14 @@ impl Walk<'_> {
 
     fn secret(&mut self, name: &str) -> Result<(), String> {
         match self.scope {
-            Scope::Request { secrets } if secrets.contains(name) => {
+            Scope::Request { secrets } | Scope::Secrets { secrets } if secrets.contains(name) => {
                 self.secrets.insert(name.to_owned());
                 Ok(())
             }
-            Scope::Request { .. } => Err(format!("the secret `{name}` is not declared under `secrets`")),
-            Scope::Test | Scope::Response | Scope::Event => {
+            Scope::Request { .. } | Scope::Secrets { .. } => {
+                Err(format!("the secret `{name}` is not declared under `secrets`"))
+            }
+            Scope::Test | Scope::Response | Scope::Event | Scope::Named(_) => {
                 Err("secrets can be used in the strings of the endpoint only, since results are stored".into())
             }
         }

@@ -2,14 +2,14 @@
 
 mod exchange;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use minijinja::Value;
-use testfleet_model::configuration::{Endpoint, Retry, Timeouts};
+use testfleet_model::configuration::{Endpoint, Pricing, Retry, Timeouts};
 use testfleet_model::result::{ErrorClass, ErrorDetail, RequestRecord};
 
 use crate::budget::Budget;
@@ -68,6 +68,7 @@ pub struct Target {
     reader: Reader,
     retry: Retry,
     timeouts: Timeouts,
+    pricing: Option<Pricing>,
     limits: Limits,
     egress: Arc<Egress>,
     max_redirects: u32,
@@ -129,6 +130,7 @@ impl Target {
             reader,
             retry: endpoint.retry.clone(),
             timeouts: endpoint.timeouts.clone(),
+            pricing: endpoint.pricing,
             limits,
             max_redirects: endpoint.max_redirects,
             clients,
@@ -277,8 +279,8 @@ impl Target {
             Ok(answer) => Ok(Invocation {
                 output: answer.mapped.output,
                 fields: answer.mapped.fields,
+                cost: answer.mapped.cost.or_else(|| self.cost(&answer.mapped.usage)),
                 usage: answer.mapped.usage,
-                cost: answer.mapped.cost,
                 conversation_id: answer.mapped.conversation_id,
                 status: answer.status,
                 headers: answer.headers,
@@ -303,6 +305,11 @@ impl Target {
             .map_err(|message| Failure::new(ErrorClass::Template, message))
     }
 
+    /// What usage costs, for responses that do not say it.
+    fn cost(&self, usage: &BTreeMap<String, f64>) -> Option<f64> {
+        self.pricing.and_then(|pricing| pricing.cost(usage))
+    }
+
     fn error(&self, failure: Failure, request: Option<RequestRecord>) -> InvokeError {
         self.error_without(failure, request, &self.redactor)
     }
@@ -316,8 +323,8 @@ impl Target {
         InvokeError {
             retry: retry::advice(&self.retry, judged.as_ref().unwrap_or(&detail), failure.wait),
             hold: retry::hold(&self.retry, &detail, failure.wait),
+            cost: failure.used.cost.or_else(|| self.cost(&failure.used.usage)),
             usage: failure.used.usage,
-            cost: failure.used.cost,
             detail,
             request,
         }

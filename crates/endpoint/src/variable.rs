@@ -97,9 +97,39 @@ fn one_message(content: String) -> Vec<Message> {
     }]
 }
 
-type Prompt = (Option<String>, Option<Vec<Message>>);
+/// What a test says, rendered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompt {
+    /// The `input`, else what the user says last.
+    pub input: Option<String>,
+    /// The `messages`, else one of the user with the input.
+    pub messages: Vec<Message>,
+}
 
-fn rendered(test: &TestCase, known: &Value, budget: &mut Budget) -> Result<Prompt, String> {
+/// What the test of a call says, as the templates of its request see it.
+///
+/// # Errors
+/// When `input` or `messages` are templates that cannot be rendered.
+pub fn prompt(call: &Call<'_>) -> Result<Prompt, String> {
+    let test = call.test;
+    let (input, messages) = if test.render {
+        let known = Value::from_pairs(of_test_alone(call));
+        rendered(test, &known, &mut Budget::new(MAX_PROMPT))?
+    } else {
+        (test.input.clone(), test.messages.clone())
+    };
+    let messages = messages.or_else(|| input.clone().map(one_message)).unwrap_or_default();
+    let last_of_user = || messages.iter().rev().find(|message| message.role == "user");
+    let input = input.or_else(|| last_of_user().map(|message| message.content.clone()));
+    Ok(Prompt { input, messages })
+}
+
+/// The most that a test may say, in bytes.
+const MAX_PROMPT: usize = 4 * 1024 * 1024;
+
+type Said = (Option<String>, Option<Vec<Message>>);
+
+fn rendered(test: &TestCase, known: &Value, budget: &mut Budget) -> Result<Said, String> {
     let mut render = |key: &str, source: &str| render(key, source, known, budget);
     let input = test.input.as_ref().map(|source| render("input", source));
     let messages = test.messages.as_ref().map(|messages| {

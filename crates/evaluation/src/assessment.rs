@@ -1,13 +1,17 @@
 //! All of it for one test: which metrics, their results, the verdict.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use testfleet_model::configuration::{MetricsMode, TestCase};
 use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult};
 
+use crate::check::asked::asking::{Answers, Place};
+use crate::check::asked::{Answer, Question};
 use crate::excerpt::sentence;
 use crate::metric_set::MetricSet;
-use crate::subject::Sample;
+use crate::subject::{Sample, Seen};
+use crate::transform::CompileTemplate;
 use crate::verdict::{Decision, decide};
 
 /// What the metrics of a test said and what follows from it.
@@ -21,38 +25,134 @@ pub struct Assessment {
 
 /// Evaluates a test's response: `shared` are the configuration's metrics, compiled once per run; the test's own are
 /// compiled here. Own metrics that do not compile make the test an error of class `metric`, without results.
-/// `clock` is any monotonic time.
+/// `clock` is any monotonic time. There is nobody to ask: metrics that ask are errors ([`Evaluation`] asks).
 ///
 /// A [`Subject`](crate::Subject) says what every call tells; [`Subject::with`](crate::Subject::with) adds the rest.
 pub fn assess<'a>(
-    shared: &MetricSet,
+    shared: &'a MetricSet,
     test: &TestCase,
     sample: impl Into<Sample<'a>>,
     clock: impl Fn() -> Duration,
 ) -> Assessment {
-    let sample = sample.into();
-    let own = match MetricSet::compile(&test.metrics) {
-        Ok(own) => own,
-        Err(problems) => {
-            let list: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            let message = format!(
-                "the test's metrics are not usable: {}",
-                sentence(&list.join("; "), 1_000)
-            );
-            let decision = Decision::error(ErrorDetail::new(ErrorClass::Metric, message));
+    let mut evaluation = Evaluation::begin(shared, test, sample, None);
+    for question in evaluation.advance(&clock) {
+        evaluation.answer(&question.id, Answer::none("nobody can be asked here"));
+    }
+    // What was answered by nobody asks nothing more.
+    evaluation.advance(&clock);
+    evaluation.finish()
+}
+
+/// The evaluation of one response, which may ask: [`Self::advance`] gives the questions that are open, [`Self::answer`] takes
+/// the answers, and so on until nothing is asked any more.
+#[derive(Debug)]
+pub struct Evaluation<'a> {
+    shared: Option<&'a MetricSet>,
+    own: MetricSet,
+    sample: Sample<'a>,
+    threshold: Option<f64>,
+    answers: Answers,
+    /// One per metric, the configuration's first.
+    slots: Vec<Slot>,
+    /// Why nothing can be evaluated.
+    broken: Option<ErrorDetail>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    begun: Option<Duration>,
+    result: Option<MetricResult>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Begins the evaluation of a test's response. `templates`: the language of `transform`.
+    pub fn begin(
+        shared: &'a MetricSet,
+        test: &TestCase,
+        sample: impl Into<Sample<'a>>,
+        templates: Option<CompileTemplate>,
+    ) -> Self {
+        let (own, broken) = match MetricSet::compile_within(&test.metrics, 0, templates) {
+            Ok(own) => (own, None),
+            Err(problems) => {
+                let list: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                let message = format!(
+                    "the test's metrics are not usable: {}",
+                    sentence(&list.join("; "), 1_000)
+                );
+                (
+                    MetricSet::default(),
+                    Some(ErrorDetail::new(ErrorClass::Metric, message)),
+                )
+            }
+        };
+        let shared = match test.metrics_mode {
+            MetricsMode::Merge if broken.is_none() => Some(shared),
+            _ => None,
+        };
+        let metrics = shared.map_or(0, MetricSet::len) + own.len();
+        Self {
+            shared,
+            own,
+            sample: sample.into(),
+            threshold: test.threshold,
+            answers: Answers::new(),
+            slots: (0..metrics).map(|_| Slot::default()).collect(),
+            broken,
+        }
+    }
+
+    /// Goes as far as the answers that are there allow. What it gives has to be answered before it goes on; it may be called
+    /// again before that, and gives the questions that are still open.
+    pub fn advance(&mut self, clock: impl Fn() -> Duration) -> Vec<Question> {
+        let open = RefCell::default();
+        let seen = Seen::new(self.sample.subject.output);
+        let root = Place::new(&self.answers, &open, String::new());
+        let entries = self
+            .shared
+            .into_iter()
+            .flat_map(MetricSet::entries)
+            .chain(self.own.entries());
+        for (index, (entry, slot)) in entries.zip(&mut self.slots).enumerate() {
+            if slot.result.is_some() {
+                continue;
+            }
+            let begun = *slot.begun.get_or_insert_with(&clock);
+            let took = || clock().saturating_sub(begun);
+            slot.result = entry.evaluate(&seen, &self.sample, &root.within(index), took);
+        }
+        open.into_inner()
+    }
+
+    /// Takes the answer to a question.
+    pub fn answer(&mut self, id: &str, answer: Answer) {
+        self.answers.insert(id.to_owned(), answer);
+    }
+
+    /// What all metrics said and what follows from it. A metric that still waits for an answer is in error.
+    #[must_use]
+    pub fn finish(self) -> Assessment {
+        if let Some(error) = self.broken {
             return Assessment {
                 metrics: Vec::new(),
-                decision,
+                decision: Decision::error(error),
             };
         }
-    };
-    let none = MetricSet::default();
-    let shared = match test.metrics_mode {
-        MetricsMode::Merge => shared,
-        MetricsMode::Replace => &none,
-    };
-    let mut metrics = shared.evaluate(sample, &clock);
-    metrics.extend(own.evaluate(sample, &clock));
-    let decision = decide(shared.metrics().chain(own.metrics()), &metrics, test.threshold);
-    Assessment { metrics, decision }
+        let entries = self
+            .shared
+            .into_iter()
+            .flat_map(MetricSet::entries)
+            .chain(self.own.entries());
+        let metrics: Vec<MetricResult> = entries
+            .zip(self.slots)
+            .map(|(entry, slot)| slot.result.unwrap_or_else(|| entry.unasked()))
+            .collect();
+        let configured = self
+            .shared
+            .into_iter()
+            .flat_map(MetricSet::metrics)
+            .chain(self.own.metrics());
+        let decision = decide(configured, &metrics, self.threshold);
+        Assessment { metrics, decision }
+    }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Finding {
     pub(crate) measure: Measure,
     /// The fact in words. It states what was seen, so it stays true when the metric is negated.
     pub(crate) reason: String,
+    /// The scores of several samples.
+    pub(crate) samples: Vec<f64>,
 }
 
 /// The two shapes of facts.
@@ -25,10 +27,23 @@ pub(crate) enum Measure {
 }
 
 impl Finding {
+    pub(crate) fn number(value: f64, threshold: Option<f64>, within: bool, reason: String) -> Self {
+        Self {
+            measure: Measure::Number {
+                value,
+                threshold,
+                within,
+            },
+            reason,
+            samples: Vec::new(),
+        }
+    }
+
     pub(crate) fn holds(holds: bool, reason: String) -> Self {
         Self {
             measure: Measure::Holds(holds),
             reason,
+            samples: Vec::new(),
         }
     }
 }

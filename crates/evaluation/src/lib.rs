@@ -3,13 +3,14 @@
 //! * [`MetricSet`] compiles metrics once (regular expressions, schemas, paths) and evaluates them over any number
 //!   of responses.
 //! * [`decide`] turns the results of a test's metrics into its status; [`effective`] says which metrics those are.
-//! * [`assess`] does all of that for one test.
+//! * [`assess`] does all of that for one test; [`Evaluation`] does it for tests with metrics that ask somebody: it gives out
+//!   [`Question`]s, takes [`Answer`]s, and never asks by itself.
 //!
 //! No I/O, no async, no clock, no randomness: time is passed in. Nothing here panics on any output. Where a measure
 //! would cost far more than the sizes of pattern and output suggest (Levenshtein, JSONPath), it is an error of the metric
 //! that says so. One bound is missing: a JSON Schema may ask for exponential work.
 //!
-//! Deliberately absent: calling an endpoint or a model, rendering templates (values of metrics are data), and
+//! Deliberately absent: calling an endpoint or a model, a language for templates (values of metrics are data), and
 //! deciding what to do with an endpoint that failed; a test whose call failed has no metrics evaluated.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -24,11 +25,14 @@ mod metric_set;
 mod option;
 mod problem;
 mod subject;
+mod transform;
 mod verdict;
 
-pub use assessment::{Assessment, assess};
+pub use assessment::{Assessment, Evaluation, assess};
+pub use check::asked::{Addressee, Answer, Ask, Form, Question, Webhook};
 pub use effective::effective;
 pub use metric_set::MetricSet;
 pub use problem::MetricProblem;
-pub use subject::{Call, Sample, Subject};
+pub use subject::{Background, Call, Sample, Subject};
+pub use transform::{CompileTemplate, Template, VARIABLES};
 pub use verdict::{Decision, decide};

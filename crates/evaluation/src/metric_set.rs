@@ -1,18 +1,19 @@
 //! Metrics compiled once, evaluated over any number of responses.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use testfleet_model::configuration::{Metric, OnError, Severity};
 use testfleet_model::result::MetricResult;
 
 use crate::check::Check;
-use crate::excerpt::quote;
+use crate::check::asked::asking::{Answers, Place};
 use crate::finding::Outcome;
-use crate::json_path::Path;
 use crate::option;
 use crate::problem::{MetricProblem, Problems};
 use crate::subject::{Sample, Seen};
+use crate::transform::{CompileTemplate, Transform};
 
 /// Compiled metrics. Cheap to share between threads by reference; a run compiles its configuration's metrics once.
 #[derive(Debug, Default)]
@@ -21,10 +22,10 @@ pub struct MetricSet {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     metric: Metric,
     check: Check,
-    transform: Option<Path>,
+    transform: Option<Transform>,
 }
 
 impl MetricSet {
@@ -34,18 +35,32 @@ impl MetricSet {
     ///
     /// All problems of all metrics, in the order of the list.
     pub fn compile(metrics: &[Metric]) -> Result<Self, Vec<MetricProblem>> {
-        Self::compile_within(metrics, 0)
+        Self::compile_within(metrics, 0, None)
+    }
+
+    /// The same, with a language for the templates of `transform`, which are refused without one.
+    ///
+    /// # Errors
+    ///
+    /// All problems of all metrics, in the order of the list.
+    pub fn compile_with(metrics: &[Metric], templates: CompileTemplate) -> Result<Self, Vec<MetricProblem>> {
+        Self::compile_within(metrics, 0, Some(templates))
     }
 
     /// `depth`: how many sets the metrics are in.
-    pub(crate) fn compile_within(metrics: &[Metric], depth: usize) -> Result<Self, Vec<MetricProblem>> {
+    pub(crate) fn compile_within(
+        metrics: &[Metric],
+        depth: usize,
+        templates: Option<CompileTemplate>,
+    ) -> Result<Self, Vec<MetricProblem>> {
         let mut entries = Vec::with_capacity(metrics.len());
         let mut all = Vec::new();
         for (index, metric) in metrics.iter().enumerate() {
             let mut problems = Problems::of(index);
             option::check(metric, &mut problems);
-            let transform = transform(metric, &mut problems);
-            let check = Check::compile(metric, depth, &mut problems);
+            let transform = metric.transform.as_deref();
+            let transform = transform.and_then(|text| Transform::compile(text, templates, &mut problems));
+            let check = Check::compile(metric, depth, templates, &mut problems);
             all.extend(problems.into_list());
             if let Some(check) = check {
                 entries.push(Entry {
@@ -76,53 +91,71 @@ impl MetricSet {
     }
 
     /// One result per metric, in their order. `negate` and `on_error` are applied; `clock` is any monotonic time
-    /// and only serves `duration_ms`.
+    /// and only serves `duration_ms`. There is nobody to ask: metrics that ask are errors. [`Evaluation`](crate::Evaluation)
+    /// asks.
     pub fn evaluate<'a>(&self, sample: impl Into<Sample<'a>>, clock: impl Fn() -> Duration) -> Vec<MetricResult> {
         let sample = sample.into();
-        self.evaluate_seen(&Seen::new(sample.subject.output), &sample, clock)
+        let (answers, open) = (Answers::new(), RefCell::default());
+        let place = Place::new(&answers, &open, String::new());
+        let results = self.evaluate_seen(&Seen::new(sample.subject.output), &sample, &place, clock);
+        let pairs = self.entries.iter().zip(results);
+        pairs
+            .map(|(entry, result)| result.unwrap_or_else(|| entry.unasked()))
+            .collect()
     }
 
-    /// The same over an output that is a part of the sample's.
+    /// The same over an output that is a part of the sample's; `None` for metrics that have asked something.
     pub(crate) fn evaluate_seen(
         &self,
         seen: &Seen<'_>,
         sample: &Sample<'_>,
+        place: &Place<'_>,
         clock: impl Fn() -> Duration,
-    ) -> Vec<MetricResult> {
-        self.entries
-            .iter()
-            .map(|entry| {
+    ) -> Vec<Option<MetricResult>> {
+        let entries = self.entries.iter().enumerate();
+        entries
+            .map(|(index, entry)| {
                 let start = clock();
-                let outcome = entry.measure(seen, sample);
-                let took = clock().saturating_sub(start);
-                entry.result(outcome, took)
+                entry.evaluate(seen, sample, &place.within(index), || clock().saturating_sub(start))
             })
             .collect()
     }
-}
 
-/// The query of `transform`; templates are refused.
-fn transform(metric: &Metric, problems: &mut Problems) -> Option<Path> {
-    let text = metric.transform.as_deref()?;
-    if text.contains("{{") {
-        problems.add(
-            "transform",
-            "a template is not supported by this version; use a JSONPath ($…)",
-        );
-        return None;
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
-    problems.take("transform", Path::compile(text))
 }
 
 impl Entry {
-    fn measure(&self, seen: &Seen<'_>, sample: &Sample<'_>) -> Outcome {
-        match &self.transform {
-            None => self.check.run(seen, sample),
-            Some(path) => {
-                let output = transformed(path, seen)?;
-                self.check.run(&Seen::new(&output), sample)
-            }
-        }
+    /// The result; `None` when something was asked. `took`: the time since the metric was begun.
+    pub(crate) fn evaluate(
+        &self,
+        seen: &Seen<'_>,
+        sample: &Sample<'_>,
+        place: &Place<'_>,
+        took: impl Fn() -> Duration,
+    ) -> Option<MetricResult> {
+        let outcome = match &self.transform {
+            None => self.check.run(seen, sample, place)?,
+            Some(transform) => match transform.apply(seen, sample) {
+                Ok(output) => self.check.run(&Seen::new(&output), sample, place)?,
+                Err(why) => Err(why),
+            },
+        };
+        let mut result = self.result(outcome, took());
+        let spent = place.spent();
+        result.usage = spent.usage;
+        result.cost = spent.cost;
+        Some(result)
+    }
+
+    /// The result of a metric that has nobody to ask.
+    pub(crate) fn unasked(&self) -> MetricResult {
+        let why = format!(
+            "{} asks somebody, and nobody can be asked here",
+            self.metric.kind.word()
+        );
+        self.result(Err(why), Duration::ZERO)
     }
 
     fn result(&self, outcome: Outcome, took: Duration) -> MetricResult {
@@ -136,6 +169,9 @@ impl Entry {
             reason: String::new(),
             duration_ms: took.as_secs_f64() * 1_000.0,
             error: None,
+            samples: Vec::new(),
+            usage: BTreeMap::new(),
+            cost: None,
             counts: metric.severity == Severity::Error,
         };
         match outcome {
@@ -144,6 +180,7 @@ impl Entry {
                 result.is_successful = Some(finding.measure.passes(metric.negate));
                 result.threshold = finding.measure.threshold();
                 result.reason = finding.reason;
+                result.samples = finding.samples;
             }
             Err(error) => {
                 result.reason = format!("could not be computed: {error}");
@@ -157,20 +194,4 @@ impl Entry {
         }
         result
     }
-}
-
-fn transformed(path: &Path, seen: &Seen<'_>) -> Result<Value, String> {
-    let document = seen.json().map_err(|error| {
-        format!(
-            "the transform {} needs JSON and the output is none ({error})",
-            path.text()
-        )
-    })?;
-    path.select(document)?.ok_or_else(|| {
-        format!(
-            "the transform {} selects nothing in the output {}",
-            path.text(),
-            quote(seen.text())
-        )
-    })
 }

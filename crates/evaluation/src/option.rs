@@ -17,6 +17,12 @@ struct Takes {
     n: bool,
     metrics: bool,
     transform: bool,
+    model: bool,
+    samples: bool,
+    steps: bool,
+    categories: bool,
+    passing_categories: bool,
+    webhook: bool,
 }
 
 fn takes(kind: MetricKind) -> Takes {
@@ -89,6 +95,61 @@ fn takes(kind: MetricKind) -> Takes {
             transform: true,
             ..none
         },
+        K::Similar => Takes {
+            value: true,
+            threshold: true,
+            operator: true,
+            model: true,
+            transform: true,
+            ..none
+        },
+        K::LlmRubric | K::GEval => Takes {
+            value: true,
+            threshold: true,
+            operator: kind == K::GEval,
+            model: true,
+            samples: true,
+            steps: kind == K::GEval,
+            transform: true,
+            ..none
+        },
+        K::Judge => Takes {
+            value: true,
+            threshold: true,
+            operator: true,
+            limits: true,
+            model: true,
+            samples: true,
+            categories: true,
+            passing_categories: true,
+            transform: true,
+            ..none
+        },
+        K::Factuality => Takes {
+            value: true,
+            model: true,
+            samples: true,
+            passing_categories: true,
+            transform: true,
+            ..none
+        },
+        K::AnswerRelevancy | K::Faithfulness | K::ContextualPrecision | K::ContextualRecall => Takes {
+            value: matches!(kind, K::ContextualPrecision | K::ContextualRecall),
+            threshold: true,
+            operator: true,
+            model: true,
+            samples: true,
+            // Precision and recall look at the context, and not at the output.
+            transform: matches!(kind, K::AnswerRelevancy | K::Faithfulness),
+            ..none
+        },
+        K::Webhook => Takes {
+            value: true,
+            threshold: true,
+            webhook: true,
+            transform: true,
+            ..none
+        },
         K::AssertSet => Takes {
             threshold: true,
             metrics: true,
@@ -113,6 +174,20 @@ pub(crate) fn check(metric: &Metric, problems: &mut Problems) {
         ("n", metric.n.is_some(), takes.n),
         ("metrics", !metric.metrics.is_empty(), takes.metrics),
         ("transform", metric.transform.is_some(), takes.transform),
+        ("model", metric.model.is_some(), takes.model),
+        ("samples", metric.samples.is_some(), takes.samples),
+        ("aggregate", metric.aggregate.is_some(), takes.samples),
+        ("steps", !metric.steps.is_empty(), takes.steps),
+        ("categories", !metric.categories.is_empty(), takes.categories),
+        (
+            "passing_categories",
+            !metric.passing_categories.is_empty(),
+            takes.passing_categories,
+        ),
+        ("url", metric.url.is_some(), takes.webhook),
+        ("headers", !metric.headers.is_empty(), takes.webhook),
+        ("timeouts", metric.timeouts.is_some(), takes.webhook),
+        ("retry", metric.retry.is_some(), takes.webhook),
     ];
     for (key, given, taken) in given {
         if given && !taken {

@@ -5,7 +5,8 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use testfleet_model::configuration::Message;
 
 /// A response under test, and what is known about the call.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +36,11 @@ impl<'a> Subject<'a> {
     /// The response together with what its endpoint told of the call, and what the test has spent.
     #[must_use]
     pub fn with(self, call: Call<'a>) -> Sample<'a> {
-        Sample { subject: self, call }
+        Sample {
+            subject: self,
+            call,
+            background: Background::default(),
+        }
     }
 
     /// What to compare with when the metric does not say.
@@ -76,6 +81,37 @@ pub struct Sample<'a> {
     pub subject: Subject<'a>,
     /// The call.
     pub call: Call<'a>,
+    /// The test.
+    pub background: Background<'a>,
+}
+
+impl<'a> Sample<'a> {
+    /// The same, with what is known of the test.
+    #[must_use]
+    pub fn about(self, background: Background<'a>) -> Self {
+        Self { background, ..self }
+    }
+}
+
+/// What metrics that ask somebody tell about the test.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Background<'a> {
+    /// What was sent, rendered: the `input` of the test, else what its user said last.
+    pub input: Option<&'a str>,
+    /// The conversation that was sent, rendered.
+    pub messages: &'a [Message],
+    /// The documents that belong to the question: those that the response names, else those of the test.
+    pub context: &'a [String],
+    /// The variables of the test.
+    pub vars: Option<&'a Map<String, Value>>,
+    /// The metadata of the test.
+    pub metadata: Option<&'a Map<String, Value>>,
+    /// What `response.map.metadata` yields.
+    pub response_metadata: Option<&'a Value>,
+    /// The id of the test.
+    pub test_id: &'a str,
+    /// The id of the run.
+    pub run_id: &'a str,
 }
 
 impl<'a> From<&Subject<'a>> for Sample<'a> {
@@ -99,6 +135,11 @@ impl<'a> Seen<'a> {
             text: OnceCell::new(),
             json: OnceCell::new(),
         }
+    }
+
+    /// As it is.
+    pub(crate) fn output(&self) -> &'a Value {
+        self.output
     }
 
     /// A text as it is; any other value as compact JSON.

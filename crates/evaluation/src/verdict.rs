@@ -155,10 +155,8 @@ fn state(result: &MetricResult) -> State {
 }
 
 fn share(metric: &Metric, result: &MetricResult) -> f64 {
-    match result.score {
-        Some(score) if metric.is_graded() => score.clamp(0.0, 1.0),
-        _ => f64::from(u8::from(result.is_successful == Some(true))),
-    }
+    let graded = result.score.and_then(|score| metric.share(score));
+    graded.unwrap_or_else(|| f64::from(u8::from(result.is_successful == Some(true))))
 }
 
 fn mean(shares: impl Iterator<Item = (f64, f64)>) -> f64 {

@@ -134,6 +134,7 @@ proptest! {
             usage: Some(&usage),
             cost: Some(number),
             attempts: Some(attempts),
+            expected_tools: None,
         };
         let subject = Subject { output: &output, expected: expected.as_ref(), status, invoke_time };
         let subject = subject.with(if known { call } else { Call::default() });

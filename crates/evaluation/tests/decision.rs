@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -39,6 +41,9 @@ fn one(sign: &str) -> (Metric, MetricResult) {
         reason: String::new(),
         duration_ms: 0.0,
         error: error.then(|| "the judge is away".to_owned()),
+        samples: Vec::new(),
+        usage: BTreeMap::new(),
+        cost: None,
         counts: counts && metric.severity == Severity::Error,
     };
     (metric, result)

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "kind/asked.rs"]
+mod asked;
 #[path = "kind/call.rs"]
 mod call;
 #[path = "kind/set.rs"]
@@ -598,6 +600,7 @@ fn a_result_carries_name_type_and_duration() {
 fn every_kind_has_a_table_here() {
     let source = [
         include_str!("kind.rs"),
+        include_str!("kind/asked.rs"),
         include_str!("kind/call.rs"),
         include_str!("kind/set.rs"),
         include_str!("kind/similarity.rs"),

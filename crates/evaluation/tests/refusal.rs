@@ -170,7 +170,7 @@ fn each_mistake_is_named_with_its_key() {
         ),
         (
             json!({"type": "equals", "value": "a", "transform": "{{ output }}"}),
-            "metrics[0].transform: a template is not",
+            "metrics[0].transform: templates are not offered",
         ),
         (
             json!({"type": "equals", "value": "a", "transform": "answer"}),

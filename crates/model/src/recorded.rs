@@ -57,6 +57,12 @@ pub struct RecordedCall {
     /// The tools that it calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Value>,
+    /// The documents that it was made from, as it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
+    /// What else of it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
     /// Values captured from the response.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub captured: BTreeMap<String, Value>,
@@ -79,7 +85,11 @@ impl From<TestResult> for RecordedAnswer {
             }
         };
         let is_cut = |value: &Value| matches!(value, Value::String(text) if text.ends_with('…'));
-        if result.truncated && (is_cut(&output) || result.tool_calls.as_ref().is_some_and(is_cut)) {
+        if result.truncated
+            && (is_cut(&output)
+                || result.tool_calls.as_ref().is_some_and(is_cut)
+                || result.context.as_ref().is_some_and(is_cut))
+        {
             return Self::Unusable(
                 "has an output that was cut when it was stored (limits.max_output_bytes, limits.max_result_bytes)"
                     .into(),
@@ -94,6 +104,8 @@ impl From<TestResult> for RecordedAnswer {
             cost: result.cost,
             finish_reason: result.finish_reason,
             tool_calls: result.tool_calls,
+            context: result.context,
+            metadata: result.metadata,
             captured: result.captured,
             attempts: result.attempts,
             request: result.request,

@@ -69,12 +69,24 @@ pub struct TestResult {
     /// What the call cost, where the endpoint said so; in the currency the endpoint uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// Tokens that models took for its metrics (`input_tokens`, `output_tokens`), where they said so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judge_usage: BTreeMap<String, f64>,
+    /// What that cost, where prices are known; in the currency of the models' `pricing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_cost: Option<f64>,
     /// Why the answer ended, where the endpoint said so (`stop`, `length`, `tool_calls`, …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<String>,
     /// The tools that the answer calls, as mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Value>,
+    /// The documents that the answer was made from, as mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
+    /// What else of the answer was to be kept, as mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
     /// Values captured for later tests of a Sequential run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub captured: BTreeMap<String, Value>,
@@ -103,6 +115,24 @@ pub struct TestResult {
 }
 
 impl TestResult {
+    /// Takes the results of its metrics, and adds up what models took for them and for those of its turns.
+    pub fn set_metrics(&mut self, metrics: Vec<MetricResult>) {
+        self.metrics = metrics;
+        let mut usage: BTreeMap<String, f64> = BTreeMap::new();
+        let mut sum: Option<f64> = None;
+        let of_turns = self.turns.iter().flat_map(|turn| &turn.metrics);
+        for metric in self.metrics.iter().chain(of_turns) {
+            for (name, tokens) in &metric.usage {
+                *usage.entry(name.clone()).or_default() += tokens;
+            }
+            if let Some(cost) = metric.cost {
+                *sum.get_or_insert(0.0) += cost;
+            }
+        }
+        self.judge_usage = usage;
+        self.judge_cost = sum;
+    }
+
     /// A result without execution: `NotRun`, `Cancelled`, `Skipped`, or `Error` before a call was made.
     #[must_use]
     pub fn without_execution(
@@ -135,8 +165,12 @@ impl TestResult {
             error,
             usage: BTreeMap::new(),
             cost: None,
+            judge_usage: BTreeMap::new(),
+            judge_cost: None,
             finish_reason: None,
             tool_calls: None,
+            context: None,
+            metadata: None,
             captured: BTreeMap::new(),
             reevaluated_from: None,
             recovery: None,
@@ -184,6 +218,15 @@ pub struct MetricResult {
     pub duration_ms: f64,
     /// Why it could not be computed.
     pub error: Option<String>,
+    /// The scores of its samples, where it took several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<f64>,
+    /// Tokens that models took for it (`input_tokens`, `output_tokens`), where they said so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub usage: BTreeMap<String, f64>,
+    /// What that cost, where prices are known; in the currency of the models' `pricing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// Whether the verdict depends on it: false for `severity: warn` and for errors that are skipped.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub counts: bool,

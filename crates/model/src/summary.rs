@@ -87,6 +87,12 @@ pub struct Summary {
     pub usage: BTreeMap<String, f64>,
     /// Sum of the costs the endpoint reported; `None` when it never did.
     pub cost: Option<f64>,
+    /// Tokens that models took for metrics, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judge_usage: BTreeMap<String, f64>,
+    /// What that cost; `None` when it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_cost: Option<f64>,
     /// Attempts beyond the first, over all tests.
     pub retries: u64,
     /// Recovery rounds that were begun.

@@ -129,6 +129,12 @@ pub const NOT_MODELLED: &[(&str, &str)] = &[
     ("mend_run", "as `mend_counts`"),
     ("mend_tests", "as `mend_counts`"),
     ("repair", "as `mend_counts`"),
+    (
+        "enter_model",
+        "calls of models belong to no test or run: no state of the model is touched; their promise is tried in random orders in \
+         `crates/store/tests/model.rs`",
+    ),
+    ("leave_model", "as `enter_model`"),
 ];
 
 /// Answers of a transition: what a worker has to tell apart.

@@ -117,6 +117,9 @@ pub(crate) fn metric(name: &str, is_successful: Option<bool>, reason: &str) -> M
         reason: reason.to_owned(),
         duration_ms: 0.2,
         error: None,
+        samples: Vec::new(),
+        usage: BTreeMap::new(),
+        cost: None,
         counts: true,
     }
 }

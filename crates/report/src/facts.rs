@@ -1,5 +1,7 @@
 //! The facts of a run as labelled lines. Text and mail show the same.
 
+use std::collections::BTreeMap;
+
 use testfleet_model::state::StopReason;
 use testfleet_model::summary::{Gate, Percentiles, elapsed_text};
 use testfleet_model::{FinalStatus, Summary};
@@ -57,9 +59,13 @@ pub(crate) fn of(summary: &Summary) -> Vec<(&'static str, String)> {
     );
     facts.extend(summary.latency_ms.map(|latency| ("latency", latency_text(latency))));
     if !summary.usage.is_empty() {
-        facts.push(("usage", usage_text(summary)));
+        facts.push(("usage", usage_text(&summary.usage)));
     }
     facts.extend(summary.cost.map(|cost| ("cost", grouped(cost, 6))));
+    if !summary.judge_usage.is_empty() {
+        facts.push(("judges", usage_text(&summary.judge_usage)));
+    }
+    facts.extend(summary.judge_cost.map(|cost| ("judge cost", grouped(cost, 6))));
     if summary.retries > 0 {
         facts.push(("retries", summary.retries.to_string()));
     }
@@ -92,15 +98,14 @@ fn latency_text(latency: Percentiles) -> String {
         .join(" · ")
 }
 
-fn usage_text(summary: &Summary) -> String {
-    let mut parts: Vec<String> = summary
-        .usage
+fn usage_text(usage: &BTreeMap<String, f64>) -> String {
+    let mut parts: Vec<String> = usage
         .iter()
         .take(MAX_USAGE)
         .map(|(name, sum)| format!("{} {}", one_line(name, 40), grouped(*sum, 2)))
         .collect();
-    if summary.usage.len() > MAX_USAGE {
-        parts.push(format!("… and {} more", summary.usage.len() - MAX_USAGE));
+    if usage.len() > MAX_USAGE {
+        parts.push(format!("… and {} more", usage.len() - MAX_USAGE));
     }
     parts.join(" · ")
 }

@@ -236,7 +236,7 @@ fn rate_text(rate: &Rate, burst: u64) -> String {
 }
 
 /// The burst of a rate of calls.
-fn call_burst(rate: &Rate) -> u64 {
+pub(crate) fn call_burst(rate: &Rate) -> u64 {
     let per = u128::from(millis(rate.per).max(1));
     let default = u128::from(rate.count) * DEFAULT_BURST.as_millis() / per;
     rate.burst

@@ -235,4 +235,6 @@ scripts! {
     MEND_TESTS = "mend_tests",
     MEND_INDEX = "mend_index",
     MEND_COUNTS = "mend_counts",
+    ENTER_MODEL = "enter_model",
+    LEAVE_MODEL = "leave_model",
 }

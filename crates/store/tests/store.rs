@@ -40,6 +40,7 @@ mod heartbeat;
 mod hold;
 mod interleaving;
 mod lingering;
+mod model;
 mod pause;
 mod rate;
 mod reap;

@@ -1,8 +1,8 @@
 //! A configurable endpoint that stands in for the thing under test: in the demo, in tests and in benchmarks.
 //!
 //! It answers questions from a [`Knowledge`] file over `POST /chat` and `POST /v1/chat/completions`, holds conversations
-//! over `POST /conversation`, keeps tickets over `POST /tickets` for tests that build on each other, and echoes requests
-//! over `/echo`. Its
+//! over `POST /conversation`, keeps tickets over `POST /tickets` for tests that build on each other, judges and embeds over `/judge/v1` as a
+//! model would, and echoes requests over `/echo`. Its
 //! [`Behaviour`] makes it slow, limited or broken, at the start or at run time. Every call is written down
 //! ([`Call`]), so that tests compare what testfleet says with what really arrived; [`Traffic`] counts over the log.
 //!
@@ -33,6 +33,7 @@ mod draw;
 mod fault;
 mod first_call;
 mod hostile;
+mod judging;
 mod knowledge;
 mod limit;
 mod observation;

@@ -1,4 +1,4 @@
-//! Keeping results under their size cap: first the output and calls of tools, then what was sent, then reasons, then everything else.
+//! Keeping results under their size cap: first what the answer says, then what was sent, then reasons, then everything else.
 
 mod turn;
 
@@ -17,10 +17,12 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
         result.output = Some(output);
         result.truncated |= cut;
     }
-    if let Some(calls) = result.tool_calls.take() {
-        let (calls, cut) = cap_value(calls, max_output);
-        result.tool_calls = Some(calls);
-        result.truncated |= cut;
+    for kept in [&mut result.tool_calls, &mut result.context, &mut result.metadata] {
+        if let Some(value) = kept.take() {
+            let (value, cut) = cap_value(value, max_output);
+            *kept = Some(value);
+            result.truncated |= cut;
+        }
     }
     if let Some(reason) = &mut result.finish_reason {
         result.truncated |= cap_text(reason, MAX_REASON_BYTES);
@@ -67,6 +69,8 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     result.output = Some(output);
     result.request = None;
     result.tool_calls = None;
+    result.context = None;
+    result.metadata = None;
     result.captured.clear();
     turn::shrink(&mut result.turns, max_result / 2);
     for metric in &mut result.metrics {

@@ -269,7 +269,7 @@ impl TestExecutor {
                 }
                 let finish_reason = invocation.finish_reason();
                 let evidence = Evidence::of(&invocation, finish_reason.as_deref(), job, claimed_at);
-                let assessment = evaluating::evaluate(test, plan, evidence).await;
+                let assessment = evaluating::evaluate(&call, plan, evidence, by).await;
                 let mut result = evaluating::result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));

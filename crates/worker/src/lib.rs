@@ -23,6 +23,7 @@ mod control;
 mod delivery;
 mod drill;
 mod executor;
+mod gate;
 mod health;
 mod heartbeat;
 mod holding;

@@ -5,12 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::options::WorkerOptions;
 use serde::Deserialize;
-use testfleet_endpoint::{CompileContext, Egress, Limits, ProcessLookup, Secrets, Target, Tokens};
+use testfleet_endpoint::{AnswerMemory, CompileContext, Egress, Limits, ProcessLookup, Secrets, Target, Tokens};
 use testfleet_evaluation::MetricSet;
+use testfleet_judge::{Gate, ModelContext, Models, compile_template};
 use testfleet_model::configuration::reading::from_canonical_json;
 use testfleet_model::{RunId, TestConfiguration};
 use testfleet_store::{Store, StoreError};
 use tokio::sync::OnceCell;
+
+use crate::backoff::jitter;
+use crate::gate::StoreGate;
+
+/// The longest answer of a model or webhook, in bytes.
+const MAX_JUDGE_ANSWER: usize = 1024 * 1024;
+/// Of as many bytes as answers of endpoints may take, the part that those of models may take besides.
+const JUDGE_PART: u64 = 4;
+/// What they may take in any case: the longest answer fits eight times.
+const LEAST_JUDGE_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// Plans kept at once. A run whose plan was dropped gets it again at its next test.
 const KEPT: usize = 256;
@@ -20,6 +31,7 @@ pub(crate) struct Plan {
     pub(crate) configuration: TestConfiguration,
     pub(crate) answers: Answers,
     pub(crate) metrics: MetricSet,
+    pub(crate) models: Models,
 }
 
 /// Where answers come from. A run that evaluates stored outputs has no client for the endpoint: nothing of it is compiled, and
@@ -52,12 +64,17 @@ pub(crate) struct Plans {
     max_response_bytes: usize,
     /// Access tokens, shared by all runs against an endpoint.
     tokens: Tokens,
+    gate: Arc<dyn Gate>,
+    /// For the answers of models and webhooks.
+    judge_memory: AnswerMemory,
     kept: Mutex<HashMap<RunId, Cell>>,
 }
 
 impl Plans {
     pub(crate) fn new(store: Store, options: &WorkerOptions) -> Self {
         Self {
+            judge_memory: AnswerMemory::new((options.answer_memory / JUDGE_PART).max(LEAST_JUDGE_MEMORY)),
+            gate: Arc::new(StoreGate::new(store.clone())),
             store,
             egress: options.egress.clone(),
             root_certificates: Arc::clone(&options.root_certificates),
@@ -116,28 +133,56 @@ impl Plans {
             Some(_) => Answers::Recorded,
             None => Answers::Endpoint(Box::new(self.target(&configuration)?)),
         };
-        let metrics = MetricSet::compile(&configuration.metrics).map_err(|problems| listed(&problems))?;
+        let metrics =
+            MetricSet::compile_with(&configuration.metrics, compile_template).map_err(|problems| listed(&problems))?;
+        let models = self.models(&configuration)?;
         Ok(Plan {
             configuration,
             answers,
             metrics,
+            models,
         })
     }
 
     /// The client for the endpoint, with its secrets.
     fn target(&self, configuration: &TestConfiguration) -> Result<Target, String> {
         let secrets = Secrets::resolve(&configuration.secrets, &ProcessLookup);
+        let limits = Limits {
+            max_body_bytes: self.max_response_bytes,
+            ..Limits::default()
+        };
         let context = CompileContext {
             secrets: &secrets,
             egress: self.egress.clone(),
-            limits: Limits {
-                max_body_bytes: self.max_response_bytes,
-                ..Limits::default()
-            },
+            limits,
             root_certificates: &self.root_certificates,
         };
         let target = Target::compile(&configuration.endpoint, context).map_err(|problems| listed(&problems))?;
         Ok(target.sharing_tokens(&self.tokens))
+    }
+
+    /// Whom metrics can ask. Where the endpoint is not called, what only it needs is not looked up.
+    fn models(&self, configuration: &TestConfiguration) -> Result<Models, String> {
+        let mut wanted = configuration.secrets.clone();
+        if configuration.attributes.reference_test_run_id.is_some() {
+            let text = |part: serde_json::Result<String>| part.unwrap_or_default();
+            let of_endpoint = text(serde_json::to_string(&configuration.endpoint));
+            let of_others = text(serde_json::to_string(&(&configuration.models, &configuration.metrics)));
+            wanted.retain(|name, _| !of_endpoint.contains(name.as_str()) || of_others.contains(name.as_str()));
+        }
+        let context = ModelContext {
+            secrets: Secrets::resolve(&wanted, &ProcessLookup),
+            egress: self.egress.clone(),
+            limits: Limits {
+                max_body_bytes: self.max_response_bytes.min(MAX_JUDGE_ANSWER),
+                ..Limits::default()
+            },
+            root_certificates: Arc::clone(&self.root_certificates),
+            memory: self.judge_memory.clone(),
+            gate: Arc::clone(&self.gate),
+            jitter,
+        };
+        Models::compile(configuration, context).map_err(|problems| listed(&problems))
     }
 }
 

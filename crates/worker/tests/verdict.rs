@@ -122,6 +122,9 @@ fn result(index: u32, status: Status, area: &str) -> TestResult {
             reason: "because".to_owned(),
             duration_ms: 0.1,
             error: None,
+            samples: Vec::new(),
+            usage: Default::default(),
+            cost: None,
             counts: true,
         }],
         ..TestResult::without_execution(format!("t{index}"), index, status, None)

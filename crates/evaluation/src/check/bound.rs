@@ -2,7 +2,7 @@
 
 use testfleet_model::configuration::{Metric, Operator};
 
-use crate::finding::{Finding, Measure};
+use crate::finding::Finding;
 use crate::problem::Problems;
 
 /// What a kind says about its threshold.
@@ -53,22 +53,58 @@ impl Bound {
         None
     }
 
+    /// A threshold on a scale; `threshold`: that of metrics that name none.
+    pub(super) fn of_scale(
+        metric: &Metric,
+        threshold: Option<f64>,
+        (min, max): (f64, f64),
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let operator = metric.operator.unwrap_or(Operator::Ge);
+        let Some(number) = metric.threshold.or(threshold) else {
+            problems.add(
+                "threshold",
+                format!("{} needs one, from {min} to {max}", metric.kind.word()),
+            );
+            return None;
+        };
+        if operator == Operator::Contains {
+            problems.add(
+                "operator",
+                "contains is for jsonpath and header only; use one of == != < <= > >=",
+            );
+            return None;
+        }
+        // Written so that NaN is refused too.
+        if !(min..=max).contains(&number) {
+            problems.add("threshold", format!("must lie between {min} and {max}, not {number}"));
+            return None;
+        }
+        Some(Self {
+            operator,
+            threshold: number,
+        })
+    }
+
+    /// Whether a number is where it has to be.
+    pub(super) fn contains(self, value: f64) -> bool {
+        compare(value, self.operator, self.threshold)
+    }
+
+    pub(super) fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
     /// The finding of a number; `shown` is the number with its unit and name.
     pub(super) fn hold(self, value: f64, shown: &str) -> Finding {
         let within = compare(value, self.operator, self.threshold);
-        Finding {
-            measure: Measure::Number {
-                value,
-                threshold: Some(self.threshold),
-                within,
-            },
-            reason: format!(
-                "{shown} is {}{} {}",
-                if within { "" } else { "not " },
-                self.operator.word(),
-                self.threshold
-            ),
-        }
+        let reason = format!(
+            "{shown} is {}{} {}",
+            if within { "" } else { "not " },
+            self.operator.word(),
+            self.threshold
+        );
+        Finding::number(value, Some(self.threshold), within, reason)
     }
 }
 

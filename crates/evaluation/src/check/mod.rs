@@ -1,5 +1,6 @@
 //! The checks behind the kinds of metrics: one file each.
 
+pub(crate) mod asked;
 mod bleu;
 mod bound;
 mod call;
@@ -28,9 +29,11 @@ mod xml;
 
 use testfleet_model::configuration::{Metric, MetricKind};
 
+use self::asked::asking::{Place, outcome};
 use crate::finding::Outcome;
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen};
+use crate::transform::CompileTemplate;
 
 /// What a metric does, with everything compiled that can be compiled before a response is there.
 #[derive(Debug)]
@@ -53,11 +56,25 @@ pub(crate) enum Check {
     Similarity(similarity::Similarity),
     ToolCall(tool_call::ToolCall),
     Set(set::Set),
+    Similar(asked::Similar),
+    Rubric(asked::Rubric),
+    GEval(asked::GEval),
+    Judge(asked::Judge),
+    Factuality(asked::Factuality),
+    AnswerRelevancy(asked::AnswerRelevancy),
+    Faithfulness(asked::Faithfulness),
+    Contextual(asked::Contextual),
+    Hook(asked::Hook),
 }
 
 impl Check {
     /// `None` exactly when a problem was added. `depth`: how many sets the metric is in.
-    pub(crate) fn compile(metric: &Metric, depth: usize, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn compile(
+        metric: &Metric,
+        depth: usize,
+        templates: Option<CompileTemplate>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         use MetricKind as K;
         use text::{Place, Quantity};
         let text = |place, quantity, fold, problems: &mut Problems| {
@@ -93,13 +110,29 @@ impl Check {
                 similarity::Similarity::compile(metric, problems).map(Self::Similarity)
             }
             K::ToolCallF1 => tool_call::ToolCall::compile(metric, problems).map(Self::ToolCall),
-            K::AssertSet => set::Set::compile(metric, depth, problems).map(Self::Set),
+            K::AssertSet => set::Set::compile(metric, depth, templates, problems).map(Self::Set),
+            K::Similar => asked::Similar::compile(metric, problems).map(Self::Similar),
+            K::LlmRubric => asked::Rubric::compile(metric, problems).map(Self::Rubric),
+            K::GEval => asked::GEval::compile(metric, problems).map(Self::GEval),
+            K::Judge => asked::Judge::compile(metric, problems).map(Self::Judge),
+            K::Factuality => asked::Factuality::compile(metric, problems).map(Self::Factuality),
+            K::AnswerRelevancy => asked::AnswerRelevancy::compile(metric, problems).map(Self::AnswerRelevancy),
+            K::Faithfulness => asked::Faithfulness::compile(metric, problems).map(Self::Faithfulness),
+            K::ContextualPrecision | K::ContextualRecall => {
+                asked::Contextual::compile(metric, problems).map(Self::Contextual)
+            }
+            K::Webhook => asked::Hook::compile(metric, problems).map(Self::Hook),
         }
     }
 
-    pub(crate) fn run(&self, seen: &Seen<'_>, sample: &Sample<'_>) -> Outcome {
-        let Sample { subject, call } = sample;
-        match self {
+    /// What is found out; `None` while a question is open, which `place` has then collected.
+    pub(crate) fn run(&self, seen: &Seen<'_>, sample: &Sample<'_>, place: &Place<'_>) -> Option<Outcome> {
+        let Sample {
+            subject,
+            call,
+            background,
+        } = sample;
+        let found = match self {
             Self::Equality(check) => check.run(seen, subject),
             Self::Text(check) => check.run(seen, subject),
             Self::Pattern(check) => check.run(seen, subject),
@@ -117,7 +150,17 @@ impl Check {
             Self::Levenshtein(check) => check.run(seen, subject),
             Self::Similarity(check) => check.run(seen, subject),
             Self::ToolCall(check) => check.run(seen, call),
-            Self::Set(check) => check.run(seen, sample),
-        }
+            Self::Set(check) => return check.run(seen, sample, place),
+            Self::Similar(check) => return outcome(check.run(seen, subject, place)),
+            Self::Rubric(check) => return outcome(check.run(seen, background, place)),
+            Self::GEval(check) => return outcome(check.run(seen, sample, place)),
+            Self::Judge(check) => return outcome(check.run(seen, sample, place)),
+            Self::Factuality(check) => return outcome(check.run(seen, sample, place)),
+            Self::AnswerRelevancy(check) => return outcome(check.run(seen, background, place)),
+            Self::Faithfulness(check) => return outcome(check.run(seen, background, place)),
+            Self::Contextual(check) => return outcome(check.run(sample, place)),
+            Self::Hook(check) => return outcome(check.run(seen, sample, place)),
+        };
+        Some(found)
     }
 }

@@ -9,11 +9,13 @@ use testfleet_model::configuration::Metric;
 use testfleet_model::result::MetricResult;
 use testfleet_model::state::Status;
 
+use super::asked::asking::Place;
 use crate::excerpt::{quote, sentence};
-use crate::finding::{Finding, Measure, Outcome};
+use crate::finding::{Finding, Outcome};
 use crate::metric_set::MetricSet;
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen};
+use crate::transform::CompileTemplate;
 use crate::verdict::{decide, weighted_mean};
 
 /// Members that a reason names.
@@ -27,7 +29,12 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    pub(super) fn compile(metric: &Metric, depth: usize, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn compile(
+        metric: &Metric,
+        depth: usize,
+        templates: Option<CompileTemplate>,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         if depth >= Metric::MAX_SET_DEPTH {
             problems.add(
                 "metrics",
@@ -46,7 +53,7 @@ impl Set {
                 "must be at least 0 and at most 1 (the weighted mean of the members)",
             );
         }
-        let members = match MetricSet::compile_within(&metric.metrics, depth + 1) {
+        let members = match MetricSet::compile_within(&metric.metrics, depth + 1, templates) {
             Ok(members) => members,
             Err(found) => {
                 problems.add_members(found);
@@ -59,9 +66,15 @@ impl Set {
         })
     }
 
-    pub(super) fn run(&self, seen: &Seen<'_>, sample: &Sample<'_>) -> Outcome {
-        let results = self.members.evaluate_seen(seen, sample, || Duration::ZERO);
-        let decision = decide(self.members.metrics(), &results, self.threshold);
+    /// `None` while a member waits for an answer.
+    pub(super) fn run(&self, seen: &Seen<'_>, sample: &Sample<'_>, place: &Place<'_>) -> Option<Outcome> {
+        let members = self.members.evaluate_seen(seen, sample, place, || Duration::ZERO);
+        let results: Vec<MetricResult> = members.into_iter().collect::<Option<_>>()?;
+        Some(self.decide(&results))
+    }
+
+    fn decide(&self, results: &[MetricResult]) -> Outcome {
+        let decision = decide(self.members.metrics(), results, self.threshold);
         let passes = match decision.status {
             Status::Pass => true,
             Status::Fail => false,
@@ -70,15 +83,13 @@ impl Set {
                 return Err(why.unwrap_or_else(|| "a member of the set could not decide".to_owned()));
             }
         };
-        let mean = weighted_mean(self.members.metrics(), &results).unwrap_or(0.0);
-        Ok(Finding {
-            measure: Measure::Number {
-                value: mean,
-                threshold: self.threshold,
-                within: passes,
-            },
-            reason: reason(mean, self.threshold, passes, &results),
-        })
+        let mean = weighted_mean(self.members.metrics(), results).unwrap_or(0.0);
+        Ok(Finding::number(
+            mean,
+            self.threshold,
+            passes,
+            reason(mean, self.threshold, passes, results),
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use testfleet_model::configuration::{Metric, MetricKind, Operator};
 
 use super::bound::{Bound, Rule};
-use crate::finding::{Finding, Measure};
+use crate::finding::Finding;
 use crate::problem::Problems;
 use crate::subject::Seen;
 
@@ -61,14 +61,8 @@ impl Size {
         } else {
             format!("at least {min}")
         };
-        Finding {
-            measure: Measure::Number {
-                value: number,
-                threshold: None,
-                within,
-            },
-            reason: format!("the number of {unit}, {count}, is {not}{limits}"),
-        }
+        let reason = format!("the number of {unit}, {count}, is {not}{limits}");
+        Finding::number(number, None, within, reason)
     }
 }
 

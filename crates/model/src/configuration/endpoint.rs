@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::connection::{Http2, Tls};
 use super::conversation::Conversation;
+use super::model_server::Pricing;
 use super::web_socket::WebSocketSpec;
 use crate::result::ErrorClass;
 
@@ -69,6 +70,9 @@ pub struct Endpoint {
     /// How it holds conversations.
     #[serde(default, skip_serializing_if = "Conversation::is_none")]
     pub conversation: Conversation,
+    /// What tokens cost, for responses that say what they used and not what they cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
 }
 
 /// The most redirects that a call may follow.
@@ -80,15 +84,15 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Endpoint {
-    /// Of a document that has none: it can only evaluate what another run has stored.
+    /// An endpoint with every option at its default.
     #[must_use]
-    pub fn absent() -> Self {
+    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         Self {
             id: None,
             name: None,
             kind: EndpointKind::Http,
-            url: String::new(),
-            method: "GET".to_owned(),
+            url: url.into(),
+            method: method.into(),
             headers: BTreeMap::new(),
             query: BTreeMap::new(),
             body: None,
@@ -97,15 +101,25 @@ impl Endpoint {
             tls: Tls::default(),
             http2: Http2::default(),
             max_redirects: 0,
-            auth: Auth::default(),
+            auth: Auth::None,
             response: ResponseSpec::default(),
             timeouts: Timeouts::default(),
+            retry: Retry::default(),
+            limits: Limits::default(),
+            conversation: Conversation::default(),
+            pricing: None,
+        }
+    }
+
+    /// Of a document that has none: it can only evaluate what another run has stored.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self {
             retry: Retry {
                 retry_on: Retry::default_retry_on(),
                 ..Retry::default()
             },
-            limits: Limits::default(),
-            conversation: Conversation::default(),
+            ..Self::new("GET", "")
         }
     }
 
@@ -300,7 +314,8 @@ pub struct ResponseMap {
     /// The answer. Left out: the whole body; in a stream, its pieces one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Everything else by name: `cost`, `error`, `finish_reason`, `tool_calls`, and `conversation_id`.
+    /// Everything else by name: `context`, `cost`, `error`, `finish_reason`, `metadata`, `tool_calls`, and
+    /// `conversation_id`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// Token counts by name (`input_tokens`, `output_tokens`, `total_tokens`).

@@ -1,7 +1,11 @@
 //! Metrics as configured.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::endpoint::{Retry, Timeouts};
 
 /// One metric of a test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,10 +26,10 @@ pub struct Metric {
     /// `>=` for similarities).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<Operator>,
-    /// `word-count` and `length`: the least that is accepted, instead of a threshold.
+    /// `word-count` and `length`: the least that is accepted, instead of a threshold. `judge`: the lowest score there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
-    /// `word-count` and `length`: the most that is accepted, instead of a threshold.
+    /// `word-count` and `length`: the most that is accepted, instead of a threshold. `judge`: the highest score there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
     /// `is-json` and `contains-json`: the JSON Schema; draft by `$schema`, else 2020-12.
@@ -61,9 +65,42 @@ pub struct Metric {
     /// `assert-set`: its members. Sets within sets are at most [`Metric::MAX_SET_DEPTH`] deep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<Metric>,
+    /// Kinds that ask a model: its name in `models`; `None`: the only one there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Kinds that ask a model to judge: how often, 1 to [`Metric::MAX_SAMPLES`]; `None` is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<u32>,
+    /// What the scores of several samples come to; `None`: their mean, of categories what most of them say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<Aggregate>,
+    /// `g-eval`: how to evaluate, step by step; empty: the model writes the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// `judge`: the categories that an answer is put into, instead of a score.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// `judge` and `factuality`: the categories that pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passing_categories: Vec<String>,
+    /// `webhook`: what is called; a template over secrets, as are its headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `webhook`: headers to send.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// `webhook`: time limits of one call; `None`: the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<Box<Timeouts>>,
+    /// `webhook`: when it is called again; `None`: the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Box<Retry>>,
 }
 
 impl Metric {
+    /// The most samples of one metric.
+    pub const MAX_SAMPLES: u32 = 32;
+
     /// The most words of an n-gram.
     pub const MAX_N: u32 = 9;
 
@@ -92,6 +129,16 @@ impl Metric {
             negate: false,
             on_error: OnError::Error,
             metrics: Vec::new(),
+            model: None,
+            samples: None,
+            aggregate: None,
+            steps: Vec::new(),
+            categories: Vec::new(),
+            passing_categories: Vec::new(),
+            url: None,
+            headers: BTreeMap::new(),
+            timeouts: None,
+            retry: None,
         }
     }
 
@@ -119,8 +166,40 @@ impl Metric {
                 | MetricKind::Bleu
                 | MetricKind::F1
                 | MetricKind::AssertSet
+                | MetricKind::Similar
+                | MetricKind::LlmRubric
+                | MetricKind::GEval
+                | MetricKind::AnswerRelevancy
+                | MetricKind::Faithfulness
+                | MetricKind::ContextualPrecision
+                | MetricKind::ContextualRecall
+                | MetricKind::Webhook
         );
+        // The score of a judge is from its `min` to its `max`.
+        let from_zero_to_one = from_zero_to_one || self.kind == MetricKind::Judge && self.categories.is_empty();
         from_zero_to_one && !self.negate && matches!(self.operator, None | Some(Operator::Ge | Operator::Gt))
+    }
+
+    /// The share of what could be reached that a score is, 0 to 1; `None` unless the metric [is graded](Self::is_graded).
+    #[must_use]
+    pub fn share(&self, score: f64) -> Option<f64> {
+        if !self.is_graded() {
+            return None;
+        }
+        let share = match self.kind {
+            MetricKind::Judge => {
+                let (min, max) = self.score_range();
+                (score - min) / (max - min)
+            }
+            _ => score,
+        };
+        Some(share.clamp(0.0, 1.0))
+    }
+
+    /// `judge`: the lowest and the highest score.
+    #[must_use]
+    pub fn score_range(&self) -> (f64, f64) {
+        (self.min.unwrap_or(0.0), self.max.unwrap_or(1.0))
     }
 
     /// What people are shown.
@@ -230,8 +309,68 @@ kinds! {
     Bleu = "bleu",
     /// Token F1 as in SQuAD 1.1, at least `threshold`.
     F1 = "f1",
+    /// The meaning of the output is near that of the value, by the cosine of their embeddings, at least `threshold`.
+    Similar = "similar",
+    /// A model finds that the output meets the rubric.
+    LlmRubric = "llm-rubric",
+    /// A model scores the output by criteria, step by step.
+    GEval = "g-eval",
+    /// A model gives a score or a category of yours.
+    Judge = "judge",
+    /// A model finds no contradiction to the facts of the value.
+    Factuality = "factuality",
+    /// The share of the output's statements that bear on the input, as a model sees it.
+    AnswerRelevancy = "answer-relevancy",
+    /// The share of the output's claims that the context supports, as a model sees it.
+    Faithfulness = "faithfulness",
+    /// How far up the useful documents of the context stand, as a model sees it.
+    ContextualPrecision = "contextual-precision",
+    /// The share of the expected output that the context supports, as a model sees it.
+    ContextualRecall = "contextual-recall",
+    /// What a program of yours says, called over HTTP.
+    Webhook = "webhook",
     /// The weighted mean of `metrics` is at least `threshold`; without one, all of them pass.
     AssertSet = "assert-set",
+}
+
+impl MetricKind {
+    /// Whether it asks a model.
+    #[must_use]
+    pub fn asks_model(self) -> bool {
+        matches!(self, Self::Similar) || self.is_judged()
+    }
+
+    /// Whether it asks a model to judge, as opposed to comparing embeddings.
+    #[must_use]
+    pub fn is_judged(self) -> bool {
+        matches!(
+            self,
+            Self::LlmRubric
+                | Self::GEval
+                | Self::Judge
+                | Self::Factuality
+                | Self::AnswerRelevancy
+                | Self::Faithfulness
+                | Self::ContextualPrecision
+                | Self::ContextualRecall
+        )
+    }
+}
+
+/// What the scores of several samples come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregate {
+    /// Their mean.
+    Mean,
+    /// Their median; of an even number the mean of the two in the middle.
+    Median,
+    /// The lowest.
+    Min,
+    /// The highest.
+    Max,
+    /// The metric passes when more than half of the samples do.
+    Majority,
 }
 
 /// How a number or value is held against another.

@@ -13,6 +13,7 @@ mod endpoint;
 mod filter;
 mod gate;
 mod metric;
+mod model_server;
 pub mod reading;
 mod schema;
 mod shape;
@@ -35,7 +36,8 @@ pub use endpoint::{
 };
 pub use filter::{InvalidFilter, PastStatus, PastStatuses, Pattern, TestFilter};
 pub use gate::{Baseline, ComparisonRules, FailOn, GateRule, MAX_GATES};
-pub use metric::{Metric, MetricKind, OnError, Operator, Severity};
+pub use metric::{Aggregate, Metric, MetricKind, OnError, Operator, Severity};
+pub use model_server::{ModelLimits, ModelServer, Pricing};
 pub use schema::configuration_schema;
 pub use shape::{MAX_DEPENDENCIES, RunShape, Shape, ShapeProblem, TestNeeds};
 pub use stored_test::StoredTestError;
@@ -72,6 +74,9 @@ pub struct TestConfiguration {
     /// The secrets that templates may use; only names, never values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretSpec>,
+    /// Models that judge answers, compare meanings or play a user, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, ModelServer>,
     /// What is under test. A document that evaluates stored outputs may leave it out ([`Endpoint::absent`]).
     #[serde(default = "Endpoint::absent", skip_serializing_if = "Endpoint::is_absent")]
     pub endpoint: Endpoint,

@@ -27,6 +27,12 @@ pub struct ResultDigest {
     /// What the call cost.
     #[serde(default)]
     pub cost: Option<f64>,
+    /// Tokens that models took for its metrics, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judge_usage: BTreeMap<String, f64>,
+    /// What that cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_cost: Option<f64>,
     /// Which repetition of its test it is; `None` when the test is executed once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetition: Option<Repetition>,
@@ -46,6 +52,8 @@ impl ResultDigest {
             invoke_time_ms: None,
             usage: BTreeMap::new(),
             cost: None,
+            judge_usage: BTreeMap::new(),
+            judge_cost: None,
             repetition: None,
             metrics: Vec::new(),
         }
@@ -104,6 +112,8 @@ impl From<&TestResult> for ResultDigest {
             invoke_time_ms: result.invoke_time_ms,
             usage: result.usage.clone(),
             cost: result.cost,
+            judge_usage: result.judge_usage.clone(),
+            judge_cost: result.judge_cost,
             repetition: result.repetition.clone(),
             metrics: result.metrics.iter().map(MetricDigest::from).collect(),
         }
@@ -147,10 +157,15 @@ mod tests {
                 reason: "found".to_owned(),
                 duration_ms: 0.1,
                 error: None,
+                samples: Vec::new(),
+                usage: BTreeMap::new(),
+                cost: None,
                 counts: false,
             }],
             usage: BTreeMap::from([("input_tokens".to_owned(), 12.0)]),
             cost: Some(0.002),
+            judge_usage: BTreeMap::from([("input_tokens".to_owned(), 40.0)]),
+            judge_cost: Some(0.01),
             ..TestResult::without_execution(
                 "greeting",
                 7,

@@ -197,6 +197,11 @@ fn any_digest(index: u32) -> impl Strategy<Value = ResultDigest> {
                 status,
                 attempts,
                 invoke_time_ms,
+                judge_usage: usage
+                    .iter()
+                    .map(|(name, tokens)| (name.clone(), tokens * 2.0))
+                    .collect(),
+                judge_cost: cost.map(|cost| cost * 3.0),
                 usage,
                 cost,
                 repetition: None,

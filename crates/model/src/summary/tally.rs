@@ -37,6 +37,10 @@ pub struct Figures {
     pub usage: BTreeMap<String, f64>,
     /// Sum of the costs the endpoint reported; `None` when it never did.
     pub cost: Option<f64>,
+    /// Sums of what models took for metrics, by name.
+    pub judge_usage: BTreeMap<String, f64>,
+    /// What that cost; `None` when it is not known.
+    pub judge_cost: Option<f64>,
     /// Attempts beyond the first.
     pub retries: u64,
     /// What became of the tests that were repeated; `None` when none was.
@@ -62,6 +66,8 @@ impl Figures {
             latency_ms: summary.latency_ms,
             usage: summary.usage.clone(),
             cost: summary.cost,
+            judge_usage: summary.judge_usage.clone(),
+            judge_cost: summary.judge_cost,
             retries: summary.retries,
             repeats: summary.repeats.clone(),
             metrics: summary.metrics.clone(),
@@ -78,6 +84,8 @@ pub struct Tally {
     longest_ms: f64,
     usage: BTreeMap<String, f64>,
     cost: Option<f64>,
+    judge_usage: BTreeMap<String, f64>,
+    judge_cost: Option<f64>,
     retries: u64,
     repeats: RepeatFold,
     metrics: MetricsFold,
@@ -93,6 +101,8 @@ impl Default for Tally {
             longest_ms: 0.0,
             usage: BTreeMap::new(),
             cost: None,
+            judge_usage: BTreeMap::new(),
+            judge_cost: None,
             retries: 0,
             repeats: RepeatFold::default(),
             metrics: MetricsFold::default(),
@@ -118,10 +128,10 @@ impl Tally {
         if let Some(milliseconds) = result.invoke_time_ms.filter(|ms| ms.is_finite() && *ms >= 0.0) {
             self.add_latency(milliseconds);
         }
-        for (name, amount) in &result.usage {
-            self.add_usage(name, *amount);
-        }
-        self.add_cost(result.cost);
+        add_usage(&mut self.usage, &result.usage);
+        add_cost(&mut self.cost, result.cost);
+        add_usage(&mut self.judge_usage, &result.judge_usage);
+        add_cost(&mut self.judge_cost, result.judge_cost);
         self.repeats.add(result);
         self.metrics.add(&result.metrics);
     }
@@ -133,10 +143,10 @@ impl Tally {
         // The bounds are the same constants on both sides, the only thing that could be refused.
         let _ = self.latency_us.add(&other.latency_us);
         self.longest_ms = self.longest_ms.max(other.longest_ms);
-        for (name, amount) in &other.usage {
-            self.add_usage(name, *amount);
-        }
-        self.add_cost(other.cost);
+        add_usage(&mut self.usage, &other.usage);
+        add_cost(&mut self.cost, other.cost);
+        add_usage(&mut self.judge_usage, &other.judge_usage);
+        add_cost(&mut self.judge_cost, other.judge_cost);
         self.repeats.merge(&other.repeats);
         self.metrics.merge(&other.metrics);
     }
@@ -158,12 +168,10 @@ impl Tally {
                 ..self.counts
             },
             latency_ms: self.percentiles(),
-            usage: self
-                .usage
-                .iter()
-                .map(|(name, sum)| (name.clone(), twelve_digits(*sum)))
-                .collect(),
+            usage: rounded(&self.usage),
             cost: self.cost.map(twelve_digits),
+            judge_usage: rounded(&self.judge_usage),
+            judge_cost: self.judge_cost.map(twelve_digits),
             retries: self.retries,
             repeats: self.repeats.finish(),
             metrics: self.metrics.finish(),
@@ -179,29 +187,6 @@ impl Tally {
         let microseconds = (milliseconds * 1_000.0).round() as u64;
         self.latency_us.saturating_record(microseconds.clamp(1, LATENCY_MAX_US));
         self.longest_ms = self.longest_ms.max(milliseconds);
-    }
-
-    /// Keeps the sums of the alphabetically first names. A name that is among them in the end was never pushed
-    /// out on the way, so the sums that are kept are whole and the order of results does not matter.
-    fn add_usage(&mut self, name: &str, amount: f64) {
-        if !amount.is_finite() {
-            return;
-        }
-        match self.usage.get_mut(name) {
-            Some(sum) => *sum = plus(*sum, amount),
-            None => {
-                self.usage.insert(name.to_owned(), amount);
-                if self.usage.len() > MAX_USAGE_NAMES {
-                    self.usage.pop_last();
-                }
-            }
-        }
-    }
-
-    fn add_cost(&mut self, cost: Option<f64>) {
-        if let Some(cost) = cost.filter(|cost| cost.is_finite()) {
-            self.cost = Some(plus(self.cost.unwrap_or(0.0), cost));
-        }
     }
 
     /// `None` without a successful call. No percentile is above the exact maximum.
@@ -222,4 +207,32 @@ impl Tally {
             max: self.longest_ms,
         })
     }
+}
+
+/// Keeps the sums of the alphabetically first names. A name that is among them in the end was never pushed
+/// out on the way, so the sums that are kept are whole and the order of results does not matter.
+fn add_usage(sums: &mut BTreeMap<String, f64>, amounts: &BTreeMap<String, f64>) {
+    for (name, amount) in amounts.iter().filter(|(_, amount)| amount.is_finite()) {
+        match sums.get_mut(name) {
+            Some(sum) => *sum = plus(*sum, *amount),
+            None => {
+                sums.insert(name.clone(), *amount);
+                if sums.len() > MAX_USAGE_NAMES {
+                    sums.pop_last();
+                }
+            }
+        }
+    }
+}
+
+fn add_cost(sum: &mut Option<f64>, cost: Option<f64>) {
+    if let Some(cost) = cost.filter(|cost| cost.is_finite()) {
+        *sum = Some(plus(sum.unwrap_or(0.0), cost));
+    }
+}
+
+fn rounded(sums: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    sums.iter()
+        .map(|(name, sum)| (name.clone(), twelve_digits(*sum)))
+        .collect()
 }

@@ -5,6 +5,7 @@ mod completion;
 mod control;
 mod conversing;
 mod echo;
+mod judge;
 mod socket;
 mod ticketing;
 mod token;
@@ -36,6 +37,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/chat/completions", post(completion::complete))
         .route("/conversation", post(conversing::converse))
         .route("/conversation/{id}", post(conversing::converse_as))
+        .route("/judge/v1/chat/completions", post(judge::complete))
+        .route("/judge/v1/embeddings", post(judge::embed))
         .route("/tickets", post(ticketing::act))
         .route("/tickets/{id}", get(ticketing::show))
         .route("/tickets/{id}/{action}", post(ticketing::act_on))

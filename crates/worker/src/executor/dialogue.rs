@@ -347,7 +347,8 @@ impl TestExecutor {
         if !held_to.is_empty() {
             let reason = invocation.finish_reason();
             let evidence = Evidence::of(&invocation, reason.as_deref(), job, attempt.claimed_at);
-            let assessment = evaluating::evaluate(&one, plan, evidence).await;
+            let call = attempt.call(&one, &dialogue.captured);
+            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by).await;
             if assessment.metrics.len() != held_to.len() {
                 // They could not be compiled; the decision says why.
                 let error = assessment
@@ -403,7 +404,8 @@ impl TestExecutor {
         if !held_to.is_empty() {
             let reason = last.finish_reason();
             let evidence = Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at);
-            let assessment = evaluating::evaluate(&whole, plan, evidence).await;
+            let call = attempt.call(&whole, &dialogue.captured);
+            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by).await;
             if assessment.metrics.len() != held_to.len() {
                 let error = assessment
                     .decision
@@ -425,7 +427,7 @@ impl TestExecutor {
             Value::Object(std::mem::take(&mut dialogue.captured)).to_string()
         };
         let mut result = self.result(attempt, dialogue, decision);
-        result.metrics = metrics;
+        result.set_metrics(metrics);
         result.http_status = Some(last.status);
         result.request = Some(last.request);
         result.output = Some(last.output);

@@ -1,14 +1,16 @@
 //! What an answer is worth: its metrics, and the result they make.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
-use testfleet_endpoint::Invocation;
-use testfleet_evaluation::{Assessment, Call as CallFacts, Subject, assess};
+use testfleet_endpoint::{Call, Invocation};
+use testfleet_evaluation::{Assessment, Background, Call as CallFacts, Evaluation, Question, Subject};
+use testfleet_judge::{Occasion, compile_template};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::recorded::RecordedCall;
 use testfleet_model::{RunId, TestResult};
 use testfleet_store::ClaimedTest;
+use tokio::time::Instant;
 
 use super::{milliseconds, since_begun};
 use crate::clock::ServerClock;
@@ -23,6 +25,10 @@ pub(super) struct Evidence<'a> {
     status: Option<u16>,
     invoke_time: Option<Duration>,
     call: CallFacts<'a>,
+    /// The documents that the answer was made from, as it says.
+    context: Option<&'a Value>,
+    /// What else of the answer is kept.
+    metadata: Option<&'a Value>,
     /// Of what the endpoint said, in bytes.
     size: usize,
 }
@@ -50,6 +56,8 @@ impl<'a> Evidence<'a> {
                 attempts: Some(job.attempt),
                 expected_tools: None,
             },
+            context: invocation.fields.get("context"),
+            metadata: invocation.fields.get("metadata"),
             size: invocation.text.len(),
         }
     }
@@ -70,32 +78,86 @@ impl<'a> Evidence<'a> {
                 attempts: Some(call.attempts),
                 ..CallFacts::default()
             },
+            context: call.context.as_ref(),
+            metadata: call.metadata.as_ref(),
             size: call.output.as_str().map_or(LARGE_OUTPUT, str::len),
         }
     }
 }
 
-/// Evaluates here, or on a thread that may block when the output is large.
-pub(super) async fn evaluate(test: &TestCase, plan: &Plan, evidence: Evidence<'_>) -> Assessment {
+/// Evaluates an answer to a test: that of `call`, or one to its like that was stored. Metrics that ask are asked for until `by`;
+/// what has no answer then is an error of the metric.
+pub(super) async fn evaluate(call: &Call<'_>, plan: &Plan, evidence: Evidence<'_>, by: Instant) -> Assessment {
+    let test = call.test;
     let start = Instant::now();
-    let work = |metrics: &testfleet_evaluation::MetricSet| {
-        let subject = Subject {
-            output: evidence.output,
-            expected: test.expected_output.as_ref(),
-            status: evidence.status,
-            invoke_time: evidence.invoke_time,
-        };
-        let call = CallFacts {
-            expected_tools: test.expected_tools.as_deref(),
-            ..evidence.call
-        };
-        assess(metrics, test, subject.with(call), || start.elapsed())
+    let subject = Subject {
+        output: evidence.output,
+        expected: test.expected_output.as_ref(),
+        status: evidence.status,
+        invoke_time: evidence.invoke_time,
     };
+    // What could not be rendered was not sent; a stored answer may be one to an earlier state of the test.
+    let prompt = testfleet_endpoint::prompt(call).unwrap_or_default();
+    let context = context_of(evidence.context, test);
+    let run_id = call.run.to_string();
+    let background = Background {
+        input: prompt.input.as_deref(),
+        messages: &prompt.messages,
+        context: &context,
+        vars: Some(&test.vars),
+        metadata: Some(&test.metadata),
+        response_metadata: evidence.metadata,
+        test_id: &test.id,
+        run_id: &run_id,
+    };
+    let facts = CallFacts {
+        expected_tools: test.expected_tools.as_deref(),
+        ..evidence.call
+    };
+    let sample = subject.with(facts).about(background);
+    let mut evaluation = Evaluation::begin(&plan.metrics, test, sample, Some(compile_template));
+    let is_large = evidence.size > LARGE_OUTPUT;
+    let occasion = Occasion {
+        run: call.run,
+        run_name: call.run_name,
+        test_id: &test.id,
+        index: call.index,
+        epoch: call.epoch,
+        attempt: call.attempt,
+        now: call.now,
+    };
+    loop {
+        let open = advance(&mut evaluation, is_large, start);
+        if open.is_empty() {
+            return evaluation.finish();
+        }
+        for (id, answer) in testfleet_judge::answer(&plan.models, open, &occasion, by).await {
+            evaluation.answer(&id, answer);
+        }
+    }
+}
+
+/// Evaluates here, or on a thread that may block when the output is large.
+fn advance(evaluation: &mut Evaluation<'_>, is_large: bool, start: Instant) -> Vec<Question> {
+    let clock = || start.elapsed();
     let may_block = tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread;
-    if may_block && evidence.size > LARGE_OUTPUT {
-        tokio::task::block_in_place(|| work(&plan.metrics))
+    if may_block && is_large {
+        tokio::task::block_in_place(|| evaluation.advance(clock))
     } else {
-        work(&plan.metrics)
+        evaluation.advance(clock)
+    }
+}
+
+/// The documents that the response names, else those of the test.
+fn context_of(named: Option<&Value>, test: &TestCase) -> Vec<String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match named {
+        None | Some(Value::Null) => test.context.clone(),
+        Some(Value::Array(documents)) => documents.iter().filter(|value| !value.is_null()).map(text).collect(),
+        Some(one) => vec![text(one)],
     }
 }
 
@@ -106,6 +168,9 @@ pub(super) fn result_of(assessment: Assessment, test: &TestCase, index: u32, inv
     result.finish_reason = invocation.finish_reason();
     result.conversation_id.clone_from(&invocation.conversation_id);
     result.tool_calls = invocation.tool_calls().cloned();
+    let kept = |name: &str| invocation.fields.get(name).filter(|value| !value.is_null()).cloned();
+    result.context = kept("context");
+    result.metadata = kept("metadata");
     result.ttft_ms = invocation.ttft.map(milliseconds);
     result.output = Some(invocation.output);
     result.request = Some(invocation.request);
@@ -129,6 +194,8 @@ pub(super) fn result_of_recorded(
     result.ttft_ms = call.ttft_ms;
     result.finish_reason.clone_from(&call.finish_reason);
     result.tool_calls.clone_from(&call.tool_calls);
+    result.context.clone_from(&call.context);
+    result.metadata.clone_from(&call.metadata);
     result.output = Some(call.output.clone());
     result.request.clone_from(&call.request);
     result.usage.clone_from(&call.usage);
@@ -144,6 +211,6 @@ fn assessed(assessment: Assessment, test: &TestCase, index: u32) -> TestResult {
     let mut result = TestResult::without_execution(test.id.clone(), index, decision.status, decision.error);
     result.execution = decision.execution;
     result.verdict = decision.verdict;
-    result.metrics = assessment.metrics;
+    result.set_metrics(assessment.metrics);
     result
 }

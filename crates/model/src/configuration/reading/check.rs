@@ -8,6 +8,7 @@ use crate::mode::ExecutionMode;
 use super::dialogue;
 use super::gate::check_gates;
 use super::metric::{needs_expected_output, needs_expected_tools};
+use super::model_server::{check_models, needs_context};
 use super::node::{join, join_index};
 use super::section::Findings;
 
@@ -32,6 +33,17 @@ pub fn check_test(test: &TestCase, configuration: &TestConfiguration) -> Vec<(St
     if !test.skip {
         dialogue::check(test, configuration, &mut wrong);
         check_expectations(test, configuration, &mut wrong);
+        let own = test.metrics.iter().enumerate();
+        let own = own.map(|(index, metric)| (join_index("metrics", index), metric));
+        let of_turns = test.turns.iter().enumerate().flat_map(|(turn, at)| {
+            let path = join(&join_index("turns", turn), "metrics");
+            let metrics = at.metrics.iter().enumerate();
+            metrics.map(move |(index, metric)| (join_index(&path, index), metric))
+        });
+        for (path, metric) in own.chain(of_turns) {
+            wrong.extend(check_models(metric, &path, &configuration.models));
+        }
+        wrong.extend(without_context(test, configuration));
     }
     wrong
 }
@@ -72,6 +84,24 @@ pub(super) fn nothing_to_compare(metric: &Metric, what: &str, key: &str) -> Stri
         "`{}` has nothing to compare with; give it a `value`, or the {what} an `{key}`",
         metric.type_name()
     )
+}
+
+/// The problem of a test without a context that one of its metrics looks at.
+fn without_context(test: &TestCase, configuration: &TestConfiguration) -> Option<(String, String)> {
+    let mapped = configuration.endpoint.response.map.fields.contains_key("context");
+    if mapped || !test.context.is_empty() {
+        return None;
+    }
+    let common = match test.metrics_mode {
+        MetricsMode::Merge => configuration.metrics.as_slice(),
+        MetricsMode::Replace => &[],
+    };
+    let metric = test.metrics.iter().chain(common).find_map(needs_context)?;
+    let message = format!(
+        "missing; `{}` looks at it; give the test one, or write endpoint.response.map.context",
+        metric.type_name()
+    );
+    Some(("context".to_owned(), message))
 }
 
 /// What in `attributes` does not go together, as (key, sentence). Reading a document does this; do it again when the mode
@@ -137,6 +167,11 @@ pub(super) fn check_document(configuration: &TestConfiguration, findings: &mut F
         findings.problem(findings.positions.get(&key), &key, message);
     }
     check_gates(configuration, findings);
+    for (index, metric) in configuration.metrics.iter().enumerate() {
+        for (key, message) in check_models(metric, &join_index("metrics", index), &configuration.models) {
+            findings.problem(findings.positions.get(&key), &key, message);
+        }
+    }
     // A test that could not be read has been left out; paths would then name the wrong ones.
     let mut problems = findings.problems.iter();
     if problems.any(|problem| problem.key.starts_with("test_set.tests")) {

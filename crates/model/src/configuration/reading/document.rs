@@ -12,6 +12,7 @@ use super::endpoint::{read_endpoint, unreadable_endpoint};
 use super::field::Field;
 use super::gate::{read_baseline, read_gates};
 use super::metric::read_metrics;
+use super::model_server::read_models;
 use super::node::Node;
 use super::retry::Defaults;
 use super::section::{Findings, Section};
@@ -79,6 +80,10 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
             .take("secrets")
             .map(|field| read_secrets(field, findings))
             .unwrap_or_default(),
+        models: section
+            .take("models")
+            .map(|field| read_models(field, defaults, findings))
+            .unwrap_or_default(),
         endpoint: endpoint.unwrap_or_else(|| unreadable_endpoint(&invoke)),
         test_set: test_set.unwrap_or_else(TestSet::default),
         metrics: section
@@ -97,7 +102,7 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
             .map(|field| read_notifications(field, findings))
             .unwrap_or_default(),
     };
-    section.unsupported(&["models", "endpoint_id", "test_set_id"], findings);
+    section.unsupported(&["endpoint_id", "test_set_id"], findings);
     section.finish(findings);
     check_document(&configuration, findings);
     Some(configuration)

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::configuration::{
-    Auth, Conversation, Endpoint, EndpointKind, Http2, Limits, MAX_REDIRECTS, REEVALUATION, ResponseSpec, Timeouts, Tls,
-};
+use crate::configuration::{Endpoint, EndpointKind, Http2, MAX_REDIRECTS, REEVALUATION, Timeouts, Tls};
 
 use super::auth::read_auth;
 use super::conversation::read_conversation;
 use super::field::Field;
 use super::limit::read_limits;
+use super::model_server::read_pricing;
 use super::openai_chat::{self, Chat};
 use super::response::read_response;
 pub(super) use super::response::status;
@@ -128,8 +127,8 @@ pub(super) fn read_endpoint(field: Field, invoke: &InvokeRetry, findings: &mut F
             .take("limits")
             .and_then(|field| read_limits(field, findings))
             .unwrap_or_default(),
+        pricing: section.take("pricing").and_then(|field| read_pricing(field, findings)),
     };
-    section.unsupported(&["pricing"], findings);
     section.finish(findings);
     endpoint
 }
@@ -146,25 +145,8 @@ pub(super) fn refuse(section: &mut Section, keys: &[&'static str], message: &str
 /// Stands in for an endpoint that was refused, so that the rest of the document is still checked.
 pub(super) fn unreadable_endpoint(invoke: &InvokeRetry) -> Endpoint {
     Endpoint {
-        id: None,
-        name: None,
-        kind: EndpointKind::Http,
-        url: String::new(),
-        method: String::new(),
-        headers: BTreeMap::new(),
-        query: BTreeMap::new(),
-        body: None,
-        body_text: None,
-        websocket: None,
-        auth: Auth::None,
-        tls: Tls::default(),
-        http2: Http2::default(),
-        max_redirects: 0,
-        response: ResponseSpec::default(),
-        timeouts: Timeouts::default(),
         retry: read_retry(None, invoke, &mut Findings::new("")),
-        limits: Limits::default(),
-        conversation: Conversation::default(),
+        ..Endpoint::new("", "")
     }
 }
 
@@ -249,7 +231,7 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-fn read_headers(field: Field, findings: &mut Findings) -> BTreeMap<String, String> {
+pub(super) fn read_headers(field: Field, findings: &mut Findings) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::new();
     for (name, field) in field.entries(findings) {
         if !is_token(&name) {
@@ -273,9 +255,10 @@ fn read_headers(field: Field, findings: &mut Findings) -> BTreeMap<String, Strin
     headers
 }
 
-fn read_timeouts(field: Field, findings: &mut Findings) -> Option<Timeouts> {
+pub(super) fn read_timeouts(field: Field, findings: &mut Findings) -> Option<Timeouts> {
     let mut section = Section::open(field, findings)?;
     let default = Timeouts::default();
+    let whole = section.path_of("attempt");
     let mut read = |key, fallback| {
         section
             .take(key)
@@ -289,8 +272,9 @@ fn read_timeouts(field: Field, findings: &mut Findings) -> Option<Timeouts> {
         let limit = field.duration(findings)?;
         if limit > attempt {
             let message = format!(
-                "{} is longer than endpoint.timeouts.attempt ({}), which ends the whole call before",
+                "{} is longer than {} ({}), which ends the whole call before",
                 crate::duration::format(limit),
+                whole,
                 crate::duration::format(attempt)
             );
             at.problem(message, findings);

@@ -120,7 +120,14 @@ pub fn expectation(cell: &str, position: Position) -> Result<Node, String> {
 fn needs_nothing(kind: MetricKind) -> bool {
     matches!(
         kind,
-        MetricKind::IsJson | MetricKind::ContainsJson | MetricKind::IsXml | MetricKind::IsRefusal
+        MetricKind::IsJson
+            | MetricKind::ContainsJson
+            | MetricKind::IsXml
+            | MetricKind::IsRefusal
+            | MetricKind::AnswerRelevancy
+            | MetricKind::Faithfulness
+            | MetricKind::ContextualPrecision
+            | MetricKind::ContextualRecall
     )
 }
 
@@ -250,6 +257,12 @@ mod tests {
                 json!({"type": "contains-json", "schema": {"type": "array"}}),
             ),
             ("length", json!({"type": "equals", "value": "length"})),
+            ("llm-rubric: is kind", json!({"type": "llm-rubric", "value": "is kind"})),
+            (
+                "similar(0.8):x",
+                json!({"type": "similar", "threshold": 0.8, "value": "x"}),
+            ),
+            ("answer-relevancy", json!({"type": "answer-relevancy"})),
             ("attempts(1)", json!({"type": "attempts", "threshold": 1.0})),
             (
                 "finish-reason:stop, tool_calls",
@@ -283,16 +296,8 @@ mod tests {
     fn what_looks_like_an_assertion_is_never_compared_as_a_text() {
         let cases = [
             (
-                "llm-rubric: is kind",
-                "`llm-rubric` is part of the format but not supported by this version",
-            ),
-            (
-                "similar(0.8):x",
-                "`similar` is part of the format but not supported by this version",
-            ),
-            (
-                "answer-relevancy",
-                "`answer-relevancy` is part of the format but not supported by this version",
+                "context-recall: x",
+                "`context-recall` is part of the format but not supported by this version",
             ),
             ("fn:output == 1", "`fn:` runs code, which tests of testfleet cannot do"),
             (

@@ -47,7 +47,7 @@ pub(super) fn read_limits(field: Field, findings: &mut Findings) -> Option<Limit
 }
 
 /// `300/m`, or a mapping of `count`, `per` and `burst`.
-fn read_rate(field: Field, findings: &mut Findings) -> Option<Rate> {
+pub(super) fn read_rate(field: Field, findings: &mut Findings) -> Option<Rate> {
     let at = field.clone_place();
     let rate = match &field.node.value {
         NodeValue::Text(text) => match parse_rate(text) {

@@ -4,32 +4,20 @@ use serde_json::Value;
 
 use crate::configuration::{Metric, MetricKind, OnError, Operator, Severity};
 
+use super::asked::read_asked_options;
 use super::endpoint::status;
 use super::field::Field;
 use super::node::NodeValue;
 use super::section::{Findings, Section, nearest, unsupported};
 
 /// Kinds that the format knows and this version does not.
-pub(super) const LATER: [&str; 15] = [
-    "similar",
-    "llm-rubric",
-    "g-eval",
-    "judge",
-    "factuality",
-    "answer-relevancy",
-    "faithfulness",
-    "contextual-precision",
-    "contextual-recall",
-    "webhook",
+pub(super) const LATER: [&str; 5] = [
     "contextual-relevancy",
     "context-recall",
     "context-relevance",
     "context-faithfulness",
     "model-graded-closedqa",
 ];
-
-/// Options that belong to kinds of [`LATER`].
-const LATER_OPTIONS: [&str; 4] = ["model", "passing_categories", "categories", "url"];
 
 /// What a kind compares with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +36,8 @@ pub(in crate::configuration) enum Compared {
     Status,
     /// A word, or a list of them, which no test expects otherwise.
     Words,
+    /// A text or a list of texts that say what is asked for, which no test expects otherwise.
+    Criteria,
     /// A list of tools, which no test expects otherwise.
     Tools,
     /// Anything, or nothing at all.
@@ -62,7 +52,11 @@ pub(in crate::configuration) fn compared(kind: MetricKind) -> Compared {
         | MetricKind::StartsWith
         | MetricKind::EndsWith
         | MetricKind::Regex
-        | MetricKind::Levenshtein => Compared::Text,
+        | MetricKind::Levenshtein
+        | MetricKind::Factuality
+        | MetricKind::ContextualPrecision
+        | MetricKind::ContextualRecall => Compared::Text,
+        MetricKind::LlmRubric | MetricKind::GEval | MetricKind::Judge => Compared::Criteria,
         MetricKind::ContainsAny
         | MetricKind::ContainsAll
         | MetricKind::IcontainsAny
@@ -72,12 +66,13 @@ pub(in crate::configuration) fn compared(kind: MetricKind) -> Compared {
         | MetricKind::RougeN
         | MetricKind::RougeL
         | MetricKind::Bleu
-        | MetricKind::F1 => Compared::Texts,
+        | MetricKind::F1
+        | MetricKind::Similar => Compared::Texts,
         MetricKind::OneOf => Compared::List,
         MetricKind::StatusCode => Compared::Status,
         MetricKind::FinishReason => Compared::Words,
         MetricKind::ToolCallF1 => Compared::Tools,
-        MetricKind::Jsonpath | MetricKind::Header => Compared::Optional,
+        MetricKind::Jsonpath | MetricKind::Header | MetricKind::Webhook => Compared::Optional,
         MetricKind::WordCount
         | MetricKind::Length
         | MetricKind::IsRefusal
@@ -90,6 +85,8 @@ pub(in crate::configuration) fn compared(kind: MetricKind) -> Compared {
         | MetricKind::Cost
         | MetricKind::Tokens
         | MetricKind::Attempts
+        | MetricKind::AnswerRelevancy
+        | MetricKind::Faithfulness
         | MetricKind::AssertSet => Compared::No,
     }
 }
@@ -113,7 +110,17 @@ pub(in crate::configuration) fn measured(kind: MetricKind) -> Option<Measured> {
         | MetricKind::RougeN
         | MetricKind::RougeL
         | MetricKind::Bleu => (1.0, false, "write the score to reach, from 0 to 1"),
-        MetricKind::F1 | MetricKind::ToolCallF1 | MetricKind::AssertSet => (1.0, true, ""),
+        MetricKind::F1
+        | MetricKind::ToolCallF1
+        | MetricKind::AssertSet
+        | MetricKind::Similar
+        | MetricKind::LlmRubric
+        | MetricKind::GEval
+        | MetricKind::AnswerRelevancy
+        | MetricKind::Faithfulness
+        | MetricKind::ContextualPrecision
+        | MetricKind::ContextualRecall
+        | MetricKind::Webhook => (1.0, true, ""),
         MetricKind::WordCount => (f64::MAX, true, "write how many words there may be, or `min` and `max`"),
         MetricKind::Length => (
             f64::MAX,
@@ -200,8 +207,8 @@ fn read_metric(field: Field, depth: usize, findings: &mut Findings) -> Option<Me
     read_threshold(&mut section, &mut metric, findings);
     read_json_options(&mut section, &mut metric, findings);
     read_own_options(&mut section, &mut metric, findings);
+    read_asked_options(&mut section, &mut metric, findings);
     read_members(&mut section, &mut metric, depth, findings);
-    section.unsupported(&LATER_OPTIONS, findings);
     section.finish(findings);
     Some(metric)
 }
@@ -260,7 +267,7 @@ fn read_weight(section: &mut Section, metric: &mut Metric, findings: &mut Findin
 }
 
 /// Refuses an option that the kind does not use.
-fn refuse(section: &mut Section, key: &'static str, kind: MetricKind, hint: &str, findings: &mut Findings) {
+pub(super) fn refuse(section: &mut Section, key: &'static str, kind: MetricKind, hint: &str, findings: &mut Findings) {
     if let Some(field) = section.take_unused(key) {
         let message = format!("does nothing for `{}`{hint}", kind.word());
         findings.problem(field.key_position, &field.path, message);
@@ -272,7 +279,7 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
     if shape == Compared::No {
         let hint = match metric.kind {
             MetricKind::IsJson | MetricKind::ContainsJson => "; write a JSON Schema under `schema`",
-            MetricKind::IsXml | MetricKind::IsRefusal => "",
+            MetricKind::IsXml | MetricKind::IsRefusal | MetricKind::AnswerRelevancy | MetricKind::Faithfulness => "",
             MetricKind::AssertSet => "; write its members under `metrics`",
             _ => "; write the limit under `threshold`",
         };
@@ -288,13 +295,17 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
         match shape {
             Compared::Status => section.missing("value", "write a status such as 200, or a list of them", findings),
             Compared::Words => section.missing("value", "write a word such as stop, or a list of them", findings),
+            // The steps may say it all.
+            Compared::Criteria if metric.kind != MetricKind::GEval => {
+                section.missing("value", "write what the answer has to be like", findings);
+            }
             _ => {}
         }
         return;
     };
     metric.value = match shape {
         Compared::Text => field.text(findings).map(Value::String),
-        Compared::Texts | Compared::Words => {
+        Compared::Texts | Compared::Words | Compared::Criteria => {
             read_one_or_list(field, findings, |item, findings| item.text(findings).map(Value::String))
         }
         Compared::List => read_one_or_list(field, findings, |item, _| Some(item.json())),
@@ -341,6 +352,10 @@ fn read_status(field: Field, findings: &mut Findings) -> Option<Value> {
 
 fn read_threshold(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
     let kind = metric.kind;
+    // Its scale decides what its threshold may be.
+    if kind == MetricKind::Judge {
+        return;
+    }
     let limits = read_limits(section, metric, findings);
     let Some(Measured {
         most,
@@ -372,7 +387,10 @@ fn read_threshold(section: &mut Section, metric: &mut Metric, findings: &mut Fin
             }
         }
     }
-    if kind == MetricKind::AssertSet {
+    if matches!(
+        kind,
+        MetricKind::AssertSet | MetricKind::LlmRubric | MetricKind::Webhook
+    ) {
         return refuse(section, "operator", kind, "", findings);
     }
     if let Some(field) = section.take("operator") {
@@ -467,7 +485,7 @@ fn read_members(section: &mut Section, metric: &mut Metric, depth: usize, findin
     metric.metrics = read_items(items, depth + 1, findings);
 }
 
-fn read_operator(field: Field, findings: &mut Findings) -> Option<Operator> {
+pub(super) fn read_operator(field: Field, findings: &mut Findings) -> Option<Operator> {
     let words = Operator::ALL.map(|operator| (operator.word(), operator));
     field.word(&words, &[], findings)
 }

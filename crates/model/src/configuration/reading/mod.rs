@@ -8,6 +8,7 @@
 //! The *syntax* of templates, JSONPath, regular expressions and JSON Schema is checked by the crates that run
 //! them; [`Positions`] tells them where a key stands.
 
+pub(super) mod asked;
 mod attribute;
 mod auth;
 mod canonical;
@@ -25,6 +26,7 @@ mod identity;
 mod json;
 mod limit;
 pub(super) mod metric;
+pub(super) mod model_server;
 mod node;
 mod openai_chat;
 mod position;

@@ -9,9 +9,15 @@ use super::node::NodeValue;
 use super::section::{Findings, Section, check_same};
 use super::web_socket;
 
-const MAPPED: [&str; 5] = ["conversation_id", "cost", "error", "finish_reason", "tool_calls"];
-/// Nothing keeps or judges these yet.
-const MAPPED_LATER: [&str; 2] = ["context", "metadata"];
+const MAPPED: [&str; 7] = [
+    "context",
+    "conversation_id",
+    "cost",
+    "error",
+    "finish_reason",
+    "metadata",
+    "tool_calls",
+];
 
 /// Reads how a response is read. `preset` is what the type of the endpoint says about it already: its format and stream
 /// are not to be given again, its mappings hold where there is none of the same name.
@@ -154,7 +160,6 @@ fn read_mapped(section: &mut Section, fields: &mut BTreeMap<String, String>, fin
             fields.insert(name.to_owned(), mapping);
         }
     }
-    section.unsupported(&MAPPED_LATER, findings);
 }
 
 fn read_success(field: Field, default: Success, findings: &mut Findings) -> Option<Success> {

@@ -43,6 +43,25 @@ pub(super) struct InvokeRetry {
     pub(super) defaults: Defaults,
 }
 
+impl InvokeRetry {
+    /// Nothing but the defaults: for what is no endpoint.
+    pub(super) fn none(defaults: Defaults) -> Self {
+        Self {
+            max_attempts: None,
+            min_wait: None,
+            max_wait: None,
+            defaults,
+        }
+    }
+}
+
+/// What a model is asked again for when the configuration does not say: as an endpoint, and all errors of its server.
+pub(super) fn default_model_retry_on() -> Vec<RetryOn> {
+    let mut all = Retry::default_retry_on();
+    all.extend([500, 529].map(RetryOn::Status));
+    all
+}
+
 /// The classes of errors that another attempt can mend.
 pub(in crate::configuration) const CLASSES: [(&str, ErrorClass); 7] = [
     ("connect", ErrorClass::Connect),

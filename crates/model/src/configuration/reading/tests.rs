@@ -4,6 +4,7 @@ mod connection;
 mod document;
 mod gate;
 mod limit;
+mod model_server;
 mod page;
 mod place;
 mod property;

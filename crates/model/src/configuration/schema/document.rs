@@ -7,7 +7,7 @@ use crate::configuration::FORMAT_VERSION;
 use super::shape::{
     Case, Key, Mapping, anything_by_name, by_name, defined, filled, flag, list, one_or_list, or_nothing, text, word,
 };
-use super::{attribute, endpoint, gate, test_set};
+use super::{attribute, endpoint, gate, model_server, test_set};
 
 pub(super) fn document() -> Value {
     let mut schema = Mapping::of(vec![
@@ -41,6 +41,11 @@ pub(super) fn document() -> Value {
             "secrets",
             secrets(),
             "The secrets that templates may use as `{{ secrets.NAME }}`. Only names are written, never values.",
+        ),
+        Key::new(
+            "models",
+            model_server::models(),
+            "Models that judge answers, compare meanings or play a user, by name.",
         ),
         Key::new(
             "endpoint",

@@ -46,6 +46,11 @@ pub(super) fn endpoint() -> Value {
             "What the endpoint can take, over all runs and workers.",
         ),
         Key::new("conversation", conversation(), "How it holds conversations."),
+        Key::new(
+            "pricing",
+            super::model_server::pricing(),
+            "What tokens cost, for responses that do not say what they cost.",
+        ),
     ];
     let address = || Key::new("url", url(), "The address to call; a template.").required();
     let http2 = || {
@@ -146,7 +151,7 @@ fn method() -> Value {
     json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "examples": ["GET", "POST"]})
 }
 
-fn headers() -> Value {
+pub(super) fn headers() -> Value {
     json!({
         "type": "object",
         "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"},
@@ -280,6 +285,8 @@ pub(super) fn response_map() -> Value {
 fn mapped() -> Vec<Key> {
     let at = || defined("mapping");
     vec![
+        Key::new("context", at(), "The documents that the answer was made from."),
+        Key::new("metadata", at(), "Anything else of the answer that is to be kept."),
         Key::new("conversation_id", at(), "The id of the conversation."),
         Key::new("cost", at(), "What the answer cost, a number."),
         Key::new("error", at(), "What went wrong, where an answer says so itself."),
@@ -305,7 +312,7 @@ fn success() -> Value {
     .schema()
 }
 
-fn timeouts() -> Value {
+pub(super) fn timeouts() -> Value {
     let default = Timeouts::default();
     let time = || defined("duration");
     Mapping::of(vec![
@@ -321,7 +328,7 @@ fn timeouts() -> Value {
     .schema()
 }
 
-fn retry() -> Value {
+pub(super) fn retry() -> Value {
     let default = Retry::default();
     let time = || defined("duration");
     let backoff = Mapping::of(vec![

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::configuration::reading::asked::FACTUALITY;
 use crate::configuration::reading::metric::{Compared, Measured, compared, measured, takes_a_comparison, takes_limits};
 use crate::configuration::{Metric, MetricKind, Operator};
 
@@ -64,12 +65,25 @@ fn case(kind: MetricKind) -> Case {
         keys.push(Key::new("min", amount(), "At least so many."));
         keys.push(Key::new("max", amount(), "At most so many."));
     }
-    if takes_a_comparison(kind) || measured(kind).is_some() && kind != MetricKind::AssertSet {
+    let without = matches!(
+        kind,
+        MetricKind::AssertSet | MetricKind::LlmRubric | MetricKind::Webhook
+    );
+    if takes_a_comparison(kind) || kind == MetricKind::Judge || measured(kind).is_some() && !without {
         keys.push(operator(takes_a_comparison(kind)));
     }
     keys.extend(own(kind));
-    let also = takes_limits(kind)
-        .then(|| json!({"anyOf": [{"required": ["threshold"]}, {"required": ["min"]}, {"required": ["max"]}]}));
+    keys.extend(asked(kind));
+    let one_of = |ways: &[&[&str]]| {
+        let ways: Vec<Value> = ways.iter().map(|keys| json!({"required": keys})).collect();
+        Some(json!({"anyOf": ways}))
+    };
+    let also = match kind {
+        MetricKind::Judge => one_of(&[&["threshold"], &["categories", "passing_categories"]]),
+        MetricKind::GEval => one_of(&[&["value"], &["steps"]]),
+        _ if takes_limits(kind) => one_of(&[&["threshold"], &["min"], &["max"]]),
+        _ => None,
+    };
     Case {
         words: names(kind).to_vec(),
         keys,
@@ -91,6 +105,7 @@ fn value(kind: MetricKind) -> Option<Key> {
         Compared::List => (json!({"not": {"type": "array", "maxItems": 0}}), false),
         Compared::Status => (one_or_filled(status), true),
         Compared::Words => (one_or_filled(text()), true),
+        Compared::Criteria => (one_or_filled(text()), kind != MetricKind::GEval),
         Compared::Tools => (json!({"anyOf": [text(), list(json!({}))]}), false),
     };
     let key = Key::new(
@@ -147,4 +162,67 @@ fn own(kind: MetricKind) -> Vec<Key> {
         ],
         _ => Vec::new(),
     }
+}
+
+/// Options of kinds that ask a model, or a program.
+fn asked(kind: MetricKind) -> Vec<Key> {
+    let mut keys = Vec::new();
+    if kind.asks_model() {
+        let says = "The name of a model under `models`; else the only one there is.";
+        keys.push(Key::new("model", filled(), says));
+    }
+    if kind.is_judged() {
+        let samples = count_to(Metric::MAX_SAMPLES);
+        keys.push(Key::new("samples", samples, "How often the model is asked.").default(1));
+        let words = word(&["mean", "median", "min", "max", "majority"]);
+        keys.push(Key::new(
+            "aggregate",
+            words,
+            "What the scores of several samples come to.",
+        ));
+    }
+    match kind {
+        MetricKind::GEval => keys.push(Key::new(
+            "steps",
+            filled_list(filled()),
+            "How to evaluate, step by step; else the model writes the steps.",
+        )),
+        MetricKind::Judge => keys.extend([
+            Key::new("min", number(), "The lowest score.").default(0),
+            Key::new("max", number(), "The highest score.").default(1),
+            Key::new("threshold", number(), "The score to reach."),
+            Key::new(
+                "categories",
+                filled_list(filled()),
+                "The categories that an answer is put into, instead of a score.",
+            ),
+            Key::new("passing_categories", filled_list(filled()), "The categories that pass."),
+        ]),
+        MetricKind::Factuality => keys.push(Key::new(
+            "passing_categories",
+            filled_list(word(&FACTUALITY)),
+            "How the facts may relate; else anything but a disagreement.",
+        )),
+        MetricKind::Webhook => keys.extend([
+            Key::new(
+                "url",
+                super::shape::url(),
+                "The address that is asked; a template over `secrets`.",
+            )
+            .required(),
+            Key::new(
+                "headers",
+                super::endpoint::headers(),
+                "Headers to send; templates over `secrets`.",
+            ),
+            Key::new("timeouts", super::endpoint::timeouts(), "Time limits of one call."),
+            Key::new("retry", super::endpoint::retry(), "When it is called again."),
+        ]),
+        _ => {}
+    }
+    keys
+}
+
+fn number() -> Value {
+    json!({"type": "number"})
 }

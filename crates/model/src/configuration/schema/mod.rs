@@ -14,6 +14,7 @@ mod document;
 mod endpoint;
 mod gate;
 mod metric;
+mod model_server;
 mod shape;
 mod test_set;
 #[cfg(test)]

@@ -103,7 +103,9 @@ fn every_example_of_the_page_of_metrics_is_read() {
     assert!(examples.len() >= MetricKind::ALL.len());
     for example in examples {
         let head: String = BASE.map(|(_, rest)| rest).concat();
-        let text = format!("{head}metrics:\n{example}\n");
+        let head = head.replace("{input: a,", "{input: a, context: [c],");
+        let models = "models: {judge: {base_url: 'https://llm.test/v1', model: m}}\n";
+        let text = format!("{head}{models}metrics:\n{example}\n");
         if let Err(problems) = read(&text) {
             panic!("{problems}\n{example}");
         }

@@ -18,8 +18,14 @@ const BASE: [(&str, &str); 4] = [
     ("version:", "version: 1\n"),
     ("name:", "name: n\n"),
     ("endpoint:", "endpoint: {url: 'https://x.test/'}\n"),
-    ("test_set:", "test_set: {tests: [{input: a, expected_output: b}]}\n"),
+    (
+        "test_set:",
+        "test_set: {tests: [{input: a, expected_output: b, context: [c]}]}\n",
+    ),
 ];
+
+/// For metrics that ask one.
+const MODELS: &str = "models: {judge: {base_url: 'https://llm.test/v1', model: m}}\n";
 
 /// What no example needs.
 const MORE: &[&str] = &[
@@ -34,7 +40,15 @@ endpoint:
     map: {fields: {cost: $.cost}, output: $.a}
     success: {status: {first: 200, last: 299}}
   limits: {tokens: {count: 5, per: 1s}}
+  pricing: {input_per_million: 1, output_per_million: 2}
 secrets: {A: {required: true, from: 'env:B'}, C: }
+",
+    "models:
+  judge: {id: a, base_url: 'https://x.test/v1', model: m, api_key: k, headers: {A: b}, params: {temperature: 0}, timeouts: {connect: 1s},
+    retry: {backoff: {max: 1m}, retry_after: {cap: 1s}}, limits: {max_concurrency: 1, rate: {count: 5, per: 1s}},
+    pricing: {input_per_million: 1, output_per_million: 0}}
+metrics:
+  - {type: webhook, url: 'https://x.test', retry: {backoff: {max: 1m}, retry_after: {cap: 1s}}}
 ",
     "endpoint: {url: 'https://x.test/', auth: {type: api_key, in: query, name: k, value: v}, response: {success: {status: [200, '300-302']}}}
 attributes: {fail_fast: true, repeat_policy: {min_pass_rate: 0.5}, groups: {g: {max_concurrency: 2}}, budget: {tokens: 5}}
@@ -73,7 +87,10 @@ pub(super) fn corpus() -> Vec<Document> {
         documents.push((format!("configuration.md {index}"), completed(&block)));
     }
     for (index, block) in blocks("metrics.md").into_iter().enumerate() {
-        documents.push((format!("metrics.md {index}"), completed(&format!("metrics:\n{block}"))));
+        documents.push((
+            format!("metrics.md {index}"),
+            completed(&format!("{MODELS}metrics:\n{block}")),
+        ));
     }
     for (index, block) in blocks("verdicts.md").into_iter().enumerate() {
         documents.push((format!("verdicts.md {index}"), completed(&block)));

@@ -34,6 +34,21 @@ const OF_THE_WHOLE: &[&str] = &[
     "there is no test",
     "where the pieces of the text are in the events",
     "there is nothing to run",
+    // Metrics that ask.
+    "asks a model",
+    "does nothing for `judge` with `categories`",
+    "is none of the categories",
+    "leaves nothing to decide",
+    "looks at it; give the test one",
+    "must be more than the lowest",
+    "must lie between the lowest score",
+    "needs `categories`, of which these pass",
+    "one sample is what it is",
+    "there is no model",
+    "this category is there twice",
+    "write the criteria, or how to evaluate",
+    "write the score to reach, or `categories`",
+    "write which of the categories pass",
 ];
 
 fn read(document: &Value) -> Result<(), Vec<Problem>> {
@@ -130,7 +145,9 @@ fn reader_and_schema_agree_on_every_option_of_every_kind() {
     let options = json!({
         "value": "x", "threshold": 0.5, "operator": ">=", "schema": {}, "path": "$.a", "header": "h", "n": 1, "min": 0,
         "max": 9, "metrics": [{"type": "is-json"}], "weight": 2, "required": true, "severity": "warn", "negate": true,
-        "on_error": "skip", "name": "n", "transform": "$.a", "type": "is-json",
+        "on_error": "skip", "model": "judge", "samples": 2, "aggregate": "mean", "steps": ["a"], "categories": ["a", "b"],
+        "passing_categories": ["same"], "url": "https://x.test/", "headers": {"a": "b"}, "timeouts": {"attempt": "5s"},
+        "retry": {"max_attempts": 1}, "name": "n", "transform": "$.a", "type": "is-json",
     });
     let described = super::keys_of(&super::configuration_schema(), "#metric");
     let tried: BTreeSet<String> = options.as_object().unwrap().keys().cloned().collect();

@@ -1,0 +1,140 @@
+//! One JSON document there, one back: through the endpoint crate, with retries.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use testfleet_endpoint::{
+    AnswerMemory, Call, CompileContext, CompileProblem, Invocation, InvokeError, RetryAdvice, Target,
+};
+use testfleet_model::configuration::{Endpoint, Retry, TestCase};
+use testfleet_model::retry::backoff;
+use tracing::debug;
+
+use crate::error::{AskError, AskErrorKind, add};
+use crate::gate::{Gate, Limited};
+use crate::occasion::Occasion;
+
+/// The variable that is the whole body. What it contains is data: nothing of it is ever rendered.
+const BODY: &str = "body";
+
+/// Where a document is sent.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    target: Target,
+    retry: Retry,
+    /// `None`: nobody has to let its calls in.
+    limited: Option<Limited>,
+    memory: AnswerMemory,
+}
+
+/// A failed exchange.
+pub(crate) struct Failed {
+    pub(crate) error: InvokeError,
+    pub(crate) attempts: u32,
+    /// What all attempts used.
+    pub(crate) usage: BTreeMap<String, f64>,
+}
+
+impl Failed {
+    pub(crate) fn into_error(self) -> AskError {
+        let kind = AskErrorKind::Call {
+            detail: Box::new(self.error.detail),
+            attempts: self.attempts,
+        };
+        AskError::new(kind).having_used(&self.usage)
+    }
+}
+
+impl Transport {
+    /// `endpoint` says where and how; its body and mappings are ours.
+    pub(crate) fn compile(
+        mut endpoint: Endpoint,
+        limited: Option<Limited>,
+        memory: AnswerMemory,
+        context: CompileContext<'_>,
+    ) -> Result<Self, Vec<CompileProblem>> {
+        endpoint.body = Some(json!("{{ vars.body }}"));
+        Ok(Self {
+            retry: endpoint.retry.clone(),
+            target: Target::compile(&endpoint, context)?,
+            limited,
+            memory,
+        })
+    }
+
+    /// Sends a document until there is an answer, or no attempt is left. `label` names the question among those of a test.
+    ///
+    /// # Errors
+    /// When the last attempt failed.
+    pub(crate) async fn exchange(
+        &self,
+        body: Value,
+        label: &str,
+        occasion: &Occasion<'_>,
+        gate: &dyn Gate,
+        jitter: fn() -> f64,
+    ) -> Result<(Invocation, BTreeMap<String, f64>), Box<Failed>> {
+        let none = Map::new();
+        let test = TestCase {
+            // Questions of one test are different requests, and have different idempotency keys.
+            id: format!("{}~{label}", occasion.test_id),
+            vars: Map::from_iter([(BODY.to_owned(), body)]),
+            render: false,
+            ..TestCase::default()
+        };
+        let mut usage = BTreeMap::new();
+        let mut attempt = 1;
+        loop {
+            let call = Call {
+                run: occasion.run,
+                run_name: occasion.run_name,
+                test: &test,
+                index: occasion.index,
+                epoch: occasion.epoch,
+                attempt,
+                captured: &none,
+                now: occasion.now,
+            };
+            let answered = self.once(&call, gate).await;
+            let error = match answered {
+                Ok(invocation) => return Ok((invocation, usage)),
+                Err(error) => *error,
+            };
+            add(&mut usage, &error.usage);
+            let wait = match error.retry {
+                RetryAdvice::No => None,
+                RetryAdvice::Backoff => {
+                    let Retry { backoff: policy, .. } = &self.retry;
+                    Some(backoff(policy.initial, policy.max, attempt, jitter()))
+                }
+                RetryAdvice::After(wait) => Some(wait),
+            };
+            let Some(wait) = wait.filter(|_| attempt < self.retry.max_attempts) else {
+                return Err(Box::new(Failed {
+                    error,
+                    attempts: attempt,
+                    usage,
+                }));
+            };
+            debug!(
+                test.id = occasion.test_id, question = label, attempt, error = %error.detail.message,
+                retry_in_ms = wait.as_millis(), "a call for a metric failed; it is made again"
+            );
+            tokio::time::sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    async fn once(&self, call: &Call<'_>, gate: &dyn Gate) -> Result<Invocation, Box<InvokeError>> {
+        let mut share = self.memory.share();
+        let Some(limited) = &self.limited else {
+            return self.target.invoke_within(call, &mut share).await.map_err(Box::new);
+        };
+        let pass = gate.enter(limited).await;
+        let answered = self.target.invoke_within(call, &mut share).await;
+        let hold: Option<Duration> = answered.as_ref().err().and_then(|error| error.hold);
+        pass.leave(hold).await;
+        answered.map_err(Box::new)
+    }
+}
