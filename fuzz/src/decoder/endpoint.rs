@@ -7,9 +7,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value};
 use testfleet_endpoint::{Call, CompileContext, CompileProblem, Egress, Limits, Lookup, Secrets, Target};
 use testfleet_model::RunId;
-use testfleet_model::configuration::{
-    Auth, Endpoint, EndpointKind, ResponseSpec, Retry, SecretSpec, TestCase, Timeouts,
-};
+use testfleet_model::configuration::{Endpoint, SecretSpec, TestCase};
 
 use super::input::{SECRET, said};
 
@@ -34,26 +32,7 @@ pub(super) fn secret_specs() -> BTreeMap<String, SecretSpec> {
 
 /// An endpoint with every default, to be changed.
 pub(super) fn endpoint() -> Endpoint {
-    Endpoint {
-        id: None,
-        name: None,
-        kind: EndpointKind::Http,
-        url: "https://api.example.com/v1".to_owned(),
-        method: "POST".to_owned(),
-        headers: BTreeMap::new(),
-        query: BTreeMap::new(),
-        body: None,
-        body_text: None,
-        websocket: None,
-        auth: Auth::default(),
-        tls: Default::default(),
-        http2: Default::default(),
-        max_redirects: 0,
-        response: ResponseSpec::default(),
-        timeouts: Timeouts::default(),
-        retry: Retry::default(),
-        limits: Default::default(),
-    }
+    Endpoint::new("POST", "https://api.example.com/v1")
 }
 
 /// Compiles, or checks that every problem has its place.
