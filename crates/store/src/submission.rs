@@ -15,7 +15,7 @@ use crate::script;
 /// The format of what a run consists of: its configuration, tests and results. Workers of a version that does not know
 /// it leave the run to others (SKEW-SAFE). A change that older workers would misread raises it, here and in
 /// `lua/lib/damage.lua`.
-pub const RUN_FORMAT: u32 = 2;
+pub const RUN_FORMAT: u32 = 3;
 
 /// How long an idempotency key is remembered.
 const SUBMISSION_LIFE: Duration = Duration::from_secs(24 * 3600);

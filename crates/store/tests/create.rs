@@ -173,7 +173,7 @@ async fn a_new_run_is_private_and_has_no_expiry() {
             "deadlines": {"zset": [["R1", "T+180m"]]},
             "run:R1": {
                 "cap": "100", "config_id": "suite-1", "config_version": "7", "created_at": "T", "endpoint": "api",
-                "format": "2", "lease_ms": "3600000", "mode": "Parallel", "name": "suite", "next": "0", "state": "preparing",
+                "format": "3", "lease_ms": "3600000", "mode": "Parallel", "name": "suite", "next": "0", "state": "preparing",
                 "tenant": "default", "weight": "1.0",
             },
             "run:R1:config": r#"{"a":1}"#,

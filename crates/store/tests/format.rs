@@ -13,7 +13,7 @@ async fn of_format(bench: &Bench, run: RunId, format: &str) {
 
 /// As a later version writes it.
 async fn newer(bench: &Bench, run: RunId) {
-    of_format(bench, run, "3").await;
+    of_format(bench, run, &(RUN_FORMAT + 1).to_string()).await;
 }
 
 #[test]
@@ -34,7 +34,7 @@ async fn a_run_of_another_version_is_left_as_it_is_and_named() {
         claimed.foreign_runs,
         [ForeignRun {
             run: id(1),
-            format: "3".to_owned()
+            format: (RUN_FORMAT + 1).to_string()
         }]
     );
     assert_eq!(bench.look().await, before, "no attempt, no lease, no place is spent");
@@ -118,5 +118,5 @@ async fn its_deadline_ends_it_when_no_worker_that_knows_it_comes() {
     let seat = bench.seat("w1").await;
     assert_eq!(bench.want(&seat, 0, 10).await.control.len(), 1);
     let view = bench.store.run_view(id(1)).await.unwrap().unwrap();
-    assert_eq!(view.format, "3");
+    assert_eq!(view.format, (RUN_FORMAT + 1).to_string());
 }

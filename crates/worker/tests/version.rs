@@ -11,14 +11,14 @@ use support::{options, plain, results, store, submit, summary};
 use testfleet_model::result::ErrorClass;
 use testfleet_model::state::StopReason;
 use testfleet_model::{RunId, Status};
-use testfleet_store::Store;
+use testfleet_store::{RUN_FORMAT, Store};
 use testfleet_testkit::{TestRedis, wait_for};
 use testfleet_worker::{NoOpExecutor, Worker};
 use tracing::Level;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn set_format(redis: &TestRedis, store: &Store, run: RunId, format: &str) {
+async fn set_format(redis: &TestRedis, store: &Store, run: RunId, format: u32) {
     let mut command = deadpool_redis::redis::cmd("HSET");
     command.arg(store.keys().run(run)).arg("format").arg(format);
     let () = command.query_async(&mut redis.connection().await).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_run_of_a_newer_version_waits_for_a_worker_that_knows_it_and_others_go
     let redis = TestRedis::start();
     let store = store(&redis);
     let newer = submit(&store, &plain(3), MINUTE).await;
-    set_format(&redis, &store, newer, "3").await;
+    set_format(&redis, &store, newer, RUN_FORMAT + 1).await;
     let worker = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
     for _ in 0..3 {
         let ours = submit(&store, &plain(5), MINUTE).await;
@@ -43,7 +43,7 @@ async fn a_run_of_a_newer_version_waits_for_a_worker_that_knows_it_and_others_go
     assert_eq!(told.len(), 1, "once per run: {told:?}");
 
     // The worker that knows it has come.
-    set_format(&redis, &store, newer, "2").await;
+    set_format(&redis, &store, newer, RUN_FORMAT).await;
     assert_eq!(summary(&store, newer).await.tests_passed, 3);
     assert!(
         results(&store, newer, 3)
@@ -61,7 +61,7 @@ async fn its_deadline_ends_it_with_a_reason_that_names_the_version() {
     let redis = TestRedis::start();
     let store = store(&redis);
     let newer = submit(&store, &plain(2), Duration::from_millis(500)).await;
-    set_format(&redis, &store, newer, "3").await;
+    set_format(&redis, &store, newer, RUN_FORMAT + 1).await;
     let worker = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
     let summary = summary(&store, newer).await;
     assert_eq!(
@@ -72,7 +72,7 @@ async fn its_deadline_ends_it_with_a_reason_that_names_the_version() {
         assert_eq!((result.status, result.attempts), (Status::NotRun, 0));
         let error = result.error.unwrap();
         assert_eq!(error.class, ErrorClass::Payload);
-        assert!(error.message.contains("has format 3"), "{}", error.message);
+        assert!(error.message.contains(&format!("has format {}", RUN_FORMAT + 1)), "{}", error.message);
     }
     worker.stop().await;
 }
@@ -103,7 +103,7 @@ async fn the_collection_of_a_complete_run_is_left_to_a_worker_that_knows_it() {
         give_up: String::new(),
         feedback: testfleet_store::Feedback::default(),
     };
-    set_format(&redis, &store, run, "3").await;
+    set_format(&redis, &store, run, RUN_FORMAT + 1).await;
     store
         .complete(&seat, &[done], testfleet_store::Want::default())
         .await
@@ -111,13 +111,13 @@ async fn the_collection_of_a_complete_run_is_left_to_a_worker_that_knows_it() {
     let worker = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
     wait_for("the collection to be left to others", async || {
         (!log
-            .lines(Level::WARN, &["has format 3", "left to a worker that knows it"])
+            .lines(Level::WARN, &[&format!("has format {}", RUN_FORMAT + 1), "left to a worker that knows it"])
             .is_empty())
         .then_some(())
     })
     .await;
     assert!(store.summary(run).await.unwrap().is_none());
-    set_format(&redis, &store, run, "2").await;
+    set_format(&redis, &store, run, RUN_FORMAT).await;
     assert_eq!(summary(&store, run).await.total_tests, 1);
     worker.stop().await;
 }

@@ -1,7 +1,7 @@
 -- What no script can work with: somebody else's data under the keys of a run, or fields of it that are gone. One such
 -- run must not stop the others, so the work on a run is guarded, and a run that cannot be worked on is set aside.
 -- What this version of the script, and so the worker that sends it, can work on. `create` writes it; `submission.rs`.
-local FORMAT = '2'
+local FORMAT = '3'
 local function is_whole(value, least)
   return type(value) == 'string' and #value <= 16 and string.match(value, '^%d+$') and tonumber(value) >= least
 end
