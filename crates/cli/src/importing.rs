@@ -1,16 +1,15 @@
-//! `config import`: another tool's configuration becomes one of ours, checked before anybody gets it.
+//! `config import`: another tool's configuration becomes one of ours.
 
 use std::path::Path;
 
 use serde_json::json;
-use testfleet_import::{Fate, Files, Imported, import};
+use testfleet_import::{Fate, Files, import};
 use testfleet_model::ExitCode;
-use testfleet_model::configuration::reading::DocumentFormat;
 
 use crate::command::config::ImportArguments;
 use crate::exit::Failure;
+use crate::output;
 use crate::session::Session;
-use crate::{loading, output};
 
 /// Imports a file.
 ///
@@ -33,7 +32,6 @@ pub fn execute(arguments: &ImportArguments, session: &Session) -> Result<ExitCod
             format!("{name} was not imported: {count} things would be left out or changed; without --strict they are");
         return Err(Failure::usage(message));
     }
-    check(&imported, &name, session)?;
     if let Some(path) = &arguments.output {
         std::fs::write(path, &imported.yaml)
             .map_err(|error| Failure::usage(format!("could not write {}: {error}", path.display())))?;
@@ -63,12 +61,4 @@ pub fn execute(arguments: &ImportArguments, session: &Session) -> Result<ExitCod
         "imported {tests} tests; {left_out} things left out, {changed} changed"
     ));
     Ok(ExitCode::Passed)
-}
-
-/// What is handed out passes `config check`; where it does not, its problems are told with their place in the result.
-fn check(imported: &Imported, name: &str, session: &Session) -> Result<(), Failure> {
-    let result = format!("{name} (imported)");
-    let defaults = session.document_defaults();
-    loading::check_text(&imported.yaml, Path::new(&result), DocumentFormat::Yaml, &defaults)?;
-    Ok(())
 }

@@ -3,22 +3,14 @@
 use serde_json::{Map, Value, json};
 use testfleet_evaluation::MetricSet;
 use testfleet_model::configuration::reading::{
-    Defaults, DocumentFormat, Node, NodeValue, expectation, read_configuration,
+    Defaults, DocumentFormat, Node, NodeValue, expectation, own_kind, read_configuration,
 };
 
+use crate::condition;
 use crate::note::{Notes, join};
 use crate::script;
 use crate::template::{fill, is_template};
 
-/// Their name → ours, where they differ.
-const NAMES: [(&str, &str); 6] = [
-    ("answer-relevance", "answer-relevancy"),
-    ("context-recall", "contextual-recall"),
-    ("context-relevance", "contextual-relevancy"),
-    ("context-faithfulness", "faithfulness"),
-    ("model-graded-closedqa", "llm-rubric"),
-    ("model-graded-factuality", "factuality"),
-];
 /// The thresholds that hold there where an assertion has none.
 const THRESHOLDS: [(&str, f64); 5] = [
     ("levenshtein", 5.0),
@@ -63,28 +55,15 @@ pub(crate) fn metric(node: &Node, path: &str, around: &Around<'_>, notes: &mut N
             return None;
         }
     };
-    let metric = match &node.value {
-        // A line of text, as in a table.
-        NodeValue::Text(text) => match expectation(text, position) {
-            Ok(metric) => metric.into_json(),
-            Err(why) => {
-                notes.left_out(position, path, why);
-                return None;
-            }
-        },
-        NodeValue::Map(_) => match of_mapping(node, path, around, notes) {
-            Ok(metric) => metric,
-            Err(why) => {
-                notes.left_out(position, path, why);
-                return None;
-            }
-        },
-        _ => {
-            notes.left_out(
-                position,
-                path,
-                format!("expected an assertion, found {}", node.describe()),
-            );
+    let read = match &node.value {
+        NodeValue::Text(text) => of_line(text, node, around),
+        NodeValue::Map(_) => of_mapping(node, path, around, notes),
+        _ => Err(format!("expected an assertion, found {}", node.describe())),
+    };
+    let metric = match read {
+        Ok(metric) => metric,
+        Err(why) => {
+            notes.left_out(position, path, why);
             return None;
         }
     };
@@ -93,6 +72,17 @@ pub(crate) fn metric(node: &Node, path: &str, around: &Around<'_>, notes: &mut N
         return None;
     }
     Some(metric)
+}
+
+/// A line of text, as in a table.
+fn of_line(text: &str, node: &Node, around: &Around<'_>) -> Result<Value, String> {
+    let code = ["fn:", "javascript:"]
+        .iter()
+        .find_map(|prefix| text.trim().strip_prefix(prefix));
+    if let Some(metrics) = code.and_then(|code| condition::metrics(code, around.transform)) {
+        return Ok(of_condition(node, metrics, around));
+    }
+    Ok(expectation(text, node.position)?.into_json())
 }
 
 /// What `$ref: '#/assertionTemplates/name'` refers to.
@@ -119,16 +109,27 @@ fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -
         .get("type")
         .and_then(|entry| entry.node.as_text())
         .ok_or("an assertion has a `type`")?;
-    let (not, bare) = word.strip_prefix("not-").map_or(("", word), |bare| ("not-", bare));
-    let ours = NAMES
-        .iter()
-        .find(|(theirs, _)| *theirs == bare)
-        .map_or(bare, |(_, ours)| ours);
+    notes.leave_out_rest(node, path, &KNOWN, "assertions of testfleet have no such option");
+    let own = own_kind(word);
+    let (bare, ours) = (
+        word.strip_prefix("not-").unwrap_or(word),
+        own.strip_prefix("not-").unwrap_or(&own),
+    );
+    let code = node
+        .get("value")
+        .and_then(|entry| entry.node.as_text())
+        .unwrap_or_default();
+    let condition = (word == "javascript" && node.get("transform").is_none() && node.get("threshold").is_none())
+        .then(|| condition::metrics(code, around.transform))
+        .flatten();
+    if let Some(metrics) = condition {
+        return Ok(of_condition(node, metrics, around));
+    }
     if ["javascript", "python", "ruby"].contains(&bare) {
         return Err(format!("`{word}` runs code, which tests of testfleet cannot do"));
     }
     let mut metric = Map::new();
-    metric.insert("type".to_owned(), format!("{not}{ours}").into());
+    metric.insert("type".to_owned(), own.clone().into());
     if let Some(name) = node.get("metric").and_then(|entry| entry.node.as_text()) {
         let name = fill(name, around.vars).unwrap_or_else(|_| name.to_owned());
         metric.insert("name".to_owned(), name.into());
@@ -145,16 +146,7 @@ fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -
     if let Some(threshold) = own.or(default) {
         metric.insert("threshold".to_owned(), threshold);
     }
-    if let Some(entry) = node.get("weight") {
-        match entry.node.clone().into_json() {
-            Value::Number(zero) if zero.as_f64() == Some(0.0) => {
-                metric.insert("severity".to_owned(), "warn".into());
-            }
-            weight => {
-                metric.insert("weight".to_owned(), weight);
-            }
-        }
-    }
+    put_weight(&mut metric, node);
     put_transform(&mut metric, node, around)?;
     if ours == "assert-set" {
         let members = node
@@ -173,9 +165,33 @@ fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -
         }
         metric.insert("metrics".to_owned(), read.into());
     }
-    let why = "assertions of testfleet have no such option";
-    notes.leave_out_rest(node, path, &KNOWN, why);
     Ok(Value::Object(metric))
+}
+
+/// One metric, or a set of those that all have to hold.
+fn of_condition(node: &Node, mut metrics: Vec<Value>, around: &Around<'_>) -> Value {
+    let mut metric = match metrics.len() {
+        1 => metrics.remove(0),
+        _ => json!({"type": "assert-set", "metrics": metrics}),
+    };
+    let name = node.get("metric").and_then(|entry| entry.node.as_text());
+    if let Some(metric) = metric.as_object_mut() {
+        if let Some(name) = name {
+            let name = fill(name, around.vars).unwrap_or_else(|_| name.to_owned());
+            metric.insert("name".to_owned(), name.into());
+        }
+        put_weight(metric, node);
+    }
+    metric
+}
+
+fn put_weight(metric: &mut Map<String, Value>, node: &Node) {
+    let Some(entry) = node.get("weight") else { return };
+    match entry.node.clone().into_json() {
+        // It counts for nothing, and is reported.
+        Value::Number(zero) if zero.as_f64() == Some(0.0) => metric.insert("severity".to_owned(), "warn".into()),
+        weight => metric.insert("weight".to_owned(), weight),
+    };
 }
 
 fn put_value(metric: &mut Map<String, Value>, kind: &str, value: Value, around: &Around<'_>) -> Result<(), String> {
@@ -359,7 +375,7 @@ mod tests {
     #[test]
     fn what_has_no_counterpart_says_why() {
         let cases = [
-            (json!({"type": "javascript", "value": "output.length > 5"}), "runs code"),
+            (json!({"type": "javascript", "value": "output.length > x"}), "runs code"),
             (json!({"type": "regex", "value": "(?=a)b"}), "look"),
             (
                 json!({"type": "contains", "value": "{{ a | upper }}"}),

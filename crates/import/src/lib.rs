@@ -7,14 +7,17 @@
 //! * `provider`: providers become the endpoint; one at a time, since a configuration has one.
 //! * `prompt`, `test`, `table`: prompts and tests, multiplied out, become tests.
 //! * `assertion`: assertions become metrics, if the readers and compilers of metrics take them.
-//! * `template`, `script`: templates are rewritten, and of JavaScript only what says where something is.
+//! * `template`, `script`, `condition`: templates are rewritten; of JavaScript only what says where something is, and plain
+//!   conditions, are understood.
 //! * `yaml`: the result as text.
 //!
 //! Deliberately absent: running code, and reading files; the caller gives a function for that.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod acceptance;
 mod assertion;
+mod condition;
 mod note;
 mod prompt;
 mod provider;
@@ -52,6 +55,9 @@ const KNOWN: [&str; 13] = [
     "metadata",
 ];
 
+/// The most tests of a result, which is one document. Larger sets are files of their own.
+const MOST_TESTS: usize = 20_000;
+
 /// Texts of files that a configuration refers to.
 pub struct Files<'f> {
     read: &'f mut dyn FnMut(&str) -> Result<String, String>,
@@ -84,7 +90,8 @@ pub struct Imported {
 /// else the first that can be carried over is taken.
 ///
 /// # Errors
-/// When the text is no such configuration, no provider of that name is there, or no test is left.
+/// When the text is no such configuration, no provider of that name is there, no test is left, or what came of it would not be
+/// accepted (a URL that is none, for example).
 pub fn import(text: &str, file: &str, provider: Option<&str>, files: &mut Files<'_>) -> Result<Imported, Problems> {
     let format = DocumentFormat::of_file(file).unwrap_or(DocumentFormat::Yaml);
     let root = located(text, file, format)?;
@@ -117,11 +124,9 @@ pub fn import(text: &str, file: &str, provider: Option<&str>, files: &mut Files<
     let (document, comments) = assemble(&root, file, endpoint, tests, &mut notes);
     let mut notes = notes.all;
     notes.sort_by_key(|note| note.problem.position());
-    Ok(Imported {
-        yaml: yaml::write(&document, &comments),
-        document,
-        notes,
-    })
+    let yaml = yaml::write(&document, &comments);
+    acceptance::accept(&yaml, file)?;
+    Ok(Imported { document, yaml, notes })
 }
 
 /// The endpoint of the chosen provider.
@@ -232,9 +237,17 @@ fn all_tests(root: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Value
             under: None,
         });
     }
-    all.iter()
-        .flat_map(|written| tests(written, &making, files, notes))
-        .collect()
+    let mut made = Vec::new();
+    for written in &all {
+        made.extend(tests(written, &making, files, notes));
+        if made.len() > MOST_TESTS {
+            let why = format!("there are more than {MOST_TESTS} tests; those beyond are not in the result");
+            notes.left_out(written.node.position, &written.path, why);
+            made.truncate(MOST_TESTS);
+            break;
+        }
+    }
+    made
 }
 
 /// Each configuration of a scenario with each of its tests.
@@ -287,12 +300,14 @@ fn assemble(
         .filter(|text| !text.trim().is_empty());
     document.insert("name".to_owned(), description.unwrap_or(stem).into());
     if let Some(entry) = root.get("tags") {
-        let texts = entry
-            .node
-            .entries()
-            .iter()
-            .filter_map(|tag| Some((tag.key.clone(), tag.node.as_text()?.into())));
-        document.insert("tags".to_owned(), Value::Object(texts.collect()));
+        let mut tags = Map::new();
+        for tag in entry.node.entries() {
+            match tag.node.as_text() {
+                Some(text) => drop(tags.insert(tag.key.clone(), text.into())),
+                None => notes.left_out(tag.position, &join("tags", &tag.key), "a tag is a text"),
+            }
+        }
+        document.insert("tags".to_owned(), tags.into());
     }
     if let Some(Value::Object(metadata)) = root.get("metadata").map(|entry| entry.node.clone().into_json()) {
         document.insert("metadata".to_owned(), metadata.into());

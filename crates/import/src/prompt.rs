@@ -32,6 +32,8 @@ pub(crate) fn prompts(node: &Node, path: &str, files: &mut Files<'_>, notes: &mu
         let (text, label) = match &item.value {
             NodeValue::Text(text) => (Some(text.as_str()), None),
             NodeValue::Map(_) => {
+                let why = "prompts of testfleet have no such option";
+                notes.leave_out_rest(item, &path, &["raw", "id", "label"], why);
                 let word = |key: &str| item.get(key).and_then(|entry| entry.node.as_text());
                 (word("raw").or(word("id")), word("label"))
             }

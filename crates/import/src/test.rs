@@ -12,15 +12,7 @@ use crate::template::{fill, is_template};
 
 /// The most tests that the lists of one test's variables become.
 const MOST: usize = 10_000;
-const KNOWN: [&str; 7] = [
-    "vars",
-    "assert",
-    "description",
-    "threshold",
-    "metadata",
-    "options",
-    "repeat",
-];
+const KNOWN: [&str; 6] = ["vars", "assert", "description", "threshold", "metadata", "options"];
 
 /// What all tests are made with.
 pub(crate) struct Making<'a> {
@@ -116,7 +108,15 @@ pub(crate) fn tests(written: &Written, making: &Making<'_>, files: &mut Files<'_
         );
         return Vec::new();
     }
-    notes.leave_out_rest(node, path, &KNOWN, "tests of testfleet have no such key");
+    for (layer, path) in [
+        (Some(node), path.as_str()),
+        (under.as_ref(), "scenarios"),
+        (making.default, "defaultTest"),
+    ] {
+        if let Some(layer) = layer {
+            notes.leave_out_rest(layer, path, &KNOWN, "tests of testfleet have no such key");
+        }
+    }
     let mut vars: Vec<(String, Vec<Value>)> = Vec::new();
     for layer in &layers {
         let Some(entry) = layer.get("vars") else { continue };
@@ -157,7 +157,13 @@ pub(crate) fn tests(written: &Written, making: &Making<'_>, files: &mut Files<'_
     }
     let mut made = Vec::new();
     for vars in combine(&vars) {
-        let vars = nested(vars);
+        let (vars, unresolved) = nested(vars);
+        for name in unresolved {
+            let how = format!(
+                "the variable `{name}` is a template there; here variables are data, and its text stays as it is"
+            );
+            notes.changed(node.position, path, how);
+        }
         let around = Around {
             vars: &vars,
             transform: transform.as_deref(),
@@ -220,18 +226,22 @@ fn combine(vars: &[(String, Vec<Value>)]) -> Vec<Map<String, Value>> {
     all
 }
 
-/// Variables in variables, filled in as they are there.
-fn nested(vars: Map<String, Value>) -> Map<String, Value> {
+/// Variables in variables, filled in as they are there; and the names of those where that is not possible.
+fn nested(vars: Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
     let known = vars.clone();
-    vars.into_iter()
-        .map(|(name, value)| match value {
-            Value::String(text) if is_template(&text) => {
-                let text = fill(&text, &known).unwrap_or(text);
+    let mut unresolved = Vec::new();
+    let vars = vars.into_iter().map(|(name, value)| match value {
+        Value::String(text) if is_template(&text) => match fill(&text, &known) {
+            Ok(text) => (name, text.into()),
+            Err(_) => {
+                unresolved.push(name.clone());
                 (name, text.into())
             }
-            other => (name, other),
-        })
-        .collect()
+        },
+        other => (name, other),
+    });
+    let vars = vars.collect();
+    (vars, unresolved)
 }
 
 /// The JSONPath of `options.transform`, the nearest one.
@@ -327,17 +337,9 @@ fn test(
             ),
         }
     }
-    let options = layers.iter().filter_map(|layer| layer.get("options"));
-    for options in options {
-        notes.leave_out_rest(
-            &options.node,
-            &join(path, "options"),
-            &["transform", "repeat"],
-            "tests of testfleet have no such option",
-        );
-        if let Some(repeat) = options.node.get("repeat") {
-            test.insert("repeat".to_owned(), repeat.node.clone().into_json());
-        }
+    for options in layers.iter().filter_map(|layer| layer.get("options")) {
+        let why = "tests of testfleet have no such option";
+        notes.leave_out_rest(&options.node, &join(path, "options"), &["transform"], why);
     }
     if metrics.is_empty() {
         let position = layers.last().map_or(Position::START, |node| node.position);

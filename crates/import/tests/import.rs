@@ -160,7 +160,7 @@ providers: [openai:gpt-a, openai:gpt-b, 'anthropic:messages:c']
 nunjucksFilters: {}
 tests:
   - assert:
-      - {type: javascript, value: output.length > 5}
+      - {type: javascript, value: output.length > x}
       - {type: contains, value: x}
       - {type: contain}
   - provider: openai:gpt-b

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use testfleet_stub::{
-    Behaviour, EveryNth, FailFirst, Fault, FaultKind, Knowledge, Latency, Rate, RetryAfterForm, ShareOfErrors,
+    Answers, Behaviour, EveryNth, FailFirst, Fault, FaultKind, Knowledge, Latency, Rate, RetryAfterForm, ShareOfErrors,
     StubLimits, StubSettings,
 };
 
@@ -25,6 +25,18 @@ pub(crate) struct Arguments {
     /// A JSON file with questions and answers, instead of the compiled-in one
     #[arg(long, value_name = "FILE")]
     knowledge: Option<PathBuf>,
+    /// A test set whose questions are answered as it expects: JSON Lines, JSON or CSV
+    #[arg(long, value_name = "FILE", conflicts_with = "knowledge")]
+    answers: Option<PathBuf>,
+    /// The field of the set with the question [default: question, input, user_input, prompt_content, prompt or query]
+    #[arg(long, value_name = "FIELD", requires = "answers")]
+    answers_question: Option<String>,
+    /// The field of the set with the answer [default: answer, target, reference, expected_output, …]
+    #[arg(long, value_name = "FIELD", requires = "answers")]
+    answers_answer: Option<String>,
+    /// Answer every nth question of the set wrongly
+    #[arg(long, value_name = "N", requires = "answers")]
+    wrong_every: Option<usize>,
     /// The bearer token that every call must bring
     #[arg(long, value_name = "TOKEN", env = "STUB_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -105,9 +117,22 @@ impl Arguments {
     /// The settings these options stand for. Reads the knowledge file.
     pub(crate) fn into_settings(self) -> anyhow::Result<StubSettings> {
         let behaviour = self.behaviour();
-        let knowledge = match &self.knowledge {
-            None => Knowledge::example(),
-            Some(path) => {
+        let knowledge = match (&self.knowledge, &self.answers) {
+            (None, None) => Knowledge::example(),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("could not read the test set {}", path.display()))?;
+                let answers = Answers {
+                    question: self.answers_question.clone(),
+                    answer: self.answers_answer.clone(),
+                    wrong_every: self.wrong_every,
+                    ..Answers::default()
+                };
+                answers
+                    .read(&text)
+                    .with_context(|| format!("could not use {}", path.display()))?
+            }
+            (Some(path), _) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("could not read the knowledge file {}", path.display()))?;
                 Knowledge::from_json(&text).with_context(|| format!("could not use {}", path.display()))?

@@ -43,6 +43,22 @@ pub struct Entry {
     pub fail_first: Option<u32>,
 }
 
+impl Entry {
+    /// A question and its answer.
+    pub(crate) fn new(question: String, answer: String, wrong: bool) -> Self {
+        Self {
+            question,
+            also: Vec::new(),
+            answer,
+            sources: Vec::new(),
+            wrong,
+            note: None,
+            status: None,
+            fail_first: None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -66,6 +82,14 @@ pub enum KnowledgeError {
     Twice {
         /// The question as written the second time.
         question: String,
+    },
+    /// A record of a test set is no question with an answer.
+    #[error("record {number} {problem}")]
+    Record {
+        /// Which one, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A question without a letter or digit could never be told from another.
     #[error("the question {question:?} has no letter or digit")]
@@ -120,6 +144,31 @@ impl Knowledge {
         Ok(Self {
             fallback: document.fallback,
             entries: document.entries,
+            by_question,
+        })
+    }
+
+    /// Entries of which the first one of each question holds.
+    ///
+    /// # Errors
+    /// When a question is blank.
+    pub(crate) fn of_first(all: Vec<Entry>) -> Result<Self, KnowledgeError> {
+        let (mut entries, mut by_question) = (Vec::new(), HashMap::new());
+        for entry in all {
+            let key = normalise(&entry.question);
+            if key.is_empty() {
+                return Err(KnowledgeError::Blank {
+                    question: entry.question,
+                });
+            }
+            if let std::collections::hash_map::Entry::Vacant(vacant) = by_question.entry(key) {
+                vacant.insert(entries.len());
+                entries.push(entry);
+            }
+        }
+        Ok(Self {
+            fallback: no_idea(),
+            entries,
             by_question,
         })
     }

@@ -24,6 +24,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admission;
+mod answers;
 mod behaviour;
 mod call;
 mod call_log;
@@ -47,6 +48,7 @@ mod stats;
 mod ticket;
 mod traffic;
 
+pub use answers::Answers;
 pub use behaviour::{Behaviour, BehaviourError, EveryNth, FailFirst, Fault, FaultKind, Latency, ShareOfErrors};
 pub use call::{Call, Ending, Identity};
 pub use certificate::TlsError;

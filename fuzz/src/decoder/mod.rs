@@ -11,6 +11,7 @@ pub mod claim;
 pub mod configuration;
 pub mod egress;
 mod endpoint;
+pub mod import;
 mod input;
 pub mod job;
 pub mod mail;
@@ -28,10 +29,11 @@ pub mod test_set;
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 14] = [
+pub const ALL: [Decoder; 15] = [
     ("claim", claim::check),
     ("configuration", configuration::check),
     ("egress", egress::check),
+    ("import", import::check),
     ("job", job::check),
     ("mail", mail::check),
     ("metric", metric::check),

@@ -1,6 +1,7 @@
-//! Small texts: durations, sizes, ids, modes.
+//! Small texts: durations, sizes, ids, modes, gates and their filters.
 
 use testfleet_bootstrap::settings::{Settings, Sources};
+use testfleet_model::gate::{Expression, Filter};
 use testfleet_model::{ExecutionMode, RunId, duration};
 
 use super::input::{said, text};
@@ -18,6 +19,17 @@ pub fn check(data: &[u8]) {
     }
     match text.parse::<ExecutionMode>() {
         Ok(mode) => assert_eq!(mode.to_string().parse::<ExecutionMode>().ok(), Some(mode)),
+        Err(error) => said(&error.to_string()),
+    }
+    match Expression::parse(&text) {
+        Ok(read) => assert_eq!(Expression::parse(&read.to_string()), Ok(read)),
+        Err(messages) => {
+            assert!(!messages.is_empty(), "an error without a message");
+            messages.iter().for_each(|message| said(message));
+        }
+    }
+    match Filter::parse(&text) {
+        Ok(read) => assert_eq!(Filter::parse(&read.to_string()).ok(), Some(read)),
         Err(error) => said(&error.to_string()),
     }
     sizes(&text);

@@ -84,7 +84,7 @@ macro_rules! decoders {
 }
 
 decoders! {
-    claim configuration egress job mail metric request response result retry_after scalar settings template test_set
+    claim configuration egress import job mail metric request response result retry_after scalar settings template test_set
 }
 
 fn names_in(directory: &str) -> BTreeSet<String> {

@@ -16,6 +16,27 @@ use super::section::{Findings, nearest, unsupported};
 /// Prefixes of promptfoo that run code or read files.
 const CODE: [&str; 6] = ["javascript", "fn", "eval", "python", "ruby", "file"];
 
+/// Kinds of promptfoo that have another name here.
+const NAMES: [(&str, &str); 7] = [
+    ("grade", "llm-rubric"),
+    ("model-graded-closedqa", "llm-rubric"),
+    ("model-graded-factuality", "factuality"),
+    ("answer-relevance", "answer-relevancy"),
+    ("context-recall", "contextual-recall"),
+    ("context-relevance", "contextual-relevancy"),
+    ("context-faithfulness", "faithfulness"),
+];
+
+/// The name that a kind of assertion of promptfoo has here, its prefix `not-` kept; the same one where it has none of its
+/// own.
+#[must_use]
+pub fn own_kind(theirs: &str) -> String {
+    let (not, bare) = theirs.strip_prefix("not-").map_or(("", theirs), |bare| ("not-", bare));
+    let known = MetricKind::from_word(bare).is_some();
+    let ours = NAMES.iter().find(|(theirs, _)| *theirs == bare && !known);
+    format!("{not}{}", ours.map_or(bare, |(_, ours)| ours))
+}
+
 /// What the special columns of one record say.
 #[derive(Default)]
 pub(super) struct Expectations {
@@ -75,13 +96,14 @@ pub fn expectation(cell: &str, position: Position) -> Result<Node, String> {
     let Some(Prefix { word, threshold, rest }) = split_prefix(cell.trim()) else {
         return plain();
     };
-    let bare = word.strip_prefix("not-").unwrap_or(word);
+    let own = own_kind(word);
+    let bare = own.strip_prefix("not-").unwrap_or(&own);
     let kind = MetricKind::from_word(bare);
     let Some(value) = rest.map(str::trim) else {
         // Without a colon only a few words can be assertions; the others are texts.
         let stands_alone = kind.is_some_and(|kind| threshold.is_some() || needs_nothing(kind));
         return match kind {
-            Some(_) if stands_alone => Ok(metric_node(word, position, threshold_entry(threshold, position))),
+            Some(_) if stands_alone => Ok(metric_node(&own, position, threshold_entry(threshold, position))),
             None if metric::LATER.contains(&bare) && bare.contains('-') => Err(unsupported(bare)),
             _ => plain(),
         };
@@ -113,7 +135,7 @@ pub fn expectation(cell: &str, position: Position) -> Result<Node, String> {
         }
         _ => entries.push(entry("value", Node::text(position, value))),
     }
-    Ok(metric_node(word, position, entries))
+    Ok(metric_node(&own, position, entries))
 }
 
 /// Kinds that are whole without a value and a threshold.
@@ -307,7 +329,11 @@ mod tests {
             ("contain:x", "unknown assertion `contain`; did you mean \"contains\"?"),
             (
                 "grade:x",
-                "unknown assertion `grade`; write \"equals:grade:x\" if the output should equal this text",
+                "`llm-rubric` is part of the format but not supported by this version",
+            ),
+            (
+                "marks:x",
+                "unknown assertion `marks`; write \"equals:marks:x\" if the output should equal this text",
             ),
         ];
         for (cell, message) in cases {

@@ -60,6 +60,19 @@ const FOREIGN: [(&str, &str); 10] = [
     ("__threshold", "threshold"),
 ];
 
+/// Name elsewhere → name here, where nothing else of the record fills that field; the first one does.
+const FALLBACKS: [(&str, &str); 2] = [
+    // DeepEval
+    ("retrieval_context", "context"),
+    // ragas
+    ("reference_contexts", "context"),
+];
+
+/// Fields of rhesis that become tags, in records with a field of that tool only: their names are common.
+const TAGS: [&str; 3] = ["behavior", "category", "topic"];
+/// The field by which a record of rhesis is known.
+const OF_RHESIS: &str = "prompt_content";
+
 /// Whether `columns` may name this field.
 pub(super) fn is_own_name(name: &str) -> bool {
     OWN.contains(&name)
@@ -95,7 +108,8 @@ impl<'s> Translation<'s> {
 
     pub(super) fn translate(&mut self, position: Position, entries: Vec<Entry>, findings: &mut Findings) -> Section {
         let mut test = Draft::default();
-        for entry in entries {
+        let optional = self.optional_names(&entries);
+        for mut entry in entries {
             let mut mapped = false;
             for (ours, theirs, seen) in &mut self.columns {
                 if *theirs == entry.key {
@@ -117,7 +131,14 @@ impl<'s> Translation<'s> {
                 test.put_promptfoo(&rest, entry, self.cells, findings);
                 continue;
             }
-            match self.own_name(&entry.key) {
+            if entry.key == "assert" {
+                in_our_words(&mut entry.node);
+            }
+            let optional = optional
+                .iter()
+                .find(|(theirs, _)| *theirs == entry.key)
+                .map(|(_, ours)| *ours);
+            match self.own_name(&entry.key).or(optional) {
                 Some(ours) => test.put(ours, entry, self.cells, findings),
                 None => {
                     let name = format!("vars.{}", entry.key);
@@ -126,6 +147,30 @@ impl<'s> Translation<'s> {
             }
         }
         test.into_section(position, findings)
+    }
+
+    /// Names whose meaning depends on the rest of the record, with what they mean in this one.
+    fn optional_names(&self, entries: &[Entry]) -> Vec<(&'static str, &'static str)> {
+        let has = |name: &str| entries.iter().any(|entry| entry.key == name && !is_blank(&entry.node));
+        let mut names: Vec<(&'static str, &'static str)> = Vec::new();
+        for (theirs, ours) in FALLBACKS {
+            let is_filled = entries
+                .iter()
+                .any(|entry| !is_blank(&entry.node) && self.own_name(&entry.key) == Some(ours))
+                || names.iter().any(|(_, known)| *known == ours)
+                || self.columns.iter().any(|(known, ..)| *known == ours);
+            if has(theirs) && !is_filled {
+                names.push((theirs, ours));
+            }
+        }
+        if has(OF_RHESIS) {
+            names.extend(
+                TAGS.iter()
+                    .zip(["tags.behavior", "tags.category", "tags.topic"])
+                    .map(|(theirs, ours)| (*theirs, ours)),
+            );
+        }
+        names
     }
 
     /// The field a name stands for without `columns`, unless `columns` fills that field from elsewhere.
@@ -294,6 +339,51 @@ impl Draft {
             }
         }
         Section::of_entries(position, self.entries)
+    }
+}
+
+/// Whether a field says nothing: null, or an empty cell.
+fn is_blank(node: &Node) -> bool {
+    match &node.value {
+        NodeValue::Null => true,
+        NodeValue::Text(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
+/// Options of promptfoo's assertions under the names they have here.
+fn in_our_words(node: &mut Node) {
+    let NodeValue::List(items) = &mut node.value else {
+        return;
+    };
+    for item in items {
+        let NodeValue::Map(entries) = &mut item.value else {
+            continue;
+        };
+        let is = |entries: &[Entry], kinds: &[&str]| {
+            let kind = entries
+                .iter()
+                .find(|entry| entry.key == "type")
+                .and_then(|entry| entry.node.as_text());
+            kind.is_some_and(|kind| kinds.contains(&kind.strip_prefix("not-").unwrap_or(kind)))
+        };
+        let (takes_schema, is_set) = (is(entries, &["is-json", "contains-json"]), is(entries, &["assert-set"]));
+        for entry in entries {
+            match entry.key.as_str() {
+                "metric" => "name".clone_into(&mut entry.key),
+                "value" if takes_schema => "schema".clone_into(&mut entry.key),
+                "assert" if is_set => {
+                    in_our_words(&mut entry.node);
+                    "metrics".clone_into(&mut entry.key);
+                }
+                "type" => {
+                    if let NodeValue::Text(kind) = &mut entry.node.value {
+                        *kind = super::expected::own_kind(kind);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 

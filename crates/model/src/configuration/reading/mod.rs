@@ -52,7 +52,7 @@ pub(in crate::configuration) use dialogue::TOOL_KEYS;
 
 pub use canonical::{CanonicalError, from_canonical_json};
 pub use check::{check_attributes, check_filters, check_test};
-pub use expected::expectation;
+pub use expected::{expectation, own_kind};
 pub use identity::{DuplicateCheck, generated_id};
 pub use limit::rate_from_text;
 pub use node::{Entry, Node, NodeValue};
@@ -130,15 +130,45 @@ pub fn read_configuration(
     format: DocumentFormat,
     defaults: &Defaults,
 ) -> Result<Reading, Problems> {
+    match attempt_configuration(text, file, format, defaults)? {
+        Attempt {
+            reading: Some(reading),
+            problems,
+        } if problems.0.is_empty() => Ok(reading),
+        Attempt { problems, .. } => Err(problems),
+    }
+}
+
+/// What came of reading a document that may be wrong in places.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What could be read. What was refused is left out of it, or stands there as its default: it is for looking for further
+    /// problems, and must not be run while there are [problems](Self::problems).
+    pub reading: Option<Reading>,
+    /// Every problem, in the order of the text.
+    pub problems: Problems,
+}
+
+/// Reads a configuration as far as it goes, so that what looks at it afterwards can tell its problems at the same time.
+///
+/// # Errors
+/// When the text cannot be parsed at all.
+pub fn attempt_configuration(
+    text: &str,
+    file: &str,
+    format: DocumentFormat,
+    defaults: &Defaults,
+) -> Result<Attempt, Problems> {
     let root = located(text, file, format)?;
     let mut findings = section::Findings::new(file);
     let configuration = document::read_document(root, *defaults, &mut findings);
-    match configuration {
-        Some(configuration) if findings.problems.is_empty() => Ok(Reading {
+    let (warnings, positions) = (Problems::sorted(findings.warnings).0, findings.positions);
+    Ok(Attempt {
+        reading: configuration.map(|configuration| Reading {
             configuration,
-            warnings: Problems::sorted(findings.warnings).0,
-            positions: findings.positions,
+            warnings,
+            positions,
         }),
-        _ => Err(Problems::sorted(findings.problems)),
-    }
+        problems: Problems::sorted(findings.problems),
+    })
 }

@@ -1,6 +1,7 @@
 //! The schema and the readers agree: on keys, on words, and on what fits.
 
 mod corpus;
+mod coverage;
 mod mutation;
 mod walk;
 

@@ -377,3 +377,67 @@ fn public_csv_files_of_promptfoo_load_or_say_why_not() {
         );
     }
 }
+
+#[test]
+fn documents_of_other_tools_fill_the_context_where_nothing_better_does() {
+    let deepeval = one(
+        "a.jsonl",
+        r#"{"input": "q", "actual_output": "a", "retrieval_context": ["c"], "tools_called": ["t"]}"#,
+    );
+    assert_eq!(deepeval.context, ["c"]);
+    assert_eq!(
+        Value::from(deepeval.vars),
+        json!({"actual_output": "a", "tools_called": ["t"]})
+    );
+    let both = one(
+        "a.jsonl",
+        r#"{"input": "q", "retrieval_context": ["r"], "context": ["c"]}"#,
+    );
+    assert_eq!(both.context, ["c"]);
+    assert_eq!(Value::from(both.vars), json!({"retrieval_context": ["r"]}));
+    let ragas = one(
+        "a.jsonl",
+        r#"{"user_input": "q", "reference": "a", "response": "b", "retrieved_contexts": ["x"], "reference_contexts": ["y"]}"#,
+    );
+    assert_eq!(ragas.context, ["x"]);
+    assert_eq!(
+        Value::from(ragas.vars),
+        json!({"response": "b", "reference_contexts": ["y"]})
+    );
+    let reference = one(
+        "a.jsonl",
+        r#"{"user_input": "q", "reference_contexts": ["y"], "retrieved_contexts": null}"#,
+    );
+    assert_eq!(reference.context, ["y"]);
+}
+
+#[test]
+fn records_of_rhesis_bring_their_tags_and_others_keep_those_names_as_variables() {
+    let rhesis = one(
+        "a.csv",
+        "prompt_content,expected_response,category,topic,behavior\nq,a,safety,,Refusal\n",
+    );
+    assert_eq!(
+        (rhesis.input.as_deref(), rhesis.expected_output),
+        (Some("q"), Some(json!("a")))
+    );
+    let tags: Vec<_> = rhesis
+        .tags
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(tags, [("behavior", "Refusal"), ("category", "safety")]);
+    let other = one("a.csv", "topic,category\ntea,x\n");
+    assert_eq!(Value::from(other.vars), json!({"topic": "tea", "category": "x"}));
+}
+
+#[test]
+fn assertions_of_promptfoo_in_records_have_our_names() {
+    let text = r#"[{"vars": {"a": 1}, "assert": [
+        {"type": "is-json", "value": {"type": "object"}, "metric": "shape"},
+        {"type": "assert-set", "threshold": 0.5, "assert": [{"type": "contains", "value": "x", "metric": "has x"}]}]}]"#;
+    let test = one("a.json", text);
+    assert_eq!(test.metrics[0].name.as_deref(), Some("shape"));
+    assert_eq!(test.metrics[0].schema, Some(json!({"type": "object"})));
+    assert_eq!(test.metrics[1].metrics[0].name.as_deref(), Some("has x"));
+}

@@ -95,8 +95,13 @@ pub(super) fn corpus() -> Vec<Document> {
     for (index, block) in blocks("verdicts.md").into_iter().enumerate() {
         documents.push((format!("verdicts.md {index}"), completed(&block)));
     }
-    let mut examples: Vec<PathBuf> = std::fs::read_dir(root().join("config/examples"))
-        .unwrap()
+    for (index, block) in blocks("importing.md").into_iter().enumerate() {
+        documents.push((format!("importing.md {index}"), completed(&block)));
+    }
+    let directories = ["config/examples", "config/examples/sets"];
+    let mut examples: Vec<PathBuf> = directories
+        .iter()
+        .flat_map(|directory| std::fs::read_dir(root().join(directory)).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();

@@ -1,0 +1,110 @@
+//! The examples called `everything-…` run end to end against the stub, and every test of them ends as its metadata says
+//! (`ends`), which is `Pass` where it says nothing. That they use every key and every kind of metric is a test of the model.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
+use testfleet_stub::{Stub, StubSettings};
+use testfleet_tests::{page, program};
+
+/// The address that examples have.
+const ADDRESS: &str = "http://127.0.0.1:8765";
+
+/// A copy of the examples that calls this stub.
+fn copy(to: &Path, address: &str) {
+    for entry in std::fs::read_dir(page::root().join("config/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_file() && name.starts_with("everything") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(to.join(name), text.replace(ADDRESS, address)).unwrap();
+        }
+    }
+}
+
+/// How the tests of a configuration are to end that do not pass.
+fn expected(text: &str, name: &str) -> BTreeMap<String, String> {
+    let reading = read_configuration(text, name, DocumentFormat::Yaml, &Defaults::default()).unwrap();
+    let tests = reading.configuration.test_set.tests.into_iter();
+    tests
+        .filter_map(|test| Some((test.id, test.metadata.get("ends")?.as_str()?.to_owned())))
+        .collect()
+}
+
+fn run(name: &str) {
+    let stub = Stub::start(StubSettings::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    copy(directory.path(), &stub.url());
+    let text = std::fs::read_to_string(directory.path().join(name)).unwrap();
+    let output = Command::new(program("testfleet"))
+        .args(["run", name, "--json", "--quiet"])
+        .current_dir(directory.path())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("STUB_TOKEN", "local-demo-token")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{name}: {error}: {errors}"));
+    let expected = expected(&text, name);
+    let results = report["results"].as_array().unwrap();
+    assert!(!results.is_empty());
+    let mut wrong = Vec::new();
+    for result in results {
+        let id = result["test_id"].as_str().unwrap();
+        let written = id.split('#').next().unwrap_or_default();
+        let should = expected.get(written).map_or("Pass", String::as_str);
+        if result["status"] != should {
+            wrong.push(format!("{id} should be {should}: {result}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+    let configuration = page::read(&format!("config/examples/{name}"));
+    for line in configuration
+        .lines()
+        .filter_map(|line| line.split("path: report/").nth(1))
+    {
+        let file = line.split(' ').next().unwrap_or_default();
+        assert!(
+            directory.path().join("report").join(file).is_file(),
+            "{name} wrote no report {file}"
+        );
+    }
+}
+
+macro_rules! examples {
+    ($($test:ident = $name:literal,)*) => {
+        const RUN: &[&str] = &[$($name),*];
+        $(#[test] fn $test() { run($name); })*
+    };
+}
+
+examples! {
+    http_ends_as_it_says = "everything-http.yaml",
+    sequential_ends_as_it_says = "everything-sequential.yaml",
+    gates_end_as_they_say = "everything-gates.yaml",
+    selected_ends_as_it_says = "everything-selected.yaml",
+    chat_ends_as_it_says = "everything-chat.yaml",
+    text_ends_as_it_says = "everything-text.yaml",
+    stream_ends_as_it_says = "everything-stream.yaml",
+    events_end_as_they_say = "everything-events.yaml",
+}
+
+#[test]
+fn no_example_is_forgotten() {
+    let mut names: Vec<String> = std::fs::read_dir(page::root().join("config/examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("everything-"))
+        .collect();
+    names.sort();
+    let mut run: Vec<&str> = RUN.to_vec();
+    run.sort_unstable();
+    assert_eq!(names, run);
+}
