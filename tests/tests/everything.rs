@@ -15,6 +15,9 @@ use testfleet_tests::{page, program};
 /// The address that examples have.
 const ADDRESS: &str = "http://127.0.0.1:8765";
 
+/// The same for WebSockets.
+const SOCKET: &str = "ws://127.0.0.1:8765";
+
 /// A copy of the examples that calls this stub.
 fn copy(to: &Path, address: &str) {
     for entry in std::fs::read_dir(page::root().join("config/examples")).unwrap() {
@@ -22,7 +25,7 @@ fn copy(to: &Path, address: &str) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_file() && name.starts_with("everything") {
             let text = std::fs::read_to_string(&path).unwrap();
-            std::fs::write(to.join(name), text.replace(ADDRESS, address)).unwrap();
+            std::fs::write(to.join(name), text.replace(ADDRESS, address).replace(SOCKET, &address.replacen("http", "ws", 1))).unwrap();
         }
     }
 }
@@ -47,6 +50,7 @@ fn run(name: &str) {
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("STUB_TOKEN", "local-demo-token")
+        .env("STUB_CLIENT_SECRET", "stub-secret")
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -90,6 +94,9 @@ examples! {
     sequential_ends_as_it_says = "everything-sequential.yaml",
     gates_end_as_they_say = "everything-gates.yaml",
     selected_ends_as_it_says = "everything-selected.yaml",
+    websocket_ends_as_it_says = "everything-websocket.yaml",
+    token_ends_as_it_says = "everything-token.yaml",
+    dialogue_ends_as_it_says = "everything-dialogue.yaml",
     chat_ends_as_it_says = "everything-chat.yaml",
     text_ends_as_it_says = "everything-text.yaml",
     stream_ends_as_it_says = "everything-stream.yaml",

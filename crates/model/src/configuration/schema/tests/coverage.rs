@@ -20,13 +20,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("baseline", "run"),
     ("attributes", "reference_test_run_id"),
     ("attributes", "status_from"),
-    // They need a token endpoint beside what is called; tests of the endpoint and of the worker have one.
-    ("endpoint.auth", "token_url"),
-    ("endpoint.auth", "client_id"),
-    ("endpoint.auth", "client_secret"),
-    ("endpoint.auth", "scopes"),
-    ("endpoint.auth", "audience"),
-    ("endpoint.auth", "client_auth"),
 ];
 
 fn collect(schema: &Value, value: &Value, path: &str, used: &mut BTreeMap<String, BTreeSet<String>>) {
