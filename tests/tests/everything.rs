@@ -95,6 +95,7 @@ examples! {
     gates_end_as_they_say = "everything-gates.yaml",
     selected_ends_as_it_says = "everything-selected.yaml",
     websocket_ends_as_it_says = "everything-websocket.yaml",
+    models_end_as_they_say = "everything-models.yaml",
     token_ends_as_it_says = "everything-token.yaml",
     dialogue_ends_as_it_says = "everything-dialogue.yaml",
     chat_ends_as_it_says = "everything-chat.yaml",
