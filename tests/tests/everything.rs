@@ -25,7 +25,12 @@ fn copy(to: &Path, address: &str) {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_file() && name.starts_with("everything") {
             let text = std::fs::read_to_string(&path).unwrap();
-            std::fs::write(to.join(name), text.replace(ADDRESS, address).replace(SOCKET, &address.replacen("http", "ws", 1))).unwrap();
+            std::fs::write(
+                to.join(name),
+                text.replace(ADDRESS, address)
+                    .replace(SOCKET, &address.replacen("http", "ws", 1)),
+            )
+            .unwrap();
         }
     }
 }

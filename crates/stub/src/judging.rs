@@ -241,7 +241,7 @@ fn words(text: &str) -> Vec<String> {
     all_words(text).into_iter().filter(says).collect()
 }
 
-fn covers(one: &str, other: &str) -> f64 {
+pub(crate) fn covers(one: &str, other: &str) -> f64 {
     let (one, other) = (words(one), words(other));
     if other.is_empty() {
         return 1.0;

@@ -72,7 +72,11 @@ async fn its_deadline_ends_it_with_a_reason_that_names_the_version() {
         assert_eq!((result.status, result.attempts), (Status::NotRun, 0));
         let error = result.error.unwrap();
         assert_eq!(error.class, ErrorClass::Payload);
-        assert!(error.message.contains(&format!("has format {}", RUN_FORMAT + 1)), "{}", error.message);
+        assert!(
+            error.message.contains(&format!("has format {}", RUN_FORMAT + 1)),
+            "{}",
+            error.message
+        );
     }
     worker.stop().await;
 }
@@ -111,7 +115,13 @@ async fn the_collection_of_a_complete_run_is_left_to_a_worker_that_knows_it() {
     let worker = Worker::with_executor(store.clone(), options(), NoOpExecutor).start();
     wait_for("the collection to be left to others", async || {
         (!log
-            .lines(Level::WARN, &[&format!("has format {}", RUN_FORMAT + 1), "left to a worker that knows it"])
+            .lines(
+                Level::WARN,
+                &[
+                    &format!("has format {}", RUN_FORMAT + 1),
+                    "left to a worker that knows it",
+                ],
+            )
             .is_empty())
         .then_some(())
     })

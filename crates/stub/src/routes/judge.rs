@@ -1,4 +1,5 @@
-//! `POST /judge/v1/chat/completions` and `POST /judge/v1/embeddings`: a model that judges by simple rules, always the same way.
+//! `POST /judge/v1/chat/completions` and `POST /judge/v1/embeddings`: a model that judges by simple rules, always the same way;
+//! and `POST /judge/webhook`, which says how far an output covers what it is to say.
 //!
 //! It reads the texts that a prompt fences (`<<<BEGIN NAME mark>>>` … `<<<END NAME mark>>>`) and what the task asks for, and compares
 //! words: [`crate::judging`] says how. The name of the `model` makes it misbehave, so that a configuration alone can ask for it:
@@ -151,6 +152,23 @@ pub(super) async fn embed(body: Bytes) -> Result<Json<Value>, Refusal> {
     let sent = request.input.iter().map(|text| count_tokens(text)).sum();
     Ok(Json(
         json!({ "object": "list", "model": request.model, "data": data, "usage": usage(sent, 0) }),
+    ))
+}
+
+/// Says how far the output covers `value`, else the expected output; from a half on it passes.
+pub(super) async fn webhook(body: Bytes) -> Result<Json<Value>, Refusal> {
+    let question: Value = read_json(&body)?;
+    let text = |name: &str| match &question[name] {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let wanted = text("value")
+        .or_else(|| text("expected_output"))
+        .ok_or_else(|| Refusal::bad_request("there is neither a `value` nor an `expected_output`", Some("value")))?;
+    let score = judging::covers(&text("output").unwrap_or_default(), &wanted);
+    Ok(Json(
+        json!({ "pass": score >= 0.5, "score": score, "reason": "by words" }),
     ))
 }
 

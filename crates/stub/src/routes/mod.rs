@@ -39,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/conversation/{id}", post(conversing::converse_as))
         .route("/judge/v1/chat/completions", post(judge::complete))
         .route("/judge/v1/embeddings", post(judge::embed))
+        .route("/judge/webhook", post(judge::webhook))
         .route("/tickets", post(ticketing::act))
         .route("/tickets/{id}", get(ticketing::show))
         .route("/tickets/{id}/{action}", post(ticketing::act_on))
