@@ -47,7 +47,7 @@ fn expected(text: &str, name: &str) -> BTreeMap<String, String> {
 fn run(name: &str) {
     let stub = Stub::start(StubSettings::default()).unwrap();
     let directory = tempfile::tempdir().unwrap();
-    copy(directory.path(), &stub.url());
+    copy(directory.path(), stub.url());
     let text = std::fs::read_to_string(directory.path().join(name)).unwrap();
     let output = Command::new(program("testfleet"))
         .args(["run", name, "--json", "--quiet"])

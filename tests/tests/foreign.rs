@@ -1,5 +1,7 @@
 //! nginx and httpbin as endpoints: servers that nobody here wrote.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::SocketAddr;
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! Endpoints that do what no server should. Each costs one test error of its class within its own time-out and a bounded amount
 //! of memory, and nothing else: the tests around it pass, and the worker goes on.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::{Value, json};
 use testfleet_model::Status;
 use testfleet_model::result::ErrorClass;

@@ -74,7 +74,7 @@ fn run(data: &Path) {
         std::fs::create_dir(directory.path().join("data")).unwrap();
         std::fs::write(directory.path().join(format!("data/{name}.jsonl")), &set).unwrap();
         let configuration = page::read(&format!("config/examples/sets/{name}.yaml"));
-        let configuration = configuration.replace("http://127.0.0.1:8765", &stub.url());
+        let configuration = configuration.replace("http://127.0.0.1:8765", stub.url());
         std::fs::write(directory.path().join("suite.yaml"), configuration).unwrap();
         let output = Command::new(program("testfleet"))
             .args(["run", "suite.yaml", "--json", "--quiet"])

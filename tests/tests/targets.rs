@@ -1,5 +1,7 @@
 //! Every kind of target by configuration alone, against a stub that speaks it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -45,24 +45,26 @@ pub struct Repeat {
     pub calls: u64,
 }
 
+/// Run, test, and number of the turn, of a call.
+type Turn<'a> = (Option<&'a str>, &'a str, Option<u32>);
+
 impl Stats {
     pub(crate) fn of<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Self {
         let mut stats = Self::default();
         let mut paths: HashMap<&str, u64> = HashMap::new();
         let mut statuses: HashMap<Option<u16>, u64> = HashMap::new();
         // The turns of a dialogue are calls of their own.
-        let mut tests: HashMap<(Option<&str>, &str, Option<u32>), u64> = HashMap::new();
-        let mut attempts: HashMap<(Option<&str>, &str, Option<u32>, Option<u32>), u64> = HashMap::new();
+        let mut tests: HashMap<Turn<'_>, u64> = HashMap::new();
+        let mut attempts: HashMap<(Turn<'_>, Option<u32>), u64> = HashMap::new();
         for call in calls {
             *paths.entry(&call.path).or_default() += 1;
             *statuses.entry(call.status).or_default() += 1;
             let identity = &call.identity;
             if let Some(test) = identity.test.as_deref() {
                 let run = identity.run.as_deref();
-                *tests.entry((run, test, identity.turn)).or_default() += 1;
-                *attempts
-                    .entry((run, test, identity.attempt, identity.turn))
-                    .or_default() += 1;
+                let turn = (run, test, identity.turn);
+                *tests.entry(turn).or_default() += 1;
+                *attempts.entry((turn, identity.attempt)).or_default() += 1;
             }
         }
         stats.by_path = paths
@@ -83,7 +85,7 @@ impl Stats {
         stats.repeated_attempts = repeats(
             attempts
                 .into_iter()
-                .map(|((run, test, a, _), calls)| (run, test, a, calls)),
+                .map(|(((run, test, _), attempt), calls)| (run, test, attempt, calls)),
         );
         stats
     }
