@@ -1,6 +1,8 @@
 //! Dialogues, end to end: what is sent, what is judged, and what becomes of one whose worker dies in the middle. Waits are
 //! for events; which turn a worker dies in is taken from what it left.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
