@@ -103,6 +103,7 @@ examples! {
     models_end_as_they_say = "everything-models.yaml",
     token_ends_as_it_says = "everything-token.yaml",
     dialogue_ends_as_it_says = "everything-dialogue.yaml",
+    user_ends_as_it_says = "everything-user.yaml",
     chat_ends_as_it_says = "everything-chat.yaml",
     text_ends_as_it_says = "everything-text.yaml",
     stream_ends_as_it_says = "everything-stream.yaml",

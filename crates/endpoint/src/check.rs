@@ -10,6 +10,7 @@ use crate::mapping;
 use crate::problem::CompileProblem;
 use crate::target::{self, Limits};
 use crate::template::Template;
+use crate::value_template::{Condition, STOP_VARIABLES};
 
 /// All problems of an endpoint's templates, mappings and paths, each with its key (`endpoint.body.model`).
 #[must_use]
@@ -47,6 +48,11 @@ pub fn check_test(test: &TestCase, key: &str, format: ResponseFormat) -> Vec<Com
         {
             template("simulated_user.first_message".into(), message);
         }
+    }
+    if let Some(source) = test.simulated_user.as_ref().and_then(|user| user.stop_when.as_ref())
+        && let Err(message) = Condition::compile(source, &STOP_VARIABLES)
+    {
+        problems.push(CompileProblem::new(format!("{key}.simulated_user.stop_when"), message));
     }
     for (at, turn) in test.turns.iter().enumerate() {
         for (name, capture) in mapping::compiled(&turn.capture, format) {

@@ -70,5 +70,5 @@ pub use redaction::{MIN_LENGTH, PLACEHOLDER, Redactor};
 pub use secret::{Lookup, MissingSecret, ProcessLookup, Secrets};
 pub use target::{CompileContext, Limits, Target};
 pub use token::Tokens;
-pub use value_template::{ValueTemplate, check_secret_template};
+pub use value_template::{Condition, STOP_VARIABLES, ValueTemplate, check_secret_template};
 pub use variable::{Prompt, prompt};

@@ -35,6 +35,37 @@ impl ValueTemplate {
     }
 }
 
+/// A condition over the members of a JSON object, in which missing names are undefined.
+#[derive(Debug)]
+pub struct Condition(Template);
+
+impl Condition {
+    /// Compiles a condition that sees these variables.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn compile(source: &str, variables: &'static [&'static str]) -> Result<Self, String> {
+        if !source.contains("{{") && !source.contains("{%") {
+            return Err(
+                "is the same for every answer; write a condition, such as {{ 'goodbye' in output }}".to_owned(),
+            );
+        }
+        Template::condition(source, &Scope::Named(variables)).map(Self)
+    }
+
+    /// Whether it holds. One expression: its value is true in the sense of Jinja, and not the text `false`. Anything else: it
+    /// renders to `true`.
+    ///
+    /// # Errors
+    /// When it cannot be rendered.
+    pub fn holds(&self, variables: &Value) -> Result<bool, String> {
+        self.0.holds(&from_json(variables))
+    }
+}
+
+/// What a simulated user's `stop_when` sees.
+pub const STOP_VARIABLES: [&str; 4] = ["output", "turn", "vars", "captured"];
+
 /// What is wrong with a template that may use nothing but secrets.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! * [`decide`] turns the results of a test's metrics into its status; [`effective`] says which metrics those are.
 //! * [`assess`] does all of that for one test; [`Evaluation`] does it for tests with metrics that ask somebody: it gives out
 //!   [`Question`]s, takes [`Answer`]s, and never asks by itself.
+//! * [`Prompt`] and [`Form`] are how a model is shown texts that are data, and how its answer is read.
 //!
 //! No I/O, no async, no clock, no randomness: time is passed in. Nothing here panics on any output. Where a measure
 //! would cost far more than the sizes of pattern and output suggest (Levenshtein, JSONPath), it is an error of the metric
@@ -29,10 +30,10 @@ mod transform;
 mod verdict;
 
 pub use assessment::{Assessment, Evaluation, assess};
-pub use check::asked::{Addressee, Answer, Ask, Form, Question, Webhook};
+pub use check::asked::{Addressee, Answer, Ask, Form, Prompt, Question, Webhook};
 pub use effective::effective;
 pub use metric_set::MetricSet;
 pub use problem::MetricProblem;
-pub use subject::{Background, Call, Sample, Subject};
+pub use subject::{Background, Call, Goal, Sample, Subject};
 pub use transform::{CompileTemplate, Template, VARIABLES};
 pub use verdict::{Decision, decide};

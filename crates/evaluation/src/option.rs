@@ -69,6 +69,7 @@ fn takes(kind: MetricKind) -> Takes {
             ..none
         },
         K::StatusCode | K::FinishReason => Takes { value: true, ..none },
+        K::GoalReached => none,
         K::Header => Takes {
             header: true,
             value: true,

@@ -72,6 +72,17 @@ pub struct Call<'a> {
     pub attempts: Option<u32>,
     /// The test's `expected_tools`, for `tool-call-f1` without a `value` of its own.
     pub expected_tools: Option<&'a [Value]>,
+    /// What the user that a model played says at its end, for `goal-reached`; `None` where nobody was simulated.
+    pub goal: Option<Goal<'a>>,
+}
+
+/// What became of the goal of a simulated user.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal<'a> {
+    /// Whether it was reached.
+    pub is_reached: bool,
+    /// Why the user thinks so; may be empty.
+    pub reason: &'a str,
 }
 
 /// Everything that metrics see: a response, and what is known about the call. A [`Subject`] alone is one too.

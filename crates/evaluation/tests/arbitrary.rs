@@ -77,7 +77,7 @@ prop_compose! {
         if plain {
             match kind {
                 MetricKind::IsJson | MetricKind::ContainsJson => { metric.value = None; metric.schema = schema; }
-                MetricKind::IsXml | MetricKind::IsRefusal => { metric.value = None; }
+                MetricKind::IsXml | MetricKind::IsRefusal | MetricKind::GoalReached => { metric.value = None; }
                 MetricKind::Jsonpath => { metric.path = path; }
                 MetricKind::Header => { metric.header = Some("a".to_owned()); metric.value = metric.value.filter(|value| !value.is_object()); }
                 MetricKind::WordCount | MetricKind::Length => { metric.value = None; metric.min = min; metric.max = max; }
@@ -135,6 +135,7 @@ proptest! {
             cost: Some(number),
             attempts: Some(attempts),
             expected_tools: None,
+            goal: Some(testfleet_evaluation::Goal { is_reached: true, reason: "x" }),
         };
         let subject = Subject { output: &output, expected: expected.as_ref(), status, invoke_time };
         let subject = subject.with(if known { call } else { Call::default() });

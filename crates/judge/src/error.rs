@@ -39,6 +39,14 @@ pub enum AskErrorKind {
         /// The beginning of what came.
         excerpt: String,
     },
+    /// There is more to read than a model is given.
+    #[error("what was said has {bytes} bytes, and {most} are the most that a model is asked about")]
+    TooLong {
+        /// Of all texts.
+        bytes: usize,
+        /// That there may be.
+        most: usize,
+    },
     /// The model refused.
     #[error("the model refused: {0}")]
     Refused(String),

@@ -2,7 +2,7 @@
 //! Asks models and webhooks what metrics want to know.
 //!
 //! A [`Model`] is a server that speaks OpenAI's API: [`Model::chat`] for what somebody would say, [`Model::judge`] for an answer in a
-//! form, [`Model::embed`] for embeddings. [`Models`] are those of a configuration, compiled once. [`answer`] gives the questions of
+//! form, [`Model::play`] for what a user says whom it plays, [`Model::embed`] for embeddings. [`Models`] are those of a configuration, compiled once. [`answer`] gives the questions of
 //! an [`Evaluation`](testfleet_evaluation::Evaluation) to whom they are for, until none is open.
 //!
 //! Every call goes through `testfleet-endpoint`: its egress policy, its bounds and its redaction hold here too. A call begins when
@@ -24,6 +24,7 @@ mod occasion;
 mod structure;
 mod template;
 mod transport;
+mod user;
 
 pub use answering::answer;
 pub use chat::Chat;
@@ -34,3 +35,4 @@ pub use model::Model;
 pub use models::{ModelContext, Models};
 pub use occasion::Occasion;
 pub use template::compile_template;
+pub use user::{Reaction, Scene};

@@ -69,7 +69,7 @@ pub struct TestResult {
     /// What the call cost, where the endpoint said so; in the currency the endpoint uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
-    /// Tokens that models took for its metrics (`input_tokens`, `output_tokens`), where they said so.
+    /// Tokens that models took for its metrics and for its simulated user (`input_tokens`, `output_tokens`), where they said so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub judge_usage: BTreeMap<String, f64>,
     /// What that cost, where prices are known; in the currency of the models' `pricing`.
@@ -115,7 +115,8 @@ pub struct TestResult {
 }
 
 impl TestResult {
-    /// Takes the results of its metrics, and adds up what models took for them and for those of its turns.
+    /// Takes the results of its metrics, and adds up what models took for them, for those of its turns, and for playing its
+    /// user.
     pub fn set_metrics(&mut self, metrics: Vec<MetricResult>) {
         self.metrics = metrics;
         let mut usage: BTreeMap<String, f64> = BTreeMap::new();
@@ -126,6 +127,14 @@ impl TestResult {
                 *usage.entry(name.clone()).or_default() += tokens;
             }
             if let Some(cost) = metric.cost {
+                *sum.get_or_insert(0.0) += cost;
+            }
+        }
+        if let Some(dialogue) = &self.dialogue {
+            for (name, tokens) in &dialogue.user_usage {
+                *usage.entry(name.clone()).or_default() += tokens;
+            }
+            if let Some(cost) = dialogue.user_cost {
                 *sum.get_or_insert(0.0) += cost;
             }
         }

@@ -87,7 +87,7 @@ pub struct Summary {
     pub usage: BTreeMap<String, f64>,
     /// Sum of the costs the endpoint reported; `None` when it never did.
     pub cost: Option<f64>,
-    /// Tokens that models took for metrics, by name.
+    /// Tokens that models took for metrics and for playing users, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub judge_usage: BTreeMap<String, f64>,
     /// What that cost; `None` when it is not known.

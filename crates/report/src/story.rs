@@ -33,6 +33,7 @@ impl Story {
             lines.push(("expected", exact(&written(expected), MAX_EXCERPT)));
         }
         push_turn(result, &mut lines);
+        push_goal(result, &mut lines);
         if let Some(output) = &result.output {
             lines.push(("got", exact(&written(output), MAX_EXCERPT)));
         }
@@ -82,6 +83,19 @@ fn push_turn(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
     {
         lines.push(("heard", exact(&written(output), MAX_EXCERPT)));
     }
+}
+
+/// Of a dialogue whose user a model played, what came of its goal.
+fn push_goal(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
+    let Some(dialogue) = &result.dialogue else { return };
+    let Some(is_reached) = dialogue.goal_reached else {
+        return;
+    };
+    let word = if is_reached { "reached" } else { "not reached" };
+    let taken = result.turns.len();
+    let because = dialogue.reason.as_deref().map(|reason| format!(": {reason}"));
+    let said = format!("{word} in {taken} turns{}", because.unwrap_or_default());
+    lines.push(("goal", one_line(&said, MAX_REASON)));
 }
 
 /// Why the metrics of a result did not pass, those of turns first and with the turn; of a turn in error, what is in error.

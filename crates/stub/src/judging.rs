@@ -10,6 +10,8 @@
 //!   disagreement where they share less than half, else immaterially different.
 //! * Texts are taken apart at `.`, `!` and `?`. A statement is relevant that shares a word with the input; a claim or sentence is
 //!   supported that the context covers to 0.6; a document is useful that covers the expected answer to 0.3.
+//! * A user whom it plays says the sentences of its instructions, one each time, and the last one again and again; without
+//!   instructions it says what it wants. Its goal is reached when the newest answer covers what it wants.
 //! * An embedding counts all words, each in one of 64 places by a hash of it.
 
 use serde_json::{Value, json};
@@ -29,6 +31,9 @@ pub(crate) fn judge(prompt: &str, gullible: bool) -> Value {
     let prompt = Prompt::read(prompt);
     let asks = |key: &str| prompt.task.contains(&format!("\"{key}\""));
     let answer = prompt.text("ANSWER");
+    if asks("goal_reached") {
+        return prompt.user();
+    }
     if asks("verdicts") {
         return json!({ "verdicts": prompt.verdicts() });
     }
@@ -116,6 +121,42 @@ impl<'p> Prompt<'p> {
             .iter()
             .find(|(known, _)| *known == name)
             .map_or("", |(_, text)| text)
+    }
+
+    fn texts_of(&self, name: &str) -> impl DoubleEndedIterator<Item = &'p str> {
+        let texts = self.texts.iter().filter(move |(known, _)| *known == name);
+        texts.map(|(_, text)| *text)
+    }
+
+    /// The rest of the paragraph of the task that begins so.
+    fn paragraph(&self, begin: &str) -> Option<&str> {
+        self.task
+            .split("\n\n")
+            .find_map(|paragraph| paragraph.strip_prefix(begin))
+    }
+
+    /// What a user says next, or that it has what it wants.
+    fn user(&self) -> Value {
+        let goal = self.paragraph("What the user wants: ").unwrap_or_default();
+        let newest = self.texts_of("ASSISTANT SAID").next_back();
+        let share = newest.map_or(0.0, |answer| covers(answer, goal));
+        let is_reached = newest.is_some() && share >= 1.0;
+        let sentences: Vec<&str> = self
+            .paragraph("Who the user is and how it behaves: ")
+            .map(|instructions| apart(instructions).collect())
+            .unwrap_or_default();
+        let said = self.texts_of("USER SAID").count();
+        let next = sentences.get(said).or(sentences.last()).copied().unwrap_or(goal);
+        let message = if is_reached || self.task.contains("the conversation is over") {
+            ""
+        } else {
+            next
+        };
+        let reason = format!(
+            "the answer has {:.0} % of the words of what the user wants",
+            share * 100.0
+        );
+        json!({ "reason": reason, "goal_reached": is_reached, "message": message })
     }
 
     fn has(&self, name: &str) -> bool {
@@ -297,6 +338,25 @@ mod tests {
         ] {
             assert_eq!(relation(answer, "thirty days"), expected, "{answer}");
         }
+    }
+
+    #[test]
+    fn a_user_says_its_sentences_until_the_answer_has_what_it_wants() {
+        let task = "Play this user.\n\nWhat the user wants: order 4711\n\nWho the user is and how it behaves: Hello. It is late!\n\n\
+            Answer with \"reason\", \"goal_reached\" and \"message\" (what the user says next).";
+        let play = |texts: &[(&str, &str)]| judge(&prompt(task, texts), false);
+        assert_eq!(play(&[])["message"], "Hello");
+        let one = [("USER SAID", "Hello"), ("ASSISTANT SAID", "Which order?")];
+        assert_eq!(play(&one)["message"], "It is late");
+        let two = [&one[..], &[("USER SAID", "It is late"), ("ASSISTANT SAID", "No.")]].concat();
+        assert_eq!(play(&two)["message"], "It is late");
+        let reached = play(&[("USER SAID", "4711"), ("ASSISTANT SAID", "Your order 4711 is there.")]);
+        assert_eq!(
+            (&reached["goal_reached"], &reached["message"]),
+            (&json!(true), &json!(""))
+        );
+        let over = judge(&prompt(&format!("{task} the conversation is over"), &two), false);
+        assert_eq!((&over["goal_reached"], &over["message"]), (&json!(false), &json!("")));
     }
 
     #[test]

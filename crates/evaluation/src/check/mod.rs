@@ -7,6 +7,7 @@ mod call;
 mod equality;
 mod f1;
 mod finish_reason;
+mod goal;
 mod header;
 mod jaro_winkler;
 mod json;
@@ -46,6 +47,7 @@ pub(crate) enum Check {
     Status(status::StatusCode),
     Header(header::Header),
     FinishReason(finish_reason::FinishReason),
+    Goal(goal::GoalReached),
     Size(size::Size),
     Refusal(refusal::Refusal),
     JsonWithin(json_within::JsonWithin),
@@ -97,6 +99,7 @@ impl Check {
             K::StatusCode => status::StatusCode::compile(metric, problems).map(Self::Status),
             K::Header => header::Header::compile(metric, problems).map(Self::Header),
             K::FinishReason => finish_reason::FinishReason::compile(metric, problems).map(Self::FinishReason),
+            K::GoalReached => Some(Self::Goal(goal::GoalReached)),
             K::WordCount | K::Length => size::Size::compile(metric, problems).map(Self::Size),
             K::IsRefusal => refusal::Refusal::compile(problems).map(Self::Refusal),
             K::ContainsJson => json_within::JsonWithin::compile(metric, problems).map(Self::JsonWithin),
@@ -141,6 +144,7 @@ impl Check {
             Self::Status(check) => check.run(subject),
             Self::Header(check) => check.run(call),
             Self::FinishReason(check) => check.run(call),
+            Self::Goal(check) => check.run(call),
             Self::Size(check) => Ok(check.run(seen)),
             Self::Refusal(check) => Ok(check.run(seen)),
             Self::JsonWithin(check) => check.run(seen),

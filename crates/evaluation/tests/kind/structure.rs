@@ -178,6 +178,28 @@ fn finish_reason_is_one_of_some_words() {
 }
 
 #[test]
+fn goal_reached_is_what_the_simulated_user_says() {
+    let output = json!("x");
+    let goal = |is_reached| {
+        Some(testfleet_evaluation::Goal {
+            is_reached,
+            reason: "it has the date",
+        })
+    };
+    for (configured, goal, expected) in [
+        (json!({"type": "goal-reached"}), goal(true), Pass),
+        (json!({"type": "goal-reached"}), goal(false), Fail),
+        (json!({"type": "goal-reached"}), None, Error),
+    ] {
+        let call = Call {
+            goal,
+            ..Call::default()
+        };
+        expect(&configured, Subject::of(&output).with(call), expected);
+    }
+}
+
+#[test]
 fn tool_call_f1_counts_calls_that_fit() {
     let openai = json!({"content": null, "tool_calls": [
         {"type": "function", "function": {"name": "search", "arguments": "{\"q\": \"kettle\"}"}},

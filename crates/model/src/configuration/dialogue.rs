@@ -10,6 +10,8 @@ use super::test_case::{MetricsMode, TestCase};
 
 /// The most turns of a test.
 pub const MAX_TURNS: u32 = 200;
+/// The most turns of a simulated user: each is a call of the endpoint and one of a model.
+pub const MAX_SIMULATED_TURNS: u32 = 50;
 /// Turns of a simulated user unless the test says otherwise.
 pub const DEFAULT_TURNS: u32 = 10;
 
@@ -59,18 +61,22 @@ impl Turn {
 /// A user that a model plays, until what it wants is reached or it has spoken often enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SimulatedUser {
-    /// The name of a model in `models`.
-    pub model: String,
+    /// The name of a model in `models`; `None`: the only one there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// What the user wants of the conversation.
     pub goal: String,
     /// Who the user is and how it behaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
-    /// How often the user speaks at most; 1 to [`MAX_TURNS`].
+    /// How often the user speaks at most; 1 to [`MAX_SIMULATED_TURNS`].
     pub max_turns: u32,
-    /// What the user says first; `None`: the model thinks of something.
+    /// What the user says first, a template where the test is rendered; `None`: the model thinks of something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_message: Option<String>,
+    /// A template over the newest answer (`output`, `turn`, `vars`, `captured`): when it holds, the user has no more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_when: Option<String>,
 }
 
 impl TestCase {

@@ -283,6 +283,8 @@ kinds! {
     FinishReason = "finish-reason",
     /// F1 of the calls of tools and those of the value, at least `threshold`.
     ToolCallF1 = "tool-call-f1",
+    /// The simulated user of the test found its goal reached.
+    GoalReached = "goal-reached",
     /// The successful call took at most `threshold` milliseconds.
     Latency = "latency",
     /// The first of the answer was there after at most `threshold` milliseconds.

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 pub use attributes::{Attributes, Budget, DEFAULT_TENANT, Group, Order, Priority, RepeatPolicy};
 pub use connection::{Http2, Tls};
 pub use conversation::{Conversation, ConversationMode, ID_FIELDS, IdFrom, Takeover};
-pub use dialogue::{DEFAULT_TURNS, MAX_TURNS, SimulatedUser, Turn};
+pub use dialogue::{DEFAULT_TURNS, MAX_SIMULATED_TURNS, MAX_TURNS, SimulatedUser, Turn};
 pub use endpoint::{
     Adaptive, ApiKeyPlace, Auth, Backoff, Breaker, ClientAuth, Endpoint, EndpointKind, Limits, MAX_REDIRECTS, Rate,
     ResponseFormat, ResponseMap, ResponseSpec, Retry, RetryAfter, RetryOn, StatusRange, StreamSpec, Success, Timeouts,

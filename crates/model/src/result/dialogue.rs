@@ -90,10 +90,10 @@ pub struct DialogueRecord {
     /// The turn at which it went on last, from 1; absent when it was led in one go.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_at_turn: Option<u32>,
-    /// Whether the simulated user reached its goal; absent when nobody was simulated, or nobody can say.
+    /// Whether the simulated user reached its goal; absent when nobody was simulated, and when the dialogue ended in error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal_reached: Option<bool>,
-    /// Why the simulated user thinks so.
+    /// Why the model that plays the user thinks so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Tokens that the model took which played the user.

@@ -4,10 +4,14 @@
 //! (`checkpoint`), when the endpoint's `takeover` is to resume; whoever goes on with the test begins after the last turn that
 //! was kept, and says the one that was cut off again. With `restart` nothing is kept, and every attempt is a new conversation.
 //!
+//! Where a model plays the user ([`user`]), it is asked after each answer whether its goal is reached, and what it says next is kept
+//! with the turn, so that whoever goes on does not ask again.
+//!
 //! A turn is executed and evaluated as a test of one call (`turn`), so everything that holds for calls holds here.
 
 mod state;
 mod turn;
+mod user;
 
 use std::collections::BTreeMap;
 
@@ -73,6 +77,8 @@ struct Dialogue {
     used: Used,
     /// Whether the endpoint is being called.
     calling: bool,
+    /// Whether it has answered in this attempt.
+    answered: bool,
 }
 
 /// Tokens and cost of several calls.
@@ -145,7 +151,12 @@ impl TestExecutor {
             }
             Ended::Failed(failure) => self.call_failed(attempt, dialogue, *failure),
             Ended::Wrong(error) => {
-                let load = dialogue.used.load(Load::of(Signal::Answered));
+                let called = if dialogue.answered {
+                    Load::of(Signal::Answered)
+                } else {
+                    Load::default()
+                };
+                let load = dialogue.used.load(called);
                 self.in_error(attempt, dialogue, error, load)
             }
             Ended::Gone => {
@@ -183,6 +194,7 @@ impl TestExecutor {
                 captured,
                 used: Used::default(),
                 calling: false,
+                answered: false,
             });
         }
         let mut state = DialogueState::default();
@@ -206,6 +218,7 @@ impl TestExecutor {
             captured,
             used: Used::default(),
             calling: false,
+            answered: false,
         })
     }
 
@@ -231,6 +244,13 @@ impl TestExecutor {
         let Attempt { test, .. } = attempt;
         loop {
             let index = dialogue.state.turns.len();
+            if let Some(user) = &test.simulated_user {
+                match user::open(attempt, dialogue, user).await {
+                    Ok(true) if attempt.resumes() && !self.keep(attempt, dialogue).await => return Ended::Gone,
+                    Ok(_) => {}
+                    Err(ended) => return ended,
+                }
+            }
             let said = match self.next_words(attempt, dialogue, index) {
                 Ok(said) => said,
                 Err(ended) => return ended,
@@ -244,7 +264,7 @@ impl TestExecutor {
             };
             let status = dialogue.state.turns.last().map_or(Status::Pass, |turn| turn.status);
             let is_last = index + 1 >= test.max_turns() as usize;
-            if is_last {
+            if is_last && test.simulated_user.is_none() {
                 return Ended::Over(Box::new(invocation));
             }
             if test.stop_on_failure && status != Status::Pass {
@@ -254,6 +274,13 @@ impl TestExecutor {
                 let message =
                     format!("the conversation has come to more than {MAX_TRANSCRIPT} bytes; no more of it can be sent");
                 return Ended::Wrong(ErrorDetail::new(ErrorClass::TooLarge, message));
+            }
+            if let Some(user) = &test.simulated_user {
+                match user::react(attempt, dialogue, user, &invocation.output, is_last).await {
+                    Ok(true) => return Ended::Over(Box::new(invocation)),
+                    Ok(false) => {}
+                    Err(ended) => return ended,
+                }
             }
             if attempt.resumes() && !self.keep(attempt, dialogue).await {
                 return Ended::Gone;
@@ -326,6 +353,7 @@ impl TestExecutor {
                 return Err(Ended::Failed(Box::new(failure)));
             }
         };
+        dialogue.answered = true;
         dialogue.used.add(&invocation.usage, invocation.cost);
         let state = &mut dialogue.state;
         state.transcript.push(turn::answer_of(&invocation));
@@ -403,7 +431,8 @@ impl TestExecutor {
         let mut metrics = Vec::new();
         if !held_to.is_empty() {
             let reason = last.finish_reason();
-            let evidence = Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at);
+            let evidence =
+                Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at).with_goal(&dialogue.state.record);
             let call = attempt.call(&whole, &dialogue.captured);
             let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by).await;
             if assessment.metrics.len() != held_to.len() {
@@ -523,6 +552,7 @@ impl TestExecutor {
         let record = state.record;
         result.dialogue = (record != Default::default()).then_some(record);
         result.turns = state.turns;
+        result.set_metrics(Vec::new());
         for (number, turn) in (1..).zip(&test.turns).skip(result.turns.len()) {
             let not_taken = TurnResult::new(number, turn.name.clone(), turn.input.clone(), Status::NotRun);
             result.turns.push(not_taken);

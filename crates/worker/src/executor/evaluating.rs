@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testfleet_endpoint::{Call, Invocation};
-use testfleet_evaluation::{Assessment, Background, Call as CallFacts, Evaluation, Question, Subject};
+use testfleet_evaluation::{Assessment, Background, Call as CallFacts, Evaluation, Goal, Question, Subject};
 use testfleet_judge::{Occasion, compile_template};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::recorded::RecordedCall;
+use testfleet_model::result::DialogueRecord;
 use testfleet_model::{RunId, TestResult};
 use testfleet_store::ClaimedTest;
 use tokio::time::Instant;
@@ -55,11 +56,21 @@ impl<'a> Evidence<'a> {
                 cost: invocation.cost,
                 attempts: Some(job.attempt),
                 expected_tools: None,
+                goal: None,
             },
             context: invocation.fields.get("context"),
             metadata: invocation.fields.get("metadata"),
             size: invocation.text.len(),
         }
+    }
+
+    /// The same, with what became of the goal of the user whom a model played, if one did.
+    pub(super) fn with_goal(mut self, dialogue: &'a DialogueRecord) -> Self {
+        self.call.goal = dialogue.goal_reached.map(|is_reached| Goal {
+            is_reached,
+            reason: dialogue.reason.as_deref().unwrap_or_default(),
+        });
+        self
     }
 
     /// Of a call that an earlier run made. Its headers, and how long the whole test took, were not stored.
@@ -117,15 +128,7 @@ pub(super) async fn evaluate(call: &Call<'_>, plan: &Plan, evidence: Evidence<'_
     let sample = subject.with(facts).about(background);
     let mut evaluation = Evaluation::begin(&plan.metrics, test, sample, Some(compile_template));
     let is_large = evidence.size > LARGE_OUTPUT;
-    let occasion = Occasion {
-        run: call.run,
-        run_name: call.run_name,
-        test_id: &test.id,
-        index: call.index,
-        epoch: call.epoch,
-        attempt: call.attempt,
-        now: call.now,
-    };
+    let occasion = occasion(call);
     loop {
         let open = advance(&mut evaluation, is_large, start);
         if open.is_empty() {
@@ -134,6 +137,19 @@ pub(super) async fn evaluate(call: &Call<'_>, plan: &Plan, evidence: Evidence<'_
         for (id, answer) in testfleet_judge::answer(&plan.models, open, &occasion, by).await {
             evaluation.answer(&id, answer);
         }
+    }
+}
+
+/// What a call of a model says of the test that it is made for.
+pub(super) fn occasion<'a>(call: &Call<'a>) -> Occasion<'a> {
+    Occasion {
+        run: call.run,
+        run_name: call.run_name,
+        test_id: &call.test.id,
+        index: call.index,
+        epoch: call.epoch,
+        attempt: call.attempt,
+        now: call.now,
     }
 }
 

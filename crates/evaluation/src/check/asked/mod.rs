@@ -27,6 +27,7 @@ use crate::problem::Problems;
 pub(crate) use contextual::Contextual;
 pub(crate) use factuality::Factuality;
 pub(crate) use faithfulness::Faithfulness;
+pub use fence::Prompt;
 pub use form::Form;
 pub(crate) use g_eval::GEval;
 pub(crate) use judge::Judge;

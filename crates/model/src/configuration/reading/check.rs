@@ -32,6 +32,7 @@ pub fn check_test(test: &TestCase, configuration: &TestConfiguration) -> Vec<(St
     }
     if !test.skip {
         dialogue::check(test, configuration, &mut wrong);
+        dialogue::check_goals(test, &mut wrong);
         check_expectations(test, configuration, &mut wrong);
         let own = test.metrics.iter().enumerate();
         let own = own.map(|(index, metric)| (join_index("metrics", index), metric));

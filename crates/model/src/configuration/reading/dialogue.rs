@@ -1,12 +1,16 @@
-//! Reads what makes a test a dialogue: `turns` and `stop_on_failure`; and the tools that tests expect.
+//! Reads what makes a test a dialogue: `turns`, `simulated_user` and `stop_on_failure`; and the tools that tests expect.
 
 use serde_json::Value;
 
-use crate::configuration::{MAX_TURNS, Metric, MetricsMode, TestCase, TestConfiguration, Turn};
+use crate::configuration::{
+    DEFAULT_TURNS, MAX_SIMULATED_TURNS, MAX_TURNS, Metric, MetricKind, MetricsMode, SimulatedUser, TestCase,
+    TestConfiguration, Turn,
+};
 
 use super::check::nothing_to_compare;
 use super::field::Field;
 use super::metric::{needs_expected_output, needs_expected_tools, read_metrics};
+use super::model_server::check_model;
 use super::node::{Node, NodeValue, join_index};
 use super::section::{Findings, Section};
 use super::test::read_capture;
@@ -29,7 +33,15 @@ pub(super) fn read_dialogue(
     findings: &mut Findings,
 ) -> bool {
     let (turns, stop) = (section.take("turns"), section.take("stop_on_failure"));
-    let is_there = turns.is_some();
+    let user = section.take("simulated_user");
+    let is_there = turns.is_some() || user.is_some();
+    if let Some(field) = user {
+        if turns.is_some() {
+            let message = "a dialogue has written `turns` or a `simulated_user`; give one of them";
+            findings.problem(field.key_position, &field.path, message);
+        }
+        test.simulated_user = read_user(field, findings);
+    }
     if let Some(field) = turns {
         test.turns = read_turns(field, from_source, findings);
     }
@@ -37,12 +49,52 @@ pub(super) fn read_dialogue(
         let at = field.clone_place();
         test.stop_on_failure = field.flag(findings).unwrap_or_default();
         if test.stop_on_failure && test.turns.is_empty() {
-            let message = "says that the turns after a failed one are left out, and the test has no `turns`; for the run there is \
+            let message = "says that the turns after a failed one are left out, and the test has no written `turns`; for the run there is \
                  attributes.stop_on_failure";
             at.problem(message, findings);
         }
     }
     is_there
+}
+
+fn read_user(field: Field, findings: &mut Findings) -> Option<SimulatedUser> {
+    let mut section = Section::open(field, findings)?;
+    let mut text =
+        |key: &'static str, findings: &mut Findings| section.take(key).and_then(|field| field.filled_text(findings));
+    let model = text("model", findings);
+    let instructions = text("instructions", findings);
+    let first_message = text("first_message", findings);
+    let stop_when = text("stop_when", findings);
+    let goal = match section.take("goal") {
+        Some(field) => field.filled_text(findings),
+        None => {
+            section.missing("goal", "write what the user wants of the conversation", findings);
+            None
+        }
+    };
+    let max_turns = match section.take("max_turns") {
+        Some(field) => {
+            let at = field.clone_place();
+            let turns = field.count(findings);
+            if turns.is_some_and(|turns| turns > MAX_SIMULATED_TURNS) {
+                at.problem(
+                    format!("a simulated user may have {MAX_SIMULATED_TURNS} turns"),
+                    findings,
+                );
+            }
+            turns
+        }
+        None => Some(DEFAULT_TURNS),
+    };
+    section.finish(findings);
+    Some(SimulatedUser {
+        model,
+        goal: goal?,
+        instructions,
+        max_turns: max_turns?,
+        first_message,
+        stop_when,
+    })
 }
 
 fn read_turns(field: Field, from_source: bool, findings: &mut Findings) -> Vec<Turn> {
@@ -137,6 +189,28 @@ fn read_tool(field: Field, findings: &mut Findings) -> Option<Value> {
     ))
 }
 
+/// What is wrong with metrics that look at a simulated user where there is none, as (key of the test, sentence). The common
+/// metrics are for tests that have one as well; in others they are in error.
+pub(super) fn check_goals(test: &TestCase, wrong: &mut Vec<(String, String)>) {
+    let mut check = |path: &str, metrics: &[Metric], message: &str| {
+        for (index, metric) in metrics.iter().enumerate().filter(|(_, metric)| asks_for_goal(metric)) {
+            let key = format!("{path}{}", join_index("metrics", index));
+            wrong.push((key, format!("`{}` {message}", metric.type_name())));
+        }
+    };
+    if test.simulated_user.is_none() {
+        check("", &test.metrics, "needs a `simulated_user`, whose goal it is about");
+    }
+    for (index, turn) in test.turns.iter().enumerate() {
+        let message = "is about the goal of a `simulated_user`, and belongs to the test as a whole";
+        check(&format!("{}.", join_index("turns", index)), &turn.metrics, message);
+    }
+}
+
+fn asks_for_goal(metric: &Metric) -> bool {
+    metric.kind == MetricKind::GoalReached || metric.metrics.iter().any(asks_for_goal)
+}
+
 /// What is wrong with a dialogue inside its configuration, as (key of the test, sentence).
 pub(super) fn check(test: &TestCase, configuration: &TestConfiguration, wrong: &mut Vec<(String, String)>) {
     if !test.is_dialogue() {
@@ -145,7 +219,20 @@ pub(super) fn check(test: &TestCase, configuration: &TestConfiguration, wrong: &
     if configuration.endpoint.conversation.is_none() {
         let message = "the endpoint holds no conversations; say how it does with endpoint.conversation.mode: `stateless` when \
                        each call carries all `messages`, `stateful` when it remembers under an id";
-        wrong.push(("turns".to_owned(), message.to_owned()));
+        let key = if test.simulated_user.is_some() {
+            "simulated_user"
+        } else {
+            "turns"
+        };
+        wrong.push((key.to_owned(), message.to_owned()));
+    }
+    if let Some(user) = &test.simulated_user {
+        wrong.extend(check_model(
+            user.model.as_deref(),
+            "simulated_user",
+            "simulated_user",
+            &configuration.models,
+        ));
     }
     for (index, turn) in test.turns.iter().enumerate() {
         let at = join_index("turns", index);

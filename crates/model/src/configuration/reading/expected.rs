@@ -146,6 +146,7 @@ fn needs_nothing(kind: MetricKind) -> bool {
             | MetricKind::ContainsJson
             | MetricKind::IsXml
             | MetricKind::IsRefusal
+            | MetricKind::GoalReached
             | MetricKind::AnswerRelevancy
             | MetricKind::Faithfulness
             | MetricKind::ContextualPrecision

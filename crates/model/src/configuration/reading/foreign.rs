@@ -13,7 +13,7 @@ use super::section::{Findings, Section};
 use super::test::LATER;
 
 /// Fields of a test that a source may have. `vars.NAME`, `metadata.NAME` and `tags.NAME` come on top.
-pub(in crate::configuration) const OWN: [&str; 22] = [
+pub(in crate::configuration) const OWN: [&str; 23] = [
     "id",
     "description",
     "input",
@@ -34,6 +34,7 @@ pub(in crate::configuration) const OWN: [&str; 22] = [
     "group",
     "repeat",
     "turns",
+    "simulated_user",
     "stop_on_failure",
     "expected_tools",
 ];

@@ -85,6 +85,7 @@ pub(in crate::configuration) fn compared(kind: MetricKind) -> Compared {
         | MetricKind::Cost
         | MetricKind::Tokens
         | MetricKind::Attempts
+        | MetricKind::GoalReached
         | MetricKind::AnswerRelevancy
         | MetricKind::Faithfulness
         | MetricKind::AssertSet => Compared::No,
@@ -279,7 +280,11 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
     if shape == Compared::No {
         let hint = match metric.kind {
             MetricKind::IsJson | MetricKind::ContainsJson => "; write a JSON Schema under `schema`",
-            MetricKind::IsXml | MetricKind::IsRefusal | MetricKind::AnswerRelevancy | MetricKind::Faithfulness => "",
+            MetricKind::IsXml
+            | MetricKind::IsRefusal
+            | MetricKind::GoalReached
+            | MetricKind::AnswerRelevancy
+            | MetricKind::Faithfulness => "",
             MetricKind::AssertSet => "; write its members under `metrics`",
             _ => "; write the limit under `threshold`",
         };

@@ -157,34 +157,43 @@ pub(super) fn check_models(
 ) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     if metric.kind.asks_model() {
-        match &metric.model {
-            Some(name) if !models.contains_key(name) => {
-                let message = match nearest(name, models.keys().map(String::as_str)) {
-                    Some(near) => format!("there is no model {name:?} under `models`; did you mean {near:?}?"),
-                    None if models.is_empty() => format!("there is no model {name:?}; define it under `models`"),
-                    None => format!("there is no model {name:?} under `models`; it has {}", listed(models)),
-                };
-                wrong.push((join(path, "model"), message));
-            }
-            None if models.is_empty() => {
-                let message = format!("`{}` asks a model; define one under `models`", metric.type_name());
-                wrong.push((path.to_owned(), message));
-            }
-            None if models.len() > 1 => {
-                let message = format!(
-                    "`{}` asks a model and there are several; write one of {} under `model`",
-                    metric.type_name(),
-                    listed(models)
-                );
-                wrong.push((path.to_owned(), message));
-            }
-            _ => {}
-        }
+        wrong.extend(check_model(metric.model.as_deref(), &metric.type_name(), path, models));
     }
     for (index, member) in metric.metrics.iter().enumerate() {
         wrong.extend(check_models(member, &join_index(&join(path, "metrics"), index), models));
     }
     wrong
+}
+
+/// What is wrong with the model that something asks, which is called `what` and stands at `path`; as (key, sentence).
+pub(super) fn check_model(
+    model: Option<&str>,
+    what: &str,
+    path: &str,
+    models: &BTreeMap<String, ModelServer>,
+) -> Option<(String, String)> {
+    match model {
+        Some(name) if !models.contains_key(name) => {
+            let message = match nearest(name, models.keys().map(String::as_str)) {
+                Some(near) => format!("there is no model {name:?} under `models`; did you mean {near:?}?"),
+                None if models.is_empty() => format!("there is no model {name:?}; define it under `models`"),
+                None => format!("there is no model {name:?} under `models`; it has {}", listed(models)),
+            };
+            Some((join(path, "model"), message))
+        }
+        None if models.is_empty() => {
+            let message = format!("`{what}` asks a model; define one under `models`");
+            Some((path.to_owned(), message))
+        }
+        None if models.len() > 1 => {
+            let message = format!(
+                "`{what}` asks a model and there are several; write one of {} under `model`",
+                listed(models)
+            );
+            Some((path.to_owned(), message))
+        }
+        _ => None,
+    }
 }
 
 fn listed(models: &BTreeMap<String, ModelServer>) -> String {

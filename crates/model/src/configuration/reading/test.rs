@@ -16,7 +16,7 @@ use super::section::{Findings, Section};
 const MAX_ID: usize = 256;
 
 /// Keys of tests that the format knows and this version does not.
-pub(super) const LATER: [&str; 2] = ["simulated_user", "weight"];
+pub(super) const LATER: [&str; 1] = ["weight"];
 
 /// Where a test was written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,11 +61,11 @@ pub(super) fn read_test(
     let (messages, input, vars) = (section.take("messages"), section.take("input"), section.take("vars"));
     if read_dialogue(&mut section, from_source, &mut test, findings) {
         if let Some(input) = &input {
-            let message = "the turns of a dialogue say what the user says; give either `input` or them";
+            let message = "in a dialogue its `turns` or its `simulated_user` say what the user says; give either `input` or one of them";
             findings.problem(input.key_position, &input.path, message);
         }
     } else if messages.is_none() && input.is_none() && vars.as_ref().is_none_or(|vars| vars.node.value_len() == 0) {
-        let message = "a test needs an `input`, `messages`, `turns` or `vars`";
+        let message = "a test needs an `input`, `messages`, `turns`, a `simulated_user` or `vars`";
         findings.problem(section.position, &section.path, message);
     }
     test.expected_tools = read_expected_tools(&mut section, findings);

@@ -10,6 +10,7 @@ mod place;
 mod property;
 mod refusal;
 mod set;
+mod simulated_user;
 mod source;
 mod stopping;
 mod target;

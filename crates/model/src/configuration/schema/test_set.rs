@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::configuration::reading::TOOL_KEYS;
 use crate::configuration::reading::foreign::{MAPPINGS, OWN};
-use crate::configuration::{MAX_REPEAT, MAX_TURNS};
+use crate::configuration::{DEFAULT_TURNS, MAX_REPEAT, MAX_SIMULATED_TURNS, MAX_TURNS};
 
 use super::document::texts;
 use super::shape::{
@@ -146,6 +146,11 @@ pub(super) fn test() -> Value {
             "What the user says, turn by turn, instead of `input`.",
         ),
         Key::new(
+            "simulated_user",
+            simulated_user(),
+            "A user that a model plays, instead of `input` and `turns`.",
+        ),
+        Key::new(
             "stop_on_failure",
             flag(),
             "Leave out the turns after one that did not pass.",
@@ -153,7 +158,36 @@ pub(super) fn test() -> Value {
         .default(false),
         Key::new("expected_tools", expected_tools(), "The tools that are to be called."),
     ])
-    .with_one_of(&["input", "messages", "turns", "vars"])
+    .with_one_of(&["input", "messages", "turns", "simulated_user", "vars"])
+    .schema()
+}
+
+fn simulated_user() -> Value {
+    Mapping::of(vec![
+        Key::new(
+            "model",
+            filled(),
+            "The name of a model under `models`; else the only one there is.",
+        ),
+        Key::new("goal", filled(), "What the user wants of the conversation.").required(),
+        Key::new("instructions", filled(), "Who the user is and how it behaves."),
+        Key::new(
+            "max_turns",
+            count_to(MAX_SIMULATED_TURNS),
+            "How often the user speaks at most.",
+        )
+        .default(DEFAULT_TURNS),
+        Key::new(
+            "first_message",
+            filled(),
+            "What the user says first; else the model thinks of something.",
+        ),
+        Key::new(
+            "stop_when",
+            filled(),
+            "A template over `output`, `turn`, `vars` and `captured`; when it holds after an answer, the dialogue ends.",
+        ),
+    ])
     .schema()
 }
 

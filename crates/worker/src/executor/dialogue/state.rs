@@ -40,7 +40,7 @@ impl DialogueState {
     /// hand, it may be anything.
     pub(super) fn from_stored(bytes: &[u8], max_turns: usize) -> Option<Self> {
         let state: Self = serde_json::from_slice(bytes).ok()?;
-        let is_sound = !state.turns.is_empty()
+        let is_sound = (!state.turns.is_empty() || state.next.is_some())
             && state.turns.len() < max_turns
             && state.heard <= state.transcript.len()
             && state

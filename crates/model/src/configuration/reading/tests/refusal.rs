@@ -188,7 +188,7 @@ fn problems_of_tests() {
         &[
             (
                 "{}",
-                "suite.yaml:4:20: test_set.tests[0]: a test needs an `input`, `messages`, `turns` or `vars`",
+                "suite.yaml:4:20: test_set.tests[0]: a test needs an `input`, `messages`, `turns`, a `simulated_user` or `vars`",
             ),
             (
                 "{input: 42}",
@@ -232,7 +232,7 @@ fn problems_of_tests() {
             ),
             (
                 "{input: a, turns: [hi]}",
-                "suite.yaml:4:21: test_set.tests[0].input: the turns of a dialogue say what the user says; give either `input` or them",
+                "suite.yaml:4:21: test_set.tests[0].input: in a dialogue its `turns` or its `simulated_user` say what the user says; give either `input` or one of them",
             ),
             (
                 "{turns: []}",
@@ -248,7 +248,7 @@ fn problems_of_tests() {
             ),
             (
                 "{input: a, stop_on_failure: true}",
-                "suite.yaml:4:48: test_set.tests[0].stop_on_failure: says that the turns after a failed one are left out, and the test has no `turns`; for the run there is attributes.stop_on_failure",
+                "suite.yaml:4:48: test_set.tests[0].stop_on_failure: says that the turns after a failed one are left out, and the test has no written `turns`; for the run there is attributes.stop_on_failure",
             ),
             (
                 "{input: a, expected_tools: [{names: x}, 4]}",

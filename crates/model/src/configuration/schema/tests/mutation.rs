@@ -12,7 +12,7 @@ use crate::configuration::reading::{Defaults, DocumentFormat, Problem, read_conf
 /// What only the whole document can tell, or no schema could say well, as parts of what the reader says.
 const OF_THE_WHOLE: &[&str] = &[
     "the endpoint holds no conversations",
-    "and the test has no `turns`",
+    "and the test has no written `turns`",
     "an operator needs a",
     "and it has none",
     "counts for nothing, so it cannot be required",
@@ -46,6 +46,8 @@ const OF_THE_WHOLE: &[&str] = &[
     "needs `categories`, of which these pass",
     "one sample is what it is",
     "there is no model",
+    "needs a `simulated_user`",
+    "is about the goal of a `simulated_user`",
     "this category is there twice",
     "write the criteria, or how to evaluate",
     "write the score to reach, or `categories`",
