@@ -1,9 +1,15 @@
 //! The log: on standard error, since standard output belongs to results.
+//!
+//! Libraries that log what they send and receive stay out of it at every level, since that has credentials in it and passes
+//! no redaction.
 
 use std::io::IsTerminal;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{LogFormat, LogSettings};
@@ -48,10 +54,22 @@ where
         .with_env_filter(filter)
         .with_writer(writer)
         .with_ansi(colour);
+    let tellable = filter_fn(|metadata| !tells_content(metadata));
     Ok(match settings.format {
-        LogFormat::Text => Box::new(builder.finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Text => Box::new(builder.finish().with(tellable)),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish().with(tellable)),
     })
+}
+
+/// Whether an event is of a library that would tell headers, messages or frames: tungstenite below a warning, and h2 in its
+/// finest detail.
+fn tells_content(metadata: &Metadata<'_>) -> bool {
+    let library = metadata.target().split("::").next().unwrap_or_default();
+    match library {
+        "tungstenite" | "tokio_tungstenite" => *metadata.level() > Level::WARN,
+        "h2" => *metadata.level() > Level::DEBUG,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +124,24 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn what_libraries_send_is_told_at_no_level() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&lines);
+        let settings = LogSettings {
+            format: LogFormat::Text,
+            level: "trace,tungstenite::protocol=trace".to_owned(),
+        };
+        let subscriber = subscriber(&settings, move || Sink(Arc::clone(&sink)), false).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "tungstenite::protocol", "Sending frame: secret");
+            tracing::trace!(target: "h2::codec", "secret");
+            tracing::warn!(target: "tungstenite", "a warning");
+        });
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("a warning") && !text.contains("secret"), "{text}");
     }
 
     #[test]

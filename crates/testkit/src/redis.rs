@@ -57,7 +57,7 @@ impl TestRedisOptions {
 pub struct TestRedis {
     // Before the directory: the server must be gone when that is deleted.
     server: PrivateRedis,
-    _directory: Option<TempDir>,
+    directory: Option<TempDir>,
 }
 
 impl TestRedis {
@@ -93,10 +93,7 @@ impl TestRedis {
         };
         let server = PrivateRedis::start(&start)
             .unwrap_or_else(|error| panic!("this test needs a Redis of its own, which could not be started: {error}"));
-        Self {
-            server,
-            _directory: directory,
-        }
+        Self { server, directory }
     }
 
     /// Where it listens, `redis+unix:///…`.
@@ -117,6 +114,12 @@ impl TestRedis {
     #[must_use]
     pub fn socket(&self) -> &Path {
         self.server.socket()
+    }
+
+    /// Where its append-only file is; `None` unless it was started with one.
+    #[must_use]
+    pub fn data_directory(&self) -> Option<&Path> {
+        self.directory.as_ref().map(TempDir::path)
     }
 
     /// The process id of the server.
