@@ -1,9 +1,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 //! Asks models and webhooks what metrics want to know.
 //!
-//! A [`Model`] is a server that speaks OpenAI's API: [`Model::chat`] for what somebody would say, [`Model::judge`] for an answer in a
-//! form, [`Model::play`] for what a user says whom it plays, [`Model::embed`] for embeddings. [`Models`] are those of a configuration, compiled once. [`answer`] gives the questions of
-//! an [`Evaluation`](testfleet_evaluation::Evaluation) to whom they are for, until none is open.
+//! A [`Model`] is a server that speaks OpenAI's API: [`Model::chat`] for what somebody would say, [`Model::play`] for what a user says
+//! whom it plays; judges answer in a form, and embeddings are numbers. [`Models`] are those of a configuration, compiled once.
+//! [`answer`] gives the questions of an [`Evaluation`](testfleet_evaluation::Evaluation) to whom they are for, until none is open.
 //!
 //! Every call goes through `testfleet-endpoint`: its egress policy, its bounds and its redaction hold here too. A call begins when
 //! the [`Gate`] lets it in, which keeps to the limits of models over all workers; where it keeps what it knows is not known here.
