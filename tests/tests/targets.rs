@@ -166,6 +166,30 @@ async fn a_chat_over_a_websocket_with_and_without_tls_is_judged_like_any_other()
 }
 
 #[tokio::test]
+async fn the_turns_of_a_dialogue_share_a_websocket() {
+    let secured = Secured::start(FleetOptions::default());
+    let mut endpoint = socket(&format!("{}/ws", secured.fleet.stub.url().replacen("http", "ws", 1)));
+    endpoint["conversation"] = json!({"mode": "stateful"});
+    endpoint["websocket"]["send"] =
+        json!({"type": "ask", "message": "{{ input }}", "conversation_id": "{{ conversation_id }}"});
+    // The stub counts the questions of a connection.
+    endpoint["response"]["map"] = json!({"conversation_id": "$.conversation_id", "usage": {"asked": "$.turn"}});
+    let turns = json!(["Hello", "What is your return policy?", "Thank you"]);
+    let all = suite(
+        endpoint,
+        json!([{"id": "a", "turns": turns}, {"id": "b", "turns": turns}]),
+    );
+    let results = secured.run(&all, &[]).await.all_results();
+    passed(&results);
+    for result in &results {
+        let asked: Vec<f64> = result.turns.iter().map(|turn| turn.usage["asked"]).collect();
+        assert_eq!(asked, [1.0, 2.0, 3.0], "{result:?}");
+    }
+    let handshakes = secured.fleet.stub.calls().len();
+    assert_eq!(handshakes, 2, "one for each dialogue");
+}
+
+#[tokio::test]
 async fn what_a_websocket_does_wrong_is_one_error_with_a_sentence() {
     let secured = Secured::start(FleetOptions::default());
     let url = secured.fleet.stub.url().replace("http", "ws");

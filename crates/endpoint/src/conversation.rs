@@ -1,4 +1,5 @@
-//! What ties the calls of a dialogue together: the id under which the endpoint keeps it, and the number of the turn.
+//! What ties the calls of a dialogue together: the id under which the endpoint keeps it, the number of the turn, and over a
+//! WebSocket the connection.
 //!
 //! What was said is the caller's: it makes a test of each turn, whose `messages` are all that the endpoint is to be told. An
 //! id comes from the endpoint's answers, or is made up here; see [`testfleet_model::configuration::Conversation`].
@@ -15,6 +16,7 @@ use crate::call::Call;
 use crate::mapping::Mapping;
 use crate::problem::CompileProblem;
 use crate::request::Plan;
+use crate::web_socket::Socket;
 
 /// A conversation with an endpoint. One of the default is that of a test with a single call.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub struct Conversation {
     id: Option<String>,
     turn: Option<Turn>,
     part: String,
+    /// The connection of the turn before.
+    socket: Option<Box<Socket>>,
 }
 
 /// Where a dialogue is: what templates know as `turn`.
@@ -49,6 +53,7 @@ impl Conversation {
             id,
             turn: None,
             part: part.into(),
+            socket: None,
         }
     }
 
@@ -67,6 +72,29 @@ impl Conversation {
     #[must_use]
     pub fn turn(&self) -> Option<Turn> {
         self.turn
+    }
+
+    /// Whether another turn may follow the one that is on.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.turn.is_some_and(|turn| !turn.is_last())
+    }
+
+    /// Takes the connection for the turns to come.
+    pub(crate) fn keep(&mut self, socket: Box<Socket>) {
+        self.socket = Some(socket);
+    }
+
+    /// The connection of the turn before, unless the endpoint has closed it since.
+    pub(crate) fn connection(&mut self) -> Option<Box<Socket>> {
+        let mut socket = self.socket.take()?;
+        socket.is_open().then_some(socket)
+    }
+
+    /// Says goodbye to the endpoint where a connection was kept; without it the connection just ends.
+    pub async fn close(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            socket.close().await;
+        }
     }
 
     /// What tells the calls of one attempt from each other; the same whenever a turn is said again. Empty for a call that

@@ -24,8 +24,8 @@ use crate::guard;
 const MAX_HEAD: usize = 8 * 1024;
 
 /// A connection, whatever it is made of.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
 
 /// Makes connections.
 #[derive(Debug)]

@@ -50,6 +50,14 @@ impl Meter {
         }
     }
 
+    /// Another answer is to be read, with a permission of its own.
+    pub(crate) fn begin_answer(&self) {
+        self.with(|state| {
+            state.read = 0;
+            state.permitted = false;
+        });
+    }
+
     /// A message is whole. What was read of the next one with it is not counted; that is at most the library's buffer.
     pub(crate) fn begin_message(&self) {
         self.with(|state| state.read = 0);

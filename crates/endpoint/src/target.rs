@@ -197,7 +197,7 @@ impl Target {
         let record = outgoing.record.clone();
         let mut patience = Patience::new(self.timeouts.attempt);
         let mut redactor = self.redactor.clone();
-        let received = Box::pin(self.exchange(call, outgoing, &mut redactor, &mut patience, share)).await;
+        let received = Box::pin(self.exchange(call, outgoing, conversation, &mut redactor, &mut patience, share)).await;
         let invocation = self.answer(call, record, received, patience.spent(), &redactor)?;
         match self.naming.learn(invocation.conversation_id.as_deref(), conversation) {
             Ok(()) => Ok(invocation),

@@ -4,9 +4,10 @@
 //! largest body, all of them together by that of a stream (control frames included), and their number. Pings are answered, and
 //! count as a sign of life.
 
+use std::fmt;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Request, StatusCode};
 use testfleet_model::result::ErrorClass;
@@ -17,6 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::call::Failure;
 use crate::client::{self, NAME};
+use crate::conversation::Conversation;
 use crate::dial::{Dialer, Io};
 use crate::event::Event;
 use crate::intake::Intake;
@@ -172,8 +174,20 @@ impl Socket {
         })
     }
 
+    /// Whether another question can be asked over it. What has come since the last answer belongs to no question, and is
+    /// dropped.
+    pub(crate) fn is_open(&mut self) -> bool {
+        loop {
+            match self.stream.next().now_or_never() {
+                None => return true,
+                Some(Some(Ok(Message::Close(_)) | Err(_)) | None) => return false,
+                Some(Some(Ok(_))) => self.meter.begin_message(),
+            }
+        }
+    }
+
     /// Says goodbye, if that does not take long.
-    async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         let frame = CloseFrame {
             code: CloseCode::Normal,
             reason: "".into(),
@@ -183,18 +197,34 @@ impl Socket {
     }
 }
 
+impl fmt::Debug for Socket {
+    /// Says nothing of what was sent or received.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("is_ready", &self.is_ready)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Reader {
     /// Leads one exchange over an open connection: what is to be sent is sent, and the answer read up to its last message.
+    /// Afterwards the connection is the conversation's, if that goes on, else it is closed.
     pub(crate) async fn converse(
         &self,
         mut socket: Box<Socket>,
         messages: &Messages,
+        conversation: &mut Conversation,
         patience: &mut Patience,
         share: &mut AnswerShare,
         reading: Reading<'_>,
     ) -> Result<Received, Failure> {
+        socket.meter.begin_answer();
         let answer = Box::pin(self.exchange(&mut socket, messages, patience, share, reading)).await;
-        socket.close().await;
+        if answer.is_ok() && conversation.goes_on() {
+            conversation.keep(socket);
+        } else {
+            socket.close().await;
+        }
         Ok(Received::Events(Box::new(answer?)))
     }
 

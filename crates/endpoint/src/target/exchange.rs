@@ -9,6 +9,7 @@ use testfleet_model::result::{ErrorClass, ErrorDetail};
 use super::{Target, reading};
 use crate::call::{Call, Failure};
 use crate::client;
+use crate::conversation::Conversation;
 use crate::guard;
 use crate::memory::AnswerShare;
 use crate::patience::{Patience, Pause};
@@ -45,6 +46,7 @@ impl Target {
         &self,
         call: &Call<'_>,
         outgoing: Outgoing,
+        conversation: &mut Conversation,
         redactor: &mut Redactor,
         patience: &mut Patience,
         share: &mut AnswerShare,
@@ -86,9 +88,11 @@ impl Target {
             if refused.is_some() {
                 patience.begin_again();
             }
-            let begun = match &messages {
-                Some(_) => self.open(request, patience).await?,
-                None => Begun::Http(self.send(request, secret_body, patience).await?),
+            let kept = messages.as_ref().and_then(|_| conversation.connection());
+            let begun = match (kept, &messages) {
+                (Some(socket), _) => Begun::Socket(socket),
+                (None, Some(_)) => self.open(request, patience).await?,
+                (None, None) => Begun::Http(self.send(request, secret_body, patience).await?),
             };
             match again {
                 Some(again) if refused.is_none() && self.reader.is_refusal(begun.status()) => {
@@ -102,7 +106,10 @@ impl Target {
             return match (begun, &messages) {
                 (Begun::Http(response), _) => self.reader.receive(response, patience, share, reading).await,
                 (Begun::Socket(socket), Some(messages)) => {
-                    Box::pin(self.reader.converse(socket, messages, patience, share, reading)).await
+                    let answer = self
+                        .reader
+                        .converse(socket, messages, conversation, patience, share, reading);
+                    Box::pin(answer).await
                 }
                 (Begun::Refused(whole), _) => Ok(Received::Whole(whole)),
                 (Begun::Socket(_), None) => Err(Failure::new(ErrorClass::Internal, "there are no messages to send")),

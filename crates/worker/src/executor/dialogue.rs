@@ -141,6 +141,7 @@ impl TestExecutor {
             let load = dialogue.used.load(Load::of(signal));
             return self.in_error(attempt, dialogue, error, load);
         };
+        dialogue.conversation.close().await;
         match ended {
             Ended::Over(last) => self.over(attempt, dialogue, *last).await,
             Ended::Stopped => {
