@@ -26,26 +26,31 @@ WORKDIR /source
 ARG OPT_LEVEL=s
 ARG LTO=off
 ARG CODEGEN_UNITS=1
-ENV CARGO_PROFILE_RELEASE_OPT_LEVEL=$OPT_LEVEL \
+# Equal functions once, and relocations packed: a tenth smaller. The first needs lld, which Rust brings along on x86-64; elsewhere
+# --build-arg LINKING="-C link-arg=-Wl,-z,pack-relative-relocs"
+ARG LINKING="-C link-arg=-Wl,--icf=all -C link-arg=-Wl,-z,pack-relative-relocs"
+ENV RUSTFLAGS="$LINKING" \
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=$OPT_LEVEL \
     CARGO_PROFILE_RELEASE_LTO=$LTO \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$CODEGEN_UNITS \
     CARGO_PROFILE_RELEASE_DEBUG=none \
     CARGO_PROFILE_RELEASE_STRIP=symbols \
     CARGO_INCREMENTAL=0
 COPY --from=manifests /source ./
-RUN cargo build --release --locked --bins -p testfleet -p testfleet-worker -p testfleet-stub
+RUN cargo build --release --locked --bins -p testfleet -p testfleet-worker
 COPY config config
 COPY crates crates
 # The copied files are older than what was built from the empty ones; Cargo goes by that.
 RUN find crates config -type f -exec touch {} + \
- && cargo build --release --locked --bins -p testfleet -p testfleet-worker -p testfleet-stub
+ && cargo build --release --locked --bins -p testfleet -p testfleet-worker
 
 FROM build AS root
 WORKDIR /root-of-image
+# testfleet is the stub, too, when it is called so.
 RUN mkdir -p usr/local/bin etc/ssl/certs etc/testfleet \
  && install -m 755 -t usr/local/bin /source/target/release/testfleet /source/target/release/testfleet-worker \
-      /source/target/release/testfleet-stub \
- && ldd usr/local/bin/* | grep -o '/[^ ]*\.so[^ ]*' | sort -u | xargs cp --parents --dereference -t . \
+ && ln -s testfleet usr/local/bin/testfleet-stub \
+ && ldd usr/local/bin/testfleet usr/local/bin/testfleet-worker | grep -o '/[^ ]*\.so[^ ]*' | sort -u | xargs cp --parents --dereference -t . \
  && cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/ \
  && cp /source/config/docker.toml etc/testfleet/ \
  && echo 'testfleet:x:65532:65532::/nonexistent:/nonexistent' > etc/passwd \

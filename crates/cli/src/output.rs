@@ -162,6 +162,13 @@ pub fn show_failure(failure: &Failure) {
     }
 }
 
+/// Says why the stub could not serve, where this program is called like it.
+#[must_use]
+pub fn show_stub_failure(error: &dyn std::fmt::Display) -> std::process::ExitCode {
+    note(&format!("Error: {error:#}"));
+    std::process::ExitCode::FAILURE
+}
+
 /// Prints help, the version, or what is wrong with the command line.
 #[must_use]
 pub fn show_refusal(refusal: &clap::Error) -> ExitCode {

@@ -142,3 +142,23 @@ fn the_table_of_exit_codes_is_the_one_of_the_program() {
         .collect();
     assert_eq!(rows, expected);
 }
+
+/// In the image there is one file for both.
+#[test]
+fn called_like_the_stub_it_is_the_stub() {
+    let directory = tempfile::tempdir().unwrap();
+    let stub = directory.path().join("testfleet-stub");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_testfleet"), &stub).unwrap();
+    let output = std::process::Command::new(&stub).arg("--help").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("--hostile") && output.status.success(), "{said}");
+    let output = std::process::Command::new(&stub)
+        .args(["--listen", "203.0.113.1:1"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("could not start the stub") && !output.status.success(),
+        "{said}"
+    );
+}

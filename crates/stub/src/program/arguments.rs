@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
-use clap::Parser;
-use testfleet_stub::{
+use crate::{
     Answers, Behaviour, EveryNth, FailFirst, Fault, FaultKind, Knowledge, Latency, Rate, RetryAfterForm, ShareOfErrors,
     StubLimits, StubSettings,
 };
+use anyhow::Context;
+use clap::Parser;
 
 /// A configurable endpoint that stands in for the thing under test
 #[derive(Debug, Parser)]
