@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use testfleet_dispatcher::Narrowing;
 use testfleet_model::configuration::reading::{
-    Defaults, DocumentFormat, DuplicateCheck, Position, Positions, Problem, Problems, SourceTest, read_configuration,
-    read_source,
+    Defaults, DocumentFormat, DuplicateCheck, Position, Positions, Problem, Problems, SourceTest,
+    attempt_configuration, read_source,
 };
 use testfleet_model::configuration::{Shape, ShapeProblem, Source, TestCase, TestFilter};
 use testfleet_model::{ExecutionMode, ExitCode, RunId, TestConfiguration};
@@ -108,8 +108,9 @@ pub struct Located {
 /// Reads a configuration and checks it and all its tests.
 ///
 /// # Errors
-/// All problems, in the order they were found: of the document, of its endpoint and metrics, of its tests, of its
-/// secrets.
+/// All problems at once, in the order they were found: of the document, of its endpoint and metrics, of its tests, of its
+/// secrets. What only follows from another one is left out; a list with an item that cannot be read is looked into further when
+/// it can.
 pub fn load(
     file: &Path,
     defaults: &Defaults,
@@ -120,20 +121,7 @@ pub fn load(
         evaluates_again: overrides.narrowing.reference.is_some(),
         ..*defaults
     };
-    let suite = read(file, &defaults)?;
-    checked(suite, overrides, secret_values)
-}
-
-/// Checks a configuration that is not in a file, as [`load`] does; `file` names it.
-///
-/// # Errors
-/// All problems.
-pub fn check_text(text: &str, file: &Path, format: DocumentFormat, defaults: &Defaults) -> Result<Suite, Problems> {
-    let suite = parse(text, file, format, defaults)?;
-    checked(suite, &Overrides::default(), SecretValues::Elsewhere)
-}
-
-fn checked(mut suite: Suite, overrides: &Overrides, secret_values: SecretValues) -> Result<Suite, Problems> {
+    let (mut suite, found) = read(file, &defaults)?;
     overrides.apply(&mut suite.configuration);
     let mut problems = checking::configuration(&suite.configuration, &suite.positions);
     if secret_values == SecretValues::Here {
@@ -141,6 +129,10 @@ fn checked(mut suite: Suite, overrides: &Overrides, secret_values: SecretValues)
     }
     let mut problems = Problems::sorted(problems).0;
     suite.total = suite.check_tests(&mut problems);
+    if !found.is_empty() {
+        problems.retain(|problem| is_news(problem, &found));
+        problems.splice(0..0, found);
+    }
     if problems.is_empty() {
         Ok(suite)
     } else {
@@ -148,23 +140,45 @@ fn checked(mut suite: Suite, overrides: &Overrides, secret_values: SecretValues)
     }
 }
 
-fn read(file: &Path, defaults: &Defaults) -> Result<Suite, Problems> {
+/// Whether a problem is one of its own, and not there because something else could not be read: something around or in
+/// its key, or another item of the same list, since what cannot be read is left out of it and the others move up.
+fn is_news(problem: &Problem, found: &[Problem]) -> bool {
+    let within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        outer.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    let section = problem.key.split(['.', '[']).next().unwrap_or_default();
+    let depends_on: &[&str] = match section {
+        "endpoint" | "models" => &["secrets"],
+        "metrics" => &["metrics", "models"],
+        "attributes" | "secrets" => &[],
+        "test_set" | "depends_on" => &["test_set", "metrics", "models", "attributes"],
+        // A cell or key of a source.
+        _ => &["test_set.sources", "test_set.defaults"],
+    };
+    !found.iter().any(|found| {
+        let is_same_file = found.file == problem.file;
+        let is_related = is_same_file && (within(&problem.key, &found.key) || within(&found.key, &problem.key));
+        is_related || depends_on.iter().any(|outer| within(&found.key, outer))
+    })
+}
+
+/// The suite as far as it could be read, and what is wrong with the document.
+fn read(file: &Path, defaults: &Defaults) -> Result<(Suite, Vec<Problem>), Problems> {
     let name = file.display().to_string();
     let refuse = |message: String| Problems::from(Problem::new(&name, Position::START, "", message));
     let text = std::fs::read_to_string(file).map_err(|error| refuse(unreadable(&error)))?;
     let format = DocumentFormat::of_file(&name).ok_or_else(|| {
         refuse("cannot tell the format from the name; it must end in .yaml, .yml, .json or .toml".to_owned())
     })?;
-    parse(&text, file, format, defaults)
-}
-
-fn parse(text: &str, file: &Path, format: DocumentFormat, defaults: &Defaults) -> Result<Suite, Problems> {
-    let name = file.display().to_string();
-    let reading = read_configuration(text, &name, format, defaults)?;
+    let attempt = attempt_configuration(&text, &name, format, defaults)?;
+    let Some(reading) = attempt.reading else {
+        return Err(attempt.problems);
+    };
     let directory = file.parent().unwrap_or(Path::new(""));
     let place = |source: &Source| directory.join(&source.file);
     let sources: Vec<PathBuf> = reading.configuration.test_set.sources.iter().map(place).collect();
-    Ok(Suite {
+    let suite = Suite {
         source_names: sources.iter().map(|path| path.display().to_string()).collect(),
         sources,
         configuration: reading.configuration,
@@ -172,7 +186,8 @@ fn parse(text: &str, file: &Path, format: DocumentFormat, defaults: &Defaults) -
         total: 0,
         file: name,
         positions: reading.positions,
-    })
+    };
+    Ok((suite, attempt.problems.0))
 }
 
 fn unreadable(error: &std::io::Error) -> String {

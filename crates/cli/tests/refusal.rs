@@ -333,3 +333,61 @@ fn filters_that_select_nothing_or_nobody_are_told_apart_by_their_codes() {
         assert_eq!(ran.out, "");
     }
 }
+
+/// What another crate finds (templates, expressions, rows of a table) is told together with what the reader finds.
+#[test]
+fn problems_of_every_kind_are_told_at_once() {
+    let harness = Harness::new();
+    harness.write("rows.csv", "id,input,__expected\na,x,contains:y\nb,x,contain:y\nc,x\n");
+    harness.write(
+        "suite.yaml",
+        "version: 1\nname: n\nnmae: m\nendpoint:\n  url: https://x.test/\n  body: {q: \"{{ input\"}\n  retries: 3\n\
+         test_set: {sources: [{file: rows.csv}], tests: [{input: a, capture: {}}]}\n\
+         metrics:\n  - {type: regex, value: \"(\"}\n",
+    );
+    let ran = harness.run(&["config", "check", "suite.yaml"]);
+    let said: Vec<String> = ran
+        .err
+        .lines()
+        .map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
+    assert_eq!(ran.code, 2);
+    assert_eq!(
+        said,
+        [
+            "suite.yaml:3:1: nmae",
+            "suite.yaml:7:3: endpoint.retries",
+            "suite.yaml:6:13: endpoint.body.q",
+            "suite.yaml:10:26: metrics[0].value",
+            "rows.csv:3:1: __expected",
+            "rows.csv:4:1: 2 cells where the header has 3",
+        ],
+        "{}",
+        ran.err
+    );
+}
+
+/// One mistake is one line: what only follows from it is left out, such as a dependency on a test that may be one of those that
+/// could not be read.
+#[test]
+fn a_problem_that_follows_from_another_is_not_told() {
+    let harness = Harness::new();
+    harness.write(
+        "suite.yaml",
+        "version: 1\nname: n\nendpoint: {url: htp, body: \"{{ secrets.KEY }}\"}\nsecrets: {KEY: {form: x}}\n\
+         test_set: {tests: [{id: a, input: x}, {id: b, input: x, depends_on: c, metrics: [{typ: equals}]}]}\n",
+    );
+    let ran = harness.run(&["config", "check", "suite.yaml"]);
+    let keys: Vec<&str> = ran.err.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(
+        keys,
+        [
+            "endpoint.url",
+            "secrets.KEY.form",
+            "test_set.tests[1].metrics[0].type",
+            "test_set.tests[1].metrics[0].typ",
+        ],
+        "{}",
+        ran.err
+    );
+}

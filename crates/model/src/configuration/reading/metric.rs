@@ -180,6 +180,7 @@ fn read_metric(field: Field, depth: usize, findings: &mut Findings) -> Option<Me
             "write what to check, for example contains or status-code",
             findings,
         );
+        section.finish_unclear(findings);
         return None;
     };
     let (kind, prefixed) = read_kind(kind_field, findings)?;

@@ -150,6 +150,16 @@ impl Section {
         }
     }
 
+    /// Reports keys that may be meant for one that is known, where the others cannot be judged.
+    pub(super) fn finish_unclear(self, findings: &mut Findings) {
+        for entry in self.entries.iter().flatten() {
+            if let Some(near) = nearest(&entry.key, self.known.iter().copied()) {
+                let message = format!("unknown key; did you mean {near:?}?");
+                findings.problem(entry.position, &join(&self.path, &entry.key), message);
+            }
+        }
+    }
+
     /// A mapping made of fields instead of read from a text.
     pub(super) fn of_entries(position: Position, entries: Vec<Entry>) -> Self {
         Self {
