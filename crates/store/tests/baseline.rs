@@ -124,3 +124,41 @@ async fn removing_takes_all_of_it_and_what_is_not_there_is_said() {
     assert_eq!(bench.store.baseline("main").await.unwrap(), None);
     assert_eq!(bench.store.baselines().await.unwrap(), []);
 }
+
+/// What another hand left of a baseline goes with it.
+#[tokio::test]
+async fn half_of_a_baseline_is_removed_too() {
+    let bench = Bench::start().await;
+    let run = ended(&bench).await;
+    let before = bench.look().await;
+    for half in [
+        vec!["DEL".to_owned(), bench.key("baseline:main")],
+        vec!["ZREM".to_owned(), bench.key("baselines"), "main".to_owned()],
+    ] {
+        put(&bench, "main", run, 1, "one").await;
+        let words: Vec<&str> = half.iter().map(String::as_str).collect();
+        let gone: i64 = bench.ask(&words).await;
+        assert_eq!(gone, 1);
+        assert!(bench.store.remove_baseline("main").await.unwrap());
+        assert_eq!(bench.look().await, before);
+    }
+}
+
+/// A list that something else stands under raises before anything is written.
+#[tokio::test]
+async fn a_list_of_another_type_leaves_all_as_it_was() {
+    let bench = Bench::start().await;
+    let run = ended(&bench).await;
+    let () = bench.ask(&["SET", &bench.key("baselines"), "a text"]).await;
+    let before = bench.look().await;
+    let new = NewBaseline {
+        name: "main",
+        run,
+        epoch: 1,
+        document: "one",
+        configuration: "suite",
+        tests: 4,
+    };
+    assert!(bench.store.put_baseline(&new).await.is_err());
+    assert_eq!(bench.look().await, before);
+}

@@ -8,9 +8,10 @@
 --@include time
 local state = key('model:' .. ARGV[1] .. ':state')
 local hold = tonumber(ARGV[3])
+local held = hold and tonumber(redis.call('HGET', state, 'hold_until')) or 0
 redis.call('ZREM', key('model:' .. ARGV[1] .. ':calls'), ARGV[2])
 if hold then
-  local hold_until = math.max(now + hold, tonumber(redis.call('HGET', state, 'hold_until')) or 0)
+  local hold_until = math.max(now + hold, held)
   redis.call('HSET', state, 'hold_until', whole(hold_until))
   if redis.call('PTTL', state) < hold_until - now then redis.call('PEXPIRE', state, whole(math.ceil(hold_until - now))) end
 end

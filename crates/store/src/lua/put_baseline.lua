@@ -12,6 +12,8 @@ local state, epoch = unpack(redis.call('HMGET', run_key(ARGV[2]), 'state', 'epoc
 if not state then return { 'unknown' } end
 local ended = state == 'completed' or state == 'partial' or state == 'failed' or state == 'cancelled'
 if not ended or (epoch or '1') ~= ARGV[3] then return { 'changed', state } end
+-- A list of a wrong type raises here, before anything is written.
+redis.call('ZSCORE', key('baselines'), ARGV[1])
 redis.call('HSET', key('baseline:' .. ARGV[1]), 'run', ARGV[2], 'document', ARGV[4], 'configuration', ARGV[5], 'tests', ARGV[6],
   'stored_at', now_text)
 redis.call('ZADD', key('baselines'), now_text, ARGV[1])

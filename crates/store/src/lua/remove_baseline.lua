@@ -5,6 +5,10 @@
 -- ARGV: 1 name
 -- Answers: removed | unknown
 --@include keys
-redis.call('ZREM', key('baselines'), ARGV[1])
-if redis.call('DEL', key('baseline:' .. ARGV[1])) == 0 then return { 'unknown' } end
+local name, baselines = key('baseline:' .. ARGV[1]), key('baselines')
+-- Listed and not stored, or the other way round, is removed, too.
+local listed, stored = redis.call('ZSCORE', baselines, ARGV[1]), redis.call('EXISTS', name) == 1
+if not listed and not stored then return { 'unknown' } end
+redis.call('ZREM', baselines, ARGV[1])
+redis.call('DEL', name)
 return { 'removed' }
