@@ -4,64 +4,28 @@
 
 mod support;
 
-use std::time::Duration;
-
 use serde_json::json;
-use support::{configuration, run_id, store, stream, submission, tests};
+use support::{configuration, run_id, run_to_its_end, store, stream, submission, tests};
 use testfleet_dispatcher::{DispatchError, Refusal, dispatch};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::recorded::RecordedAnswer;
-use testfleet_model::{RunId, RunState, Status, TestConfiguration, TestResult};
-use testfleet_store::{ClaimAnswer, Completion, Store, Want, WorkerInfo};
+use testfleet_model::{RunId, Status, TestConfiguration, TestResult};
+use testfleet_store::Store;
 use testfleet_testkit::TestRedis;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// A run of these tests that has ended; each answered with its id. Every tenth is in error.
 async fn ended(store: &Store, run: RunId, tests: &[TestCase]) {
-    let mut configuration = configuration();
-    configuration.attributes.batch_concurrency = 2_000;
-    configuration.endpoint.limits.max_concurrency = None;
-    dispatch(store, submission(run, &configuration), stream(tests))
-        .await
-        .unwrap();
-    let (seat, _) = store.register("w1", HOUR, &WorkerInfo::default()).await.unwrap();
-    loop {
-        let want = Want { tests: 256, control: 1 };
-        let ClaimAnswer::Claimed(claimed) = store.claim(&seat, want).await.unwrap() else {
-            panic!("not registered")
+    run_to_its_end(store, run, tests, |id, index| {
+        let status = if index.is_multiple_of(10) {
+            Status::Error
+        } else {
+            Status::Pass
         };
-        if let Some(control) = claimed.control.first() {
-            let state = RunState::Partial;
-            store
-                .collect(&seat, run, control.fence, state, "{}", None, HOUR)
-                .await
-                .unwrap();
-            return;
-        }
-        let completion = |test: &testfleet_store::ClaimedTest| {
-            let id = TestCase::from_stored(&test.payload).unwrap().id;
-            let status = if test.index.is_multiple_of(10) {
-                Status::Error
-            } else {
-                Status::Pass
-            };
-            let mut result = TestResult::without_execution(&id, test.index, status, None);
-            result.output = (status == Status::Pass).then(|| json!(format!("answer to {id}")));
-            Completion {
-                run,
-                index: test.index,
-                fence: test.fence,
-                status,
-                result: serde_json::to_vec(&result).unwrap(),
-                captured: String::new(),
-                give_up: String::new(),
-                feedback: testfleet_store::Feedback::default(),
-            }
-        };
-        let completions: Vec<Completion> = claimed.tests.iter().map(completion).collect();
-        store.complete(&seat, &completions, Want::default()).await.unwrap();
-    }
+        let mut result = TestResult::without_execution(id, index, status, None);
+        result.output = (status == Status::Pass).then(|| json!(format!("answer to {id}")));
+        (status, serde_json::to_vec(&result).unwrap())
+    })
+    .await;
 }
 
 fn evaluating(run: RunId) -> TestConfiguration {

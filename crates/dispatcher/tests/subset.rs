@@ -5,20 +5,19 @@
 mod support;
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use serde_json::json;
-use support::{configuration, impatient, keyed, limits, run_id, store, stream, submission, test, tests};
+use support::{
+    configuration, impatient, keyed, limits, run_id, run_to_its_end, store, stream, submission, test, tests,
+};
 use testfleet_dispatcher::{
     DispatchError, DispatchOptions, Dispatched, Narrowing, Refusal, StoreRetry, StoredSubmission, Subset, choose_tests,
     dispatch, dispatch_stored, dispatch_with, put_configuration, survey, survey_subset,
 };
 use testfleet_model::configuration::{TestCase, TestFilter};
 use testfleet_model::{RunId, Status, TestConfiguration};
-use testfleet_store::{ClaimAnswer, Completion, ControlJob, Store, Want, WorkerInfo};
+use testfleet_store::Store;
 use testfleet_testkit::TestRedis;
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 fn filters(texts: &[&str]) -> Vec<TestFilter> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -51,46 +50,14 @@ async fn refused(store: &Store, configuration: &TestConfiguration, tests: &[Test
 
 /// A run of `count` tests that has ended; tests may be of more than one page.
 async fn ended(store: &Store, run: RunId, count: usize, status: impl Fn(&str) -> Status) {
-    let mut configuration = configuration();
-    configuration.attributes.batch_concurrency = 2_000;
-    configuration.endpoint.limits.max_concurrency = None;
-    let all = tests(count);
-    dispatch(store, submission(run, &configuration), stream(&all))
-        .await
-        .unwrap();
-    let (seat, _) = store.register("w1", HOUR, &WorkerInfo::default()).await.unwrap();
-    loop {
-        let want = Want { tests: 256, control: 1 };
-        let ClaimAnswer::Claimed(claimed) = store.claim(&seat, want).await.unwrap() else {
-            panic!("not registered")
-        };
-        if let Some(control) = claimed.control.first() {
-            assert_eq!(control.job, ControlJob::Collect(run));
-            let state = testfleet_model::RunState::Partial;
-            store
-                .collect(&seat, run, control.fence, state, "{}", None, HOUR)
-                .await
-                .unwrap();
-            return;
-        }
-        let completion = |test: &testfleet_store::ClaimedTest| {
-            let id = TestCase::from_stored(&test.payload).unwrap().id;
-            Completion {
-                run,
-                index: test.index,
-                fence: test.fence,
-                status: status(&id),
-                result: json!({"test_id": id, "status": status(&id).word()})
-                    .to_string()
-                    .into_bytes(),
-                captured: String::new(),
-                give_up: String::new(),
-                feedback: testfleet_store::Feedback::default(),
-            }
-        };
-        let completions: Vec<Completion> = claimed.tests.iter().map(completion).collect();
-        store.complete(&seat, &completions, Want::default()).await.unwrap();
-    }
+    run_to_its_end(store, run, &tests(count), |id, _| {
+        let status = status(id);
+        (
+            status,
+            json!({"test_id": id, "status": status.word()}).to_string().into_bytes(),
+        )
+    })
+    .await;
 }
 
 #[tokio::test]

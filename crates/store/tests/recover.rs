@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 use testfleet_model::{RunId, RunState, Status};
-use testfleet_store::{
-    Budget, Cancelled, Collected, Completion, Filled, Recovered, Recovering, Retaken, RunPolicy, Seat, Settled,
-};
+use testfleet_store::{Budget, Cancelled, Collected, Filled, Recovered, Recovering, Retaken, RunPolicy, Seat};
 
-use crate::support::{Bench, STAGING, Spec, completion, id, tests_of};
+use crate::support::{Bench, STAGING, Spec, id, tests_of};
 
 fn round(run: RunId, fence: u64, epoch: u32) -> Recovering {
     Recovering {
@@ -29,20 +27,13 @@ fn retaken(index: u32) -> Retaken {
 async fn collecting(bench: &Bench, spec: Spec<'_>) -> (Seat, RunId, u64) {
     let run = bench.run(Spec { total: 4, ..spec }).await;
     let seat = bench.seat("w1").await;
-    for (status, give_up) in [
+    let ends = [
         (Status::Pass, ""),
         (Status::Error, ""),
         (Status::Pass, ""),
         (Status::Error, "5 attempts"),
-    ] {
-        let test = bench.claim_one(&seat).await;
-        let result = Completion {
-            status,
-            give_up: give_up.to_owned(),
-            ..completion(&test)
-        };
-        assert_eq!(bench.settle(&seat, &[result]).await, [Settled::Stored]);
-    }
+    ];
+    bench.settle_each(&seat, &ends).await;
     let control = bench.claim_control(&seat).await;
     (seat, run, control.fence)
 }

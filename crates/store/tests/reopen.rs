@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testfleet_model::{RunId, RunState, Status};
-use testfleet_store::{Cancelled, Collected, Completion, Reopened, Reopening, Seat, Settled};
+use testfleet_store::{Cancelled, Collected, Reopened, Reopening, Seat, Settled};
 
-use crate::support::{Bench, STAGING, Spec, completion, cost, id, tests_of};
+use crate::support::{Bench, STAGING, Spec, cost, id, tests_of};
 
 const DEADLINE: Duration = Duration::from_secs(120 * 60);
 
@@ -32,20 +32,13 @@ async fn end(bench: &Bench, seat: &Seat, run: RunId, outbox: Option<&str>) {
 async fn ended(bench: &Bench, spec: Spec<'_>) -> (Seat, RunId) {
     let run = bench.run(Spec { total: 4, ..spec }).await;
     let seat = bench.seat("w1").await;
-    for (status, give_up) in [
+    let ends = [
         (Status::Pass, ""),
         (Status::Fail, ""),
         (Status::Pass, ""),
         (Status::Error, "5 attempts"),
-    ] {
-        let test = bench.claim_one(&seat).await;
-        let result = Completion {
-            status,
-            give_up: give_up.to_owned(),
-            ..completion(&test)
-        };
-        assert_eq!(bench.settle(&seat, &[result]).await, [Settled::Stored]);
-    }
+    ];
+    bench.settle_each(&seat, &ends).await;
     end(bench, &seat, run, Some("mail")).await;
     (seat, run)
 }

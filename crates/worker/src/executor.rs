@@ -236,16 +236,7 @@ impl TestExecutor {
             Answers::Recorded => return self.reevaluate(job, test, plan, claimed_at, by).await,
         };
         let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
-        let call = Call {
-            run: &job.run,
-            run_name: &plan.configuration.name,
-            test,
-            index: job.index,
-            epoch: job.epoch,
-            attempt: job.attempt,
-            captured: &captured,
-            now: claimed_at.now(),
-        };
+        let call = call_of(job, plan, test, &captured, claimed_at);
         let called = tokio::time::timeout_at(by, target.invoke_within(&call, share)).await;
         let Ok(answered) = called else {
             let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(time_limit(test, plan), job.attempt));
@@ -454,6 +445,26 @@ impl Execute for TestExecutor {
 
     fn forget(&self, run: RunId) {
         self.plans.forget(run);
+    }
+}
+
+/// What the endpoint and whoever is asked about its answer are told of an attempt.
+fn call_of<'a>(
+    job: &'a ClaimedTest,
+    plan: &'a Plan,
+    test: &'a TestCase,
+    captured: &'a Map<String, Value>,
+    claimed_at: ServerClock,
+) -> Call<'a> {
+    Call {
+        run: &job.run,
+        run_name: &plan.configuration.name,
+        test,
+        index: job.index,
+        epoch: job.epoch,
+        attempt: job.attempt,
+        captured,
+        now: claimed_at.now(),
     }
 }
 

@@ -8,18 +8,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{options, store, summary};
+use support::{options, store, submit_as, summary};
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
 use testfleet_model::result::MetricResult;
 use testfleet_model::summary::Gate;
-use testfleet_model::{ExecutionMode, RunId, Status, Summary, TestResult};
-use testfleet_store::{
-    ClaimAnswer, Completion, Created, Feedback, NewBaseline, NewRun, PutBaseline, Settled, Store, Want, WorkerInfo,
-};
+use testfleet_model::{RunId, Status, Summary, TestResult};
+use testfleet_store::{ClaimAnswer, Completion, Feedback, NewBaseline, PutBaseline, Settled, Store, Want, WorkerInfo};
 use testfleet_testkit::TestRedis;
 use testfleet_worker::{CollectOutcome, collect_now, outcomes_of};
 
 const LARGEST: usize = 1 << 20;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The configuration of a run, as workers read it.
 fn configuration(sections: &Value) -> String {
@@ -43,32 +42,10 @@ type Told = (Status, &'static str);
 
 /// A run of these tests that waits to be collected.
 async fn closed(store: &Store, sections: &Value, tests: &[Told]) -> RunId {
-    let run = RunId::new(uuid::Uuid::now_v7());
-    let configuration = configuration(sections);
-    let new = NewRun {
-        id: run,
-        configuration: &configuration,
-        name: "suite",
-        configuration_id: None,
-        mode: ExecutionMode::Parallel,
-        endpoint: "nothing",
-        cap: 1_000,
-        lease: Duration::from_secs(30),
-        staging_timeout: Duration::from_secs(60),
-        idempotency: None,
-        policy: testfleet_store::RunPolicy::default(),
-    };
-    assert_eq!(store.create(&new).await.unwrap(), Created::Created);
-    let payloads: Vec<String> = (0..tests.len())
-        .map(|index| format!(r#"{{"id":"t{index}"}}"#))
+    let payloads: Vec<Vec<u8>> = (0..tests.len())
+        .map(|index| format!(r#"{{"id":"t{index}"}}"#).into_bytes())
         .collect();
-    store.stage(run, 0, &payloads, Duration::from_secs(60)).await.unwrap();
-    let total = u32::try_from(tests.len()).unwrap();
-    let limits = testfleet_model::configuration::Limits::default();
-    store
-        .activate(run, total, Duration::from_secs(60), &limits)
-        .await
-        .unwrap();
+    let run = submit_as(store, &configuration(sections), &payloads, MINUTE).await;
     let worker = uuid::Uuid::now_v7().simple().to_string();
     let (seat, _) = store
         .register(&worker, Duration::from_secs(60), &WorkerInfo::default())
@@ -199,28 +176,9 @@ async fn gates_are_decided_over_the_run_and_over_its_parts() {
 async fn what_never_ran_counts_against_the_run() {
     let redis = TestRedis::start();
     let store = store(&redis);
-    let run = RunId::new(uuid::Uuid::now_v7());
     let configuration = configuration(&json!({ "gates": ["pass_rate >= 0.5", "error_rate == 0"] }));
-    let new = NewRun {
-        id: run,
-        configuration: &configuration,
-        name: "suite",
-        configuration_id: None,
-        mode: ExecutionMode::Parallel,
-        endpoint: "nothing",
-        cap: 1_000,
-        lease: Duration::from_secs(30),
-        staging_timeout: Duration::from_secs(60),
-        idempotency: None,
-        policy: testfleet_store::RunPolicy::default(),
-    };
-    store.create(&new).await.unwrap();
-    store
-        .stage(run, 0, &["{\"id\":\"a\"}", "{\"id\":\"b\"}"], Duration::from_secs(60))
-        .await
-        .unwrap();
-    let limits = testfleet_model::configuration::Limits::default();
-    store.activate(run, 2, Duration::from_secs(60), &limits).await.unwrap();
+    let payloads = [br#"{"id":"a"}"#.to_vec(), br#"{"id":"b"}"#.to_vec()];
+    let run = submit_as(&store, &configuration, &payloads, MINUTE).await;
     store.cancel(run).await.unwrap();
     collect_now(&store, &options(), run).await.unwrap();
     let summary = summary(&store, run).await;

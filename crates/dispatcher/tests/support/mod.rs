@@ -4,12 +4,16 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use testfleet_dispatcher::{DispatchLimits, DispatchOptions, StoreRetry, Submission};
+use testfleet_dispatcher::{DispatchLimits, DispatchOptions, StoreRetry, Submission, dispatch};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
-use testfleet_model::{ExecutionMode, RunId, TestConfiguration};
-use testfleet_store::{Store, StoreOptions};
+use testfleet_model::{ExecutionMode, RunId, RunState, Status, TestConfiguration};
+use testfleet_store::{
+    ClaimAnswer, ClaimedTest, Completion, ControlJob, Feedback, Store, StoreOptions, Want, WorkerInfo,
+};
 use testfleet_testkit::TestRedis;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 const DOCUMENT: &str = r#"
 version: 1
@@ -95,4 +99,50 @@ pub(crate) fn impatient() -> DispatchOptions<'static> {
 
 pub(crate) fn store(redis: &TestRedis) -> Store {
     Store::new(&StoreOptions::new(redis.url())).unwrap()
+}
+
+/// Dispatches these tests and ends the run; `end` says how each of them ends, by its id and index: status and stored result.
+pub(crate) async fn run_to_its_end(
+    store: &Store,
+    run: RunId,
+    tests: &[TestCase],
+    end: impl Fn(&str, u32) -> (Status, Vec<u8>),
+) {
+    let mut configuration = configuration();
+    configuration.attributes.batch_concurrency = 2_000;
+    configuration.endpoint.limits.max_concurrency = None;
+    dispatch(store, submission(run, &configuration), stream(tests))
+        .await
+        .unwrap();
+    let (seat, _) = store.register("w1", HOUR, &WorkerInfo::default()).await.unwrap();
+    loop {
+        let want = Want { tests: 256, control: 1 };
+        let ClaimAnswer::Claimed(claimed) = store.claim(&seat, want).await.unwrap() else {
+            panic!("not registered")
+        };
+        if let Some(control) = claimed.control.first() {
+            assert_eq!(control.job, ControlJob::Collect(run));
+            store
+                .collect(&seat, run, control.fence, RunState::Partial, "{}", None, HOUR)
+                .await
+                .unwrap();
+            return;
+        }
+        let completion = |test: &ClaimedTest| {
+            let id = TestCase::from_stored(&test.payload).unwrap().id;
+            let (status, result) = end(&id, test.index);
+            Completion {
+                run,
+                index: test.index,
+                fence: test.fence,
+                status,
+                result,
+                captured: String::new(),
+                give_up: String::new(),
+                feedback: Feedback::default(),
+            }
+        };
+        let completions: Vec<Completion> = claimed.tests.iter().map(completion).collect();
+        store.complete(&seat, &completions, Want::default()).await.unwrap();
+    }
 }

@@ -284,6 +284,19 @@ impl Bench {
         self.store.complete(seat, completions, Want::default()).await.unwrap().0
     }
 
+    /// Claims one test after the other and gives each its status; with a reason, it is given up.
+    pub async fn settle_each(&self, seat: &Seat, ends: &[(Status, &str)]) {
+        for (status, give_up) in ends {
+            let test = self.claim_one(seat).await;
+            let result = Completion {
+                status: *status,
+                give_up: (*give_up).to_owned(),
+                ..completion(&test)
+            };
+            assert_eq!(self.settle(seat, &[result]).await, [Settled::Stored]);
+        }
+    }
+
     /// Fills what has no result, as the collector does.
     pub async fn fill(&self, seat: &Seat, run: RunId, fence: u64, indices: &[u32]) -> testfleet_store::Filled {
         let fillings: Vec<Filling> = indices

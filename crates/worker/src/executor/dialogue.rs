@@ -27,7 +27,9 @@ use tracing::{debug, warn};
 
 use self::state::{DialogueState, MAX_TRANSCRIPT};
 use super::evaluating::Evidence;
-use super::{NOT_NOW, TestExecutor, captured_too_much, evaluating, milliseconds, not_now, time_limit, too_long};
+use super::{
+    NOT_NOW, TestExecutor, call_of, captured_too_much, evaluating, milliseconds, not_now, time_limit, too_long,
+};
 use crate::attempt::Outcome;
 use crate::capping;
 use crate::clock::ServerClock;
@@ -54,16 +56,7 @@ impl Attempt<'_> {
     }
 
     fn call<'c>(&'c self, test: &'c TestCase, captured: &'c Map<String, Value>) -> Call<'c> {
-        Call {
-            run: &self.job.run,
-            run_name: &self.plan.configuration.name,
-            test,
-            index: self.job.index,
-            epoch: self.job.epoch,
-            attempt: self.job.attempt,
-            captured,
-            now: self.claimed_at.now(),
-        }
+        call_of(self.job, self.plan, test, captured, self.claimed_at)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use testfleet_endpoint::Call;
 use testfleet_model::configuration::TestCase;
 use testfleet_model::recorded::{Recorded, RecordedAnswer};
 use testfleet_model::result::{ErrorClass, ErrorDetail};
@@ -11,7 +10,7 @@ use testfleet_store::ClaimedTest;
 use tokio::time::Instant;
 
 use super::evaluating::{Evidence, evaluate, result_of_recorded};
-use super::{TestExecutor, captured_too_much, merged};
+use super::{TestExecutor, call_of, captured_too_much, merged};
 use crate::attempt::Outcome;
 use crate::clock::ServerClock;
 use crate::load::Load;
@@ -58,16 +57,7 @@ impl TestExecutor {
             }
         };
         let known: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
-        let like = Call {
-            run: &job.run,
-            run_name: &plan.configuration.name,
-            test,
-            index: job.index,
-            epoch: job.epoch,
-            attempt: job.attempt,
-            captured: &known,
-            now: claimed_at.now(),
-        };
+        let like = call_of(job, plan, test, &known, claimed_at);
         // Ends at `by` at the latest: whoever is not heard then is an error of the metric.
         let assessment = evaluate(&like, plan, Evidence::recorded(call), by).await;
         let captured = captured(&job.captured, &call.captured);

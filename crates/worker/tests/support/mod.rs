@@ -31,10 +31,15 @@ pub fn store(redis: &TestRedis) -> Store {
 
 /// A run of these payloads, as they are.
 pub async fn submit(store: &Store, payloads: &[Vec<u8>], deadline: Duration) -> RunId {
+    submit_as(store, "{}", payloads, deadline).await
+}
+
+/// The same with a stored configuration.
+pub async fn submit_as(store: &Store, configuration: &str, payloads: &[Vec<u8>], deadline: Duration) -> RunId {
     let run = RunId::new(uuid::Uuid::now_v7());
     let new = NewRun {
         id: run,
-        configuration: "{}",
+        configuration,
         name: "suite",
         configuration_id: None,
         mode: ExecutionMode::Parallel,
