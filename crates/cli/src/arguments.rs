@@ -49,7 +49,7 @@ pub enum Command {
     /// Read or change the execution mode of a stored configuration
     #[command(subcommand, disable_help_subcommand = true)]
     Mode(ModeCommand),
-    /// Check configuration files, and manage those that are stored
+    /// Check configuration files, import those of other tools, and manage those that are stored
     #[command(subcommand, disable_help_subcommand = true)]
     Config(ConfigCommand),
     /// Keep runs as baselines, which later ones are compared with

@@ -58,7 +58,7 @@ pub fn execute(arguments: &ImportArguments, session: &Session) -> Result<ExitCod
     let of = |fate: Fate| imported.notes.iter().filter(|note| note.fate == fate).count();
     let (left_out, changed) = (of(Fate::LeftOut), of(Fate::Changed));
     output::note(&format!(
-        "imported {tests} tests; {left_out} things left out, {changed} changed"
+        "tests imported: {tests}; left out: {left_out}; changed: {changed}"
     ));
     Ok(ExitCode::Passed)
 }

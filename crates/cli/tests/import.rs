@@ -31,7 +31,7 @@ fn the_result_passes_config_check_and_what_is_left_out_is_on_standard_error() {
         ran.err,
         "promptfooconfig.yaml:2:19: providers[1]: left out: a configuration has one endpoint; import \"openai:gpt-x\" by itself with `--provider 2`\n\
          promptfooconfig.yaml:5:51: tests[0].assert[1]: left out: `python` runs code, which tests of testfleet cannot do\n\
-         imported 2 tests; 2 things left out, 0 changed\n"
+         tests imported: 2; left out: 2; changed: 0\n"
     );
     harness.write("suite.yaml", &ran.out);
     let checked = harness.run(&["config", "check", "suite.yaml"]);
