@@ -1,7 +1,8 @@
 //! Test sets of other tools run unchanged, and the verdicts are those that can be told beforehand.
 //!
 //! The configurations of `config/examples/sets` run over small sets of the same shapes that lie beside them; and, where
-//! `TESTFLEET_DATA` names a directory with the public sets themselves (`biology_qa.jsonl` and so on, as inspect_ai has them),
+//! `TESTFLEET_SHARED_DATA` names a directory with the public sets themselves (`biology_qa.jsonl` and so on, as inspect_ai
+//! has them),
 //! over those. Every fifth question is answered wrongly.
 
 #![allow(clippy::unwrap_used)]
@@ -113,9 +114,9 @@ fn sets_of_the_shapes_of_public_ones_end_as_predicted() {
 
 #[test]
 fn the_public_sets_end_as_predicted() {
-    match std::env::var_os("TESTFLEET_DATA").filter(|directory| !directory.is_empty()) {
+    match std::env::var_os("TESTFLEET_SHARED_DATA").filter(|directory| !directory.is_empty()) {
         Some(directory) => run(Path::new(&directory)),
         #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
-        None => eprintln!("left out: TESTFLEET_DATA names no directory with the public sets"),
+        None => eprintln!("left out: TESTFLEET_SHARED_DATA names no directory with the public sets"),
     }
 }

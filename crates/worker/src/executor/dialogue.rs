@@ -9,6 +9,7 @@
 //!
 //! A turn is executed and evaluated as a test of one call (`turn`), so everything that holds for calls holds here.
 
+mod ending;
 mod state;
 mod turn;
 mod user;
@@ -17,10 +18,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use testfleet_endpoint::{AnswerShare, Call, Conversation, Invocation, InvokeError, Target, Turn as Place};
-use testfleet_evaluation::{Decision, decide, effective};
-use testfleet_model::configuration::{ConversationMode, Metric, Takeover, TestCase};
-use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, TurnResult};
-use testfleet_model::{Status, TestResult};
+use testfleet_evaluation::effective;
+use testfleet_model::Status;
+use testfleet_model::configuration::{ConversationMode, Takeover, TestCase};
+use testfleet_model::result::{ErrorClass, ErrorDetail, TurnResult};
 use testfleet_store::{ClaimedTest, Kept, Signal};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -412,171 +413,6 @@ impl TestExecutor {
                 true
             }
         }
-    }
-
-    /// The last turn was answered: now the metrics of the test as a whole.
-    async fn over(&self, attempt: Attempt<'_>, mut dialogue: Dialogue, mut last: Invocation) -> Outcome {
-        let Attempt { job, test, plan, .. } = attempt;
-        let load = dialogue.used.load(Load::of(Signal::Accepted));
-        sum_up(&dialogue.state.turns, &mut last);
-        let said = dialogue.state.turns.last().map_or("", |turn| turn.input.as_str());
-        let whole = turn::whole(test, said, &dialogue.state.transcript);
-        let held_to = effective(&plan.configuration.metrics, &whole);
-        let mut metrics = Vec::new();
-        if !held_to.is_empty() {
-            let reason = last.finish_reason();
-            let evidence =
-                Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at).with_goal(&dialogue.state.record);
-            let call = attempt.call(&whole, &dialogue.captured);
-            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by).await;
-            if assessment.metrics.len() != held_to.len() {
-                let error = assessment
-                    .decision
-                    .error
-                    .unwrap_or_else(|| defect("metrics have no results"));
-                return self.in_error(attempt, dialogue, error, load);
-            }
-            metrics = assessment.metrics;
-        }
-        let decision = self.decide(
-            attempt,
-            &dialogue.state.turns,
-            Some((&held_to, &metrics)),
-            test.threshold,
-        );
-        let captured = if dialogue.state.captured.is_empty() {
-            String::new()
-        } else {
-            Value::Object(std::mem::take(&mut dialogue.captured)).to_string()
-        };
-        let mut result = self.result(attempt, dialogue, decision);
-        result.set_metrics(metrics);
-        result.http_status = Some(last.status);
-        result.request = Some(last.request);
-        result.output = Some(last.output);
-        self.finish(result, job, test, attempt.claimed_at, "", captured, load)
-    }
-
-    /// Another attempt where the endpoint's policy has one left; else the error is the result.
-    fn call_failed(&self, attempt: Attempt<'_>, dialogue: Dialogue, mut failure: InvokeError) -> Outcome {
-        let Attempt { job, test, plan, .. } = attempt;
-        let load = Load::of_failure(&failure);
-        let load = dialogue.used.load(load);
-        if let Some(again) = self.tried_again(job, test, plan, attempt.claimed_at, &failure, load) {
-            return again;
-        }
-        if let Some(turn) = dialogue.state.turns.last() {
-            failure.detail.message = format!("{}: {}", turn.label(), failure.detail.message);
-        }
-        let mut result = self.result(attempt, dialogue, Decision::error(failure.detail));
-        result.request = failure.request;
-        self.end(attempt, result, load)
-    }
-
-    fn in_error(&self, attempt: Attempt<'_>, dialogue: Dialogue, error: ErrorDetail, load: Load) -> Outcome {
-        let result = self.result(attempt, dialogue, Decision::error(error));
-        self.end(attempt, result, load)
-    }
-
-    fn end(&self, attempt: Attempt<'_>, result: TestResult, load: Load) -> Outcome {
-        self.finish(
-            result,
-            attempt.job,
-            attempt.test,
-            attempt.claimed_at,
-            "",
-            String::new(),
-            load,
-        )
-    }
-
-    /// The rules of verdicts over the metrics of all turns that were taken, and of the test as a whole.
-    fn decide(
-        &self,
-        attempt: Attempt<'_>,
-        turns: &[TurnResult],
-        whole: Option<(&[&Metric], &[MetricResult])>,
-        threshold: Option<f64>,
-    ) -> Decision {
-        let Attempt { test, plan, .. } = attempt;
-        let tests: Vec<TestCase> = turns
-            .iter()
-            .zip(&test.turns)
-            .map(|(_, turn)| turn::test_of(test, Some(turn), "", &[]))
-            .collect();
-        let mut metrics: Vec<&Metric> = tests
-            .iter()
-            .flat_map(|one| effective(&plan.configuration.metrics, one))
-            .collect();
-        let mut results: Vec<MetricResult> = turns.iter().flat_map(|turn| turn.metrics.iter().cloned()).collect();
-        if let Some((held_to, own)) = whole {
-            metrics.extend(held_to);
-            results.extend_from_slice(own);
-        }
-        decide(metrics, &results, threshold)
-    }
-
-    /// The result of a dialogue, with every turn that it was to have.
-    fn result(&self, attempt: Attempt<'_>, dialogue: Dialogue, decision: Decision) -> TestResult {
-        let Attempt { job, test, .. } = attempt;
-        let Dialogue {
-            state, conversation, ..
-        } = dialogue;
-        let mut result = TestResult::without_execution(test.id.clone(), job.index, decision.status, decision.error);
-        result.execution = decision.execution;
-        result.verdict = decision.verdict;
-        result.attempts = job.attempt;
-        result.started_at = Some(attempt.claimed_at.after(std::time::Duration::ZERO));
-        let mut used = Used::default();
-        for turn in &state.turns {
-            used.add(&turn.usage, turn.cost);
-        }
-        result.usage = used.usage;
-        result.cost = used.cost;
-        let times = |of: fn(&TurnResult) -> Option<f64>| state.turns.iter().filter_map(of).reduce(f64::max);
-        result.invoke_time_ms = times(|turn| turn.invoke_time_ms);
-        result.ttft_ms = times(|turn| turn.ttft_ms);
-        if let Some(last) = state.turns.last() {
-            result.finish_reason.clone_from(&last.finish_reason);
-            result.tool_calls.clone_from(&last.tool_calls);
-            result.output.clone_from(&last.output);
-        }
-        result.conversation_id = conversation.id().map(str::to_owned);
-        result.captured = state.captured.into_iter().collect();
-        let record = state.record;
-        result.dialogue = (record != Default::default()).then_some(record);
-        result.turns = state.turns;
-        result.set_metrics(Vec::new());
-        for (number, turn) in (1..).zip(&test.turns).skip(result.turns.len()) {
-            let not_taken = TurnResult::new(number, turn.name.clone(), turn.input.clone(), Status::NotRun);
-            result.turns.push(not_taken);
-        }
-        result
-    }
-}
-
-/// What the test's own metrics see of the calls: the slowest of them, the sums of what they used, and all tools they called.
-fn sum_up(turns: &[TurnResult], last: &mut Invocation) {
-    let longest = |of: fn(&TurnResult) -> Option<f64>| turns.iter().filter_map(of).reduce(f64::max);
-    let duration = |ms: f64| std::time::Duration::try_from_secs_f64(ms / 1_000.0).ok();
-    if let Some(slowest) = longest(|turn| turn.invoke_time_ms).and_then(duration) {
-        last.elapsed = slowest;
-    }
-    last.ttft = longest(|turn| turn.ttft_ms).and_then(duration);
-    let mut used = Used::default();
-    for turn in turns {
-        used.add(&turn.usage, turn.cost);
-    }
-    last.usage = used.usage;
-    last.cost = used.cost;
-    let called: Vec<Value> = turns
-        .iter()
-        .filter_map(|turn| turn.tool_calls.as_ref()?.as_array())
-        .flatten()
-        .cloned()
-        .collect();
-    if !called.is_empty() {
-        last.fields.insert("tool_calls".to_owned(), Value::Array(called));
     }
 }
 

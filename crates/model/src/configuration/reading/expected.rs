@@ -37,6 +37,15 @@ pub fn own_kind(theirs: &str) -> String {
     format!("{not}{}", ours.map_or(bare, |(_, ours)| ours))
 }
 
+/// What a column says about the threshold of another.
+pub(super) struct ColumnThreshold {
+    /// Its own name, with which problems begin.
+    pub(super) column: String,
+    /// The number of the column that it is about.
+    pub(super) index: u32,
+    pub(super) threshold: f64,
+}
+
 /// What the special columns of one record say.
 #[derive(Default)]
 pub(super) struct Expectations {
@@ -44,8 +53,7 @@ pub(super) struct Expectations {
     pub(super) metrics: Vec<(u32, Node)>,
     /// Numbers of columns that were reported already.
     pub(super) refused: Vec<u32>,
-    /// (number of the column, threshold)
-    pub(super) thresholds: Vec<(u32, f64)>,
+    pub(super) thresholds: Vec<ColumnThreshold>,
     /// The name of all of them.
     pub(super) name: Option<String>,
 }
@@ -53,21 +61,27 @@ pub(super) struct Expectations {
 impl Expectations {
     pub(super) fn into_metrics(mut self, position: Position, findings: &mut Findings) -> Vec<Node> {
         self.metrics.sort_by_key(|(index, _)| *index);
-        for (index, threshold) in self.thresholds {
+        for ColumnThreshold {
+            column,
+            index,
+            threshold,
+        } in self.thresholds
+        {
             if self.refused.contains(&index) {
                 continue;
             }
-            let column = self.metrics.iter_mut().find(|(column, _)| *column == index);
-            match (column.map(|(_, node)| &mut node.value), Number::from_f64(threshold)) {
+            let metric = self.metrics.iter_mut().find(|(number, _)| *number == index);
+            match (metric.map(|(_, node)| &mut node.value), Number::from_f64(threshold)) {
+                (Some(NodeValue::Map(entries)), Some(_)) if has_no_threshold(entries) => findings.problem(
+                    position,
+                    &column,
+                    "does nothing for the metric of this column; leave the cell empty",
+                ),
                 (Some(NodeValue::Map(entries)), Some(number)) => {
                     entries.retain(|entry| entry.key != "threshold");
                     entries.push(entry("threshold", Node::new(position, NodeValue::Number(number))));
                 }
-                _ => findings.problem(
-                    position,
-                    &format!("__config:__expected{index}"),
-                    "there is no such assertion here",
-                ),
+                _ => findings.problem(position, &column, "this record has no assertion that it could be about"),
             }
         }
         if let Some(name) = self.name {
@@ -136,6 +150,16 @@ pub fn expectation(cell: &str, position: Position) -> Result<Node, String> {
         _ => entries.push(entry("value", Node::text(position, value))),
     }
     Ok(metric_node(&own, position, entries))
+}
+
+/// Whether these are the entries of a metric that compares and measures nothing, so that a threshold would be refused.
+fn has_no_threshold(entries: &[Entry]) -> bool {
+    let word = entries.iter().find(|entry| entry.key == "type");
+    let kind = word.and_then(|entry| match &entry.node.value {
+        NodeValue::Text(word) => MetricKind::from_word(word.strip_prefix("not-").unwrap_or(word)),
+        _ => None,
+    });
+    kind.is_some_and(|kind| metric::measured(kind).is_none())
 }
 
 /// Kinds that are whole without a value and a threshold.

@@ -6,7 +6,7 @@
 
 use crate::configuration::Columns;
 
-use super::expected::{Expectations, expectation};
+use super::expected::{ColumnThreshold, Expectations, expectation};
 use super::node::{Entry, Node, NodeValue};
 use super::problem::Position;
 use super::section::{Findings, Section};
@@ -307,7 +307,11 @@ impl Draft {
         {
             match text.trim().parse() {
                 Ok(threshold) => {
-                    self.expectations.thresholds.push((index, threshold));
+                    self.expectations.thresholds.push(ColumnThreshold {
+                        column: entry.key.clone(),
+                        index,
+                        threshold,
+                    });
                     Ok(())
                 }
                 Err(_) => Err(format!("expected a number, found {text:?}")),

@@ -193,6 +193,16 @@ fn csv_of_promptfoo_becomes_tests() {
 }
 
 #[test]
+fn a_threshold_of_a_metric_without_one_names_its_column() {
+    let text = "x,__expected1,__expected2,__config:__expected1:threshold,__config:__expected2:threshold\n\
+                a,not-contains:y,levenshtein:y,0.9,2\n";
+    assert_eq!(
+        said("a.csv", text, &[]),
+        ["a.csv:2:1: __config:__expected1:threshold: does nothing for the metric of this column; leave the cell empty"]
+    );
+}
+
+#[test]
 fn csv_cells_are_texts_except_where_a_field_is_something_else() {
     let test = one(
         "a.csv",
@@ -307,13 +317,11 @@ fn lines_and_rows_are_read_one_at_a_time() {
 /// Our name, their name.
 type Mapped<'c> = &'c [(&'c str, &'c str)];
 
-/// The directory with public test sets, which is not part of the project.
+/// The directory with public test sets, which is not part of the project: these tests run where somebody names one.
 fn shared_data() -> Option<PathBuf> {
-    let directory = std::env::var_os("TESTFLEET_SHARED_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
-        PathBuf::from,
-    );
-    directory.is_dir().then_some(directory)
+    std::env::var_os("TESTFLEET_SHARED_DATA")
+        .filter(|directory| !directory.is_empty())
+        .map(PathBuf::from)
 }
 
 #[test]
@@ -359,7 +367,7 @@ fn public_csv_files_of_promptfoo_load_or_say_why_not() {
         (
             "config-csv-metadata.csv",
             0,
-            "__expected2: `llm-rubric` is part of the format",
+            "__config:__expected:threshold: does nothing for the metric of this column",
         ),
     ];
     for (file, count, reason) in cases {
