@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testfleet_model::result::ErrorClass;
 use testfleet_model::{Status, TestResult};
 use testfleet_stub::{Latency, Stub, StubHandle, StubSettings, Traffic};
+use testfleet_testkit::wait_for;
 use testfleet_tests::{Fleet, FleetOptions};
 
 const QUESTION: &str = "How long does delivery to Germany take?";
@@ -230,6 +231,54 @@ async fn the_limit_of_a_model_holds_over_workers_and_runs() {
     assert_eq!(calls.len(), 80);
     let (most, _) = Traffic::of(&calls).most_at_once();
     assert!(most <= 2, "{most} at once");
+}
+
+/// LIMITS-HOLD: a slot is for calls of the endpoint, and not for what becomes of the answer.
+#[tokio::test]
+async fn while_an_answer_is_judged_its_place_at_the_endpoint_is_for_others() {
+    let fleet = fleet();
+    let judge = judge();
+    judge
+        .set_behaviour(testfleet_stub::Behaviour {
+            latency: Latency {
+                min_ms: 600_000,
+                max_ms: 600_000,
+            },
+            ..testfleet_stub::Behaviour::default()
+        })
+        .expect("a judge that does not come to an end");
+    let _worker = fleet.worker("a").await;
+    let mut endpoint = endpoint(&fleet);
+    endpoint["limits"] = json!({ "max_concurrency": 1 });
+    let tests: Vec<Value> = (0..5)
+        .map(|n| json!({ "id": format!("t{n}"), "input": QUESTION }))
+        .collect();
+    let suite = json!({
+        "version": 1,
+        "name": "slowly judged",
+        "models": { "judge": model(&judge, "judge", json!({})) },
+        "endpoint": endpoint,
+        "test_set": { "tests": tests },
+        "metrics": [{ "type": "llm-rubric", "value": "working days" }],
+    });
+    let run = fleet.submit(&suite).await;
+    fleet.wait_for_calls("a call of each test", |calls| calls.len() == 5);
+    assert!(judge.wait_for_calls(std::time::Duration::from_secs(30), |calls| calls.len() == 5));
+    let (most, _) = Traffic::of(&fleet.calls_of(run)).most_at_once();
+    assert_eq!(most, 1);
+    let store = fleet.store();
+    let free = wait_for("a free endpoint", async || {
+        let endpoints = store.endpoint_views().await.ok()?;
+        endpoints.iter().all(|endpoint| endpoint.in_flight == 0).then_some(())
+    });
+    free.await;
+    let view = store.run_view(run).await.expect("an answer").expect("a run");
+    assert_eq!((view.done, view.in_flight), (0, 5));
+    // What is still being judged is given up with the run.
+    store.cancel(run).await.expect("a cancelled run");
+    let ended = fleet.ended(run).await;
+    assert_eq!(ended.statuses(), BTreeMap::from([("Cancelled".to_owned(), 5)]));
+    fleet.idle().await;
 }
 
 #[tokio::test]

@@ -33,6 +33,12 @@ pub enum Action {
     },
     /// A worker ends an attempt without a result.
     Retry { worker: u8, told: Told, delivery: Delivery },
+    /// A worker whose endpoint has answered gives its slot back, and asks somebody else.
+    Vacate {
+        worker: u8,
+        chance: Chance,
+        delivery: Delivery,
+    },
     /// A worker gives a job back.
     HandBack { worker: u8, job: Job, delivery: Delivery },
     /// A worker that lost an answer says what it holds.
@@ -114,6 +120,7 @@ impl Action {
         match self {
             Self::Complete { delivery, .. }
             | Self::Retry { delivery, .. }
+            | Self::Vacate { delivery, .. }
             | Self::HandBack { delivery, .. }
             | Self::Reconcile { delivery, .. }
             | Self::Fill { delivery, .. }

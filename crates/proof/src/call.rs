@@ -22,6 +22,11 @@ pub(crate) enum Call {
         fence: u8,
         told: Told,
     },
+    Vacate {
+        run: u8,
+        index: u8,
+        fence: u8,
+    },
     HandBack {
         run: u8,
         job: Job,
@@ -71,7 +76,9 @@ impl Call {
     fn subject(&self) -> Option<(u8, Job, u8)> {
         match *self {
             Self::Complete { result, .. } => result.map(|of| (of.run, Job::Test(of.index), of.fence)),
-            Self::Retry { run, index, fence, .. } => Some((run, Job::Test(index), fence)),
+            Self::Retry { run, index, fence, .. } | Self::Vacate { run, index, fence } => {
+                Some((run, Job::Test(index), fence))
+            }
             Self::HandBack { run, job, fence } => Some((run, job, fence)),
             Self::Fill { run, fence, .. } | Self::Collect { run, fence, .. } | Self::Recover { run, fence, .. } => {
                 Some((run, Job::Collect, fence))
@@ -112,6 +119,7 @@ impl Call {
                 fence,
                 told,
             } => server.retry(run, index, token(fence), told),
+            Self::Vacate { run, index, fence } => server.vacate(run, index, token(fence), chance),
             Self::HandBack { run, job, fence } => server.hand_back(run, job, token(fence)),
             Self::Fill { run, fence, missing } => server.fill(run, token(fence), missing),
             Self::Collect { run, fence, summary } => server.collect(run, token(fence), summary),

@@ -101,6 +101,7 @@ impl Call {
                     .for_each(|(_, _, fence): &mut (u8, Job, u8)| change(fence));
             }
             Self::Retry { fence, .. }
+            | Self::Vacate { fence, .. }
             | Self::HandBack { fence, .. }
             | Self::Fill { fence, .. }
             | Self::Collect { fence, .. }

@@ -184,12 +184,16 @@ impl Choices<'_> {
                     let job = Job::Test(held.index);
                     self.call(|delivery| Action::HandBack { worker, job, delivery });
                 }
-                TestStep::Running | TestStep::RunningFrozen => {
+                TestStep::Running | TestStep::RunningFrozen | TestStep::Asking => {
+                    let calls = held.step != TestStep::Asking;
                     self.complete(Some(Kind::Pass));
+                    if scenario.judged && calls && !held.told {
+                        self.vacate();
+                    }
                     if scenario.erring {
                         self.complete(Some(Kind::Fail));
                     }
-                    if scenario.failing && held.attempt < scenario.attempts {
+                    if scenario.failing && calls && held.attempt < scenario.attempts {
                         scenario.tells.iter().for_each(|told| self.retry(*told));
                     }
                     if scenario.handing_back {
@@ -209,6 +213,17 @@ impl Choices<'_> {
         self.call(|delivery| Action::Retry { worker, told, delivery });
     }
 
+    fn vacate(&mut self) {
+        let worker = self.worker;
+        for chance in self.chances() {
+            self.call(|delivery| Action::Vacate {
+                worker,
+                chance,
+                delivery,
+            });
+        }
+    }
+
     fn complete(&mut self, kind: Option<Kind>) {
         let worker = self.worker;
         for chance in self.chances() {
@@ -225,8 +240,8 @@ impl Choices<'_> {
         let worker = self.worker;
         let me = self.me();
         let registered = self.state.store.seats[usize::from(worker)].is_some();
-        let calls = me.call();
-        let is_closed = calls.is_some_and(|held| {
+        let works = me.works();
+        let is_closed = works.is_some_and(|held| {
             let run = &self.state.store.runs[usize::from(held.run)];
             !run.is_open() || run.epoch != held.epoch
         });
@@ -234,7 +249,7 @@ impl Choices<'_> {
             self.actions.push(Action::Heartbeat { worker });
         }
         let lets_go = self.fleet.scenario.sequential && !self.fleet.has(Mutation::NoSelfRelease);
-        if calls.is_some() && lets_go && self.can_fail() {
+        if works.is_some() && lets_go && self.can_fail() {
             self.actions.push(Action::LetGo { worker });
         }
     }

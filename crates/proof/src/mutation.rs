@@ -77,6 +77,10 @@ pub enum Mutation {
     HoldIgnored,
     /// The room that a test leaves in its group is not passed on.
     GroupForgetsNext,
+    /// A slot that is given back before the result does not offer the endpoint.
+    VacateForgetsOffer,
+    /// A worker gives the slot back while it still calls.
+    VacateEarly,
     /// The request of a lost worker is not one of the budget.
     LossUnspent,
     /// A run whose budget is used up is not ended.

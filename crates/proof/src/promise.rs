@@ -38,7 +38,7 @@ pub const NOTIFY_ONCE_PLUS: &str = "NOTIFY-ONCE-PLUS";
 pub const SEQUENTIAL_ORDER: &str = "SEQUENTIAL-ORDER";
 /// No two calls of a Sequential run at once, calls of processes that were frozen meanwhile excepted.
 pub const NO_OVERLAP: &str = "NO-OVERLAP";
-/// Slots are owners, in the endpoint and in a group; and with each claim the calls that go on, those of cut-off workers
+/// Slots are owners whose endpoint has not answered, and those of a group are owners; and with each claim the calls that go on, those of cut-off workers
 /// excepted, are no more than the limits of that moment.
 pub const LIMITS_HOLD: &str = "LIMITS-HOLD";
 /// Nothing is given out while an endpoint is held.
@@ -271,7 +271,7 @@ fn limits_hold(fleet: &Fleet, state: &State) -> bool {
             let in_group = scenario
                 .group
                 .is_none_or(|most| run.group_slots == run.owned() && run.group_slots.len() <= most);
-            run.slots == run.owned() && run.owned().len() <= scenario.cap && in_group
+            run.slots == run.calling() && run.owned().len() <= scenario.cap && in_group
         })
 }
 

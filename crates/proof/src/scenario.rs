@@ -56,6 +56,8 @@ pub struct Scenario {
     pub failing: bool,
     /// Tests may end without having passed.
     pub erring: bool,
+    /// Tests may have metrics that ask somebody else: the slot is given back before the result.
+    pub judged: bool,
     /// Workers may hand back what they hold (a clean stop), as often as they like.
     pub handing_back: bool,
     /// Runs may be cancelled.
@@ -103,6 +105,7 @@ impl Scenario {
             faults: 0,
             failing: false,
             erring: false,
+            judged: false,
             handing_back: false,
             cancel: false,
             deadline: false,

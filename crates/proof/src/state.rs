@@ -107,6 +107,8 @@ pub struct Owner {
     pub token: Token,
     /// Which attempt, from 1.
     pub attempt: u8,
+    /// Of a test: its endpoint has answered, and its slot was given back.
+    pub answered: bool,
 }
 
 /// What became of a test.
@@ -246,6 +248,15 @@ impl Run {
         Set::below(self.total)
             .iter()
             .filter(|index| self.owners[usize::from(*index)].is_some())
+            .collect()
+    }
+
+    /// Those of them that call their endpoint, as far as is known.
+    #[must_use]
+    pub fn calling(&self) -> Set {
+        Set::below(self.total)
+            .iter()
+            .filter(|index| self.owners[usize::from(*index)].is_some_and(|owner| !owner.answered))
             .collect()
     }
 

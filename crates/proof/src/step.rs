@@ -59,6 +59,11 @@ impl Step<'_> {
                 delivery,
             } => self.complete(worker, kind, chance, delivery),
             Action::Retry { worker, told, delivery } => self.retry(worker, told, delivery),
+            Action::Vacate {
+                worker,
+                chance,
+                delivery,
+            } => self.vacate(worker, chance, delivery),
             Action::HandBack { worker, job, delivery } => self.hand_back(worker, job, delivery),
             Action::Reconcile { worker, delivery } => self.reconcile(worker, delivery),
             Action::Receive { worker } => self.receive(worker),

@@ -21,6 +21,7 @@ mod retry;
 mod set_endpoint;
 mod settle_notification;
 mod sweep;
+mod vacate;
 
 mod admission;
 mod closing;
@@ -66,6 +67,7 @@ pub const MODELLED: &[&str] = &[
     "set_endpoint",
     "settle_notification",
     "sweep",
+    "vacate",
 ];
 
 /// Scripts that are not, and why.
@@ -88,7 +90,6 @@ pub const NOT_MODELLED: &[(&str, &str)] = &[
         "set_tenant",
         "weights order what is ready, and any order is possible here",
     ),
-    ("look_endpoint", "writes nothing"),
     ("why", "writes nothing"),
     ("look_endpoint", "writes nothing"),
     (

@@ -27,6 +27,8 @@ pub enum TestStep {
     Running,
     /// The same, and the process was frozen meanwhile: the exception of NO-OVERLAP.
     RunningFrozen,
+    /// Its endpoint has answered, and its metrics ask somebody else.
+    Asking,
     /// The result was sent and not acknowledged.
     Done(Kind),
     /// It was stopped because its run is closed.
@@ -46,6 +48,8 @@ pub struct HeldTest {
     pub(crate) step: TestStep,
     /// Whether a call was made.
     pub(crate) sent: bool,
+    /// Whether it is known that what the attempt tells was taken.
+    pub(crate) told: bool,
     /// Its call goes on although its worker is cut off, or past its hard deadline: the exception of LIMITS-HOLD.
     pub(crate) cut_off: bool,
 }
@@ -122,6 +126,13 @@ impl Worker {
     pub(crate) fn call(&self) -> Option<HeldTest> {
         self.test
             .filter(|held| matches!(held.step, TestStep::Running | TestStep::RunningFrozen))
+    }
+
+    /// The test it works on, whether its endpoint has answered or not.
+    #[must_use]
+    pub(crate) fn works(&self) -> Option<HeldTest> {
+        let asks = self.test.filter(|held| held.step == TestStep::Asking);
+        self.call().or(asks)
     }
 
     /// The right to this test ends although it goes on.
@@ -215,6 +226,7 @@ impl Worker {
             epoch,
             step,
             sent: step == TestStep::Running,
+            told: false,
             cut_off: false,
         });
     }

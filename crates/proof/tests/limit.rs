@@ -48,6 +48,42 @@ fn two_runs_share_the_room_of_an_endpoint() {
     });
 }
 
+/// While metrics ask somebody else, the place at the endpoint is for others.
+#[test]
+fn tests_whose_endpoint_has_answered_take_no_room() {
+    holds(Scenario {
+        name: "judged, 2 runs, 1 test each, 1 fault",
+        judged: true,
+        faults: 1,
+        attempts: 1,
+        ..TWO
+    });
+    holds(Scenario {
+        name: "judged, 2 runs, cancel, failing, handing back, no fault",
+        judged: true,
+        cancel: true,
+        failing: true,
+        handing_back: true,
+        ..TWO
+    });
+    holds(Scenario {
+        name: "judged, 2 tests, budget of 2 requests, adaptive, no fault",
+        judged: true,
+        failing: true,
+        budget: Some(2),
+        tells: &[Told::Congested, Told::Held],
+        ..CALM
+    });
+    holds(Scenario {
+        name: "judged, Sequential, 1 fault",
+        judged: true,
+        sequential: true,
+        cap: 1,
+        faults: 1,
+        ..CALM
+    });
+}
+
 /// The calls that a collection takes the right to keep their place.
 #[test]
 fn calls_of_a_cancelled_run_take_room_until_they_stop() {

@@ -272,6 +272,28 @@ fn whoever_frees_a_slot_has_to_offer_the_endpoint() {
 }
 
 #[test]
+fn a_slot_that_is_given_back_before_the_result_has_to_be_offered() {
+    let scenario = Scenario { judged: true, ..TWO };
+    breaks(scenario, &[Mutation::VacateForgetsOffer], ENDPOINT_IS_OFFERED);
+}
+
+#[test]
+fn a_slot_must_not_be_given_back_while_the_call_goes_on() {
+    let scenario = Scenario { judged: true, ..TWO };
+    breaks(scenario, &[Mutation::VacateEarly], LIMITS_HOLD);
+}
+
+#[test]
+fn a_slot_may_be_given_back_by_its_holder_alone() {
+    let scenario = Scenario {
+        judged: true,
+        faults: 1,
+        ..ONE
+    };
+    breaks(scenario, &[Mutation::NoFence], ZOMBIE_HARMLESS);
+}
+
+#[test]
 fn a_limit_that_is_raised_has_to_offer_the_endpoint() {
     let scenario = Scenario {
         set: Some(Some(2)),

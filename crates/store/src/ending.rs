@@ -1,4 +1,4 @@
-//! How work ends: `complete`, `retry`, `hand_back`; and `extend`, while it does not yet.
+//! How work ends: `complete`, `retry`, `hand_back`; and `vacate` and `extend`, while it does not yet.
 
 use std::time::Duration;
 
@@ -74,6 +74,30 @@ pub enum Released {
     Lost,
     /// The run is closed; nothing of it is claimed again.
     Closed,
+    /// The run is not there any more.
+    Unknown,
+}
+
+/// An attempt whose endpoint has answered, and whose test goes on without it.
+#[derive(Clone, Debug)]
+pub struct Vacancy {
+    /// The run.
+    pub run: RunId,
+    /// The test.
+    pub index: u32,
+    /// The right to it.
+    pub fence: u64,
+    /// What it told about the endpoint. The result that follows carries [`Feedback::told`] of it.
+    pub feedback: Feedback,
+}
+
+/// What came of `vacate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vacated {
+    /// The slot is free, now or since an earlier call; the test is held as before.
+    Vacated,
+    /// The right had moved on.
+    Lost,
     /// The run is not there any more.
     Unknown,
 }
@@ -224,6 +248,38 @@ impl Store {
             })
             .await?;
         read_released(answer)
+    }
+
+    /// Frees the slots of tests whose endpoint has answered; at most [`BATCH_LIMIT`]. Answers one word per test, in the order
+    /// given.
+    ///
+    /// # Errors
+    /// When the server does not answer; repeating is safe.
+    pub async fn vacate(&self, worker: &str, vacancies: &[Vacancy]) -> Result<Vec<Vacated>, StoreError> {
+        let mut answer = self
+            .run(&script::VACATE, |command| {
+                command.arg(worker);
+                for vacancy in vacancies {
+                    let mut told = Told::default();
+                    told.add(&vacancy.feedback);
+                    command
+                        .arg(vacancy.run.to_string())
+                        .arg(vacancy.index)
+                        .arg(vacancy.fence)
+                        .arg(told.text());
+                }
+            })
+            .await?;
+        let mut words = Vec::with_capacity(vacancies.len());
+        while !answer.is_empty() {
+            words.push(match answer.text()?.as_str() {
+                "vacated" => Vacated::Vacated,
+                "lost" => Vacated::Lost,
+                "unknown" => Vacated::Unknown,
+                other => return Err(answer.unknown_word(other)),
+            });
+        }
+        Ok(words)
     }
 
     /// Moves the hard deadline of one job.

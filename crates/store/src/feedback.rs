@@ -25,6 +25,8 @@ pub enum Signal {
     Failed,
     /// It was sent, and we stopped waiting for the answer: nothing is known.
     CutOff,
+    /// It was told before, when its slot was freed; what is left is what it spends of a budget.
+    Told,
 }
 
 /// What one attempt told.
@@ -66,6 +68,27 @@ pub(crate) struct Told {
     silent: u64,
     cost: f64,
     unsent: u64,
+    before: Spent,
+}
+
+/// What calls spend of a budget whose slots were freed before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Spent {
+    calls: u64,
+    tokens: u64,
+    cost: f64,
+}
+
+impl Feedback {
+    /// The same, for a result that comes after its slot was freed.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self {
+            signal: Signal::Told,
+            hold: None,
+            ..self
+        }
+    }
 }
 
 impl Told {
@@ -81,6 +104,12 @@ impl Told {
         if signal == Signal::Unsent {
             // One given back late would let more into a window than its share.
             self.unsent += u64::from(busy <= PROMPT);
+            return;
+        }
+        if signal == Signal::Told {
+            self.before.calls += 1;
+            self.before.tokens += tokens.unwrap_or(0);
+            self.before.cost += cost.unwrap_or(0.0).max(0.0);
             return;
         }
         self.calls += 1;
@@ -115,15 +144,29 @@ impl Told {
             busy_ms: self.busy_ms,
             timed: self.timed,
             silent: self.silent,
+            before: self.before,
             ..Self::default()
         };
         *self == plain
     }
 
     /// The numbers in the order of `FEEDBACK` in `lua/lib/feedback.lua`, or what is left of them when all calls were accepted;
-    /// empty when nothing was told.
+    /// behind a `;` what was spent by calls that were told of before. Empty when nothing was told.
     pub(crate) fn text(&self) -> String {
-        if *self == Self::default() {
+        let mut text = self.numbers();
+        let Spent { calls, tokens, cost } = self.before;
+        if calls > 0 {
+            let _infallible = write!(text, ";{calls} {tokens} {cost}");
+        }
+        text
+    }
+
+    fn numbers(&self) -> String {
+        let before = Self {
+            before: self.before,
+            ..Self::default()
+        };
+        if *self == before {
             return String::new();
         }
         if self.is_plain() {
@@ -182,6 +225,41 @@ mod tests {
         told.add(&of(Signal::Unsent, 8));
         told.add(&Feedback::default());
         assert_eq!(told.text(), "6 1 2 2 7 1 3 2000 40.000 2 30 1 0 0.5 1");
+    }
+
+    #[test]
+    fn what_was_told_before_is_only_spent() {
+        let mut told = Told::default();
+        let accepted = Feedback {
+            signal: Signal::Accepted,
+            busy: Duration::from_millis(20),
+            hold: Some(Duration::from_secs(1)),
+            tokens: Some(30),
+            cost: Some(0.25),
+            ..Feedback::default()
+        };
+        told.add(&accepted.told());
+        told.add(
+            &Feedback {
+                tokens: None,
+                cost: None,
+                ..accepted
+            }
+            .told(),
+        );
+        assert_eq!(told.text(), ";2 30 0.25");
+        told.add(&Feedback {
+            hold: None,
+            tokens: None,
+            cost: None,
+            ..accepted
+        });
+        assert_eq!(told.text(), "+1 20.000 1 1;2 30 0.25");
+        told.add(&Feedback {
+            signal: Signal::Failed,
+            ..accepted
+        });
+        assert!(told.text().ends_with(" 0.25 0;2 30 0.25"), "{}", told.text());
     }
 
     #[test]

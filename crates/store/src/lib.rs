@@ -53,7 +53,7 @@ pub use control::{Cancelled, Collected, Delivery, Filled, Filling};
 pub use dead::{DROP_LIMIT, DeadRecord, Revived};
 pub use dialogue::Kept;
 pub use duration::durations_name;
-pub use ending::{Completion, Extended, Released, Retry, Settled};
+pub use ending::{Completion, Extended, Released, Retry, Settled, Vacancy, Vacated};
 pub use error::{StoreError, StoreErrorKind};
 pub use examination::{Examination, Mended, Repaired};
 pub use feedback::{Feedback, Signal};

@@ -202,6 +202,7 @@ scripts! {
     HAND_BACK = "hand_back",
     RECONCILE = "reconcile",
     EXTEND = "extend",
+    VACATE = "vacate",
     CHECKPOINT = "checkpoint",
     TICK = "tick",
     REAP = "reap",

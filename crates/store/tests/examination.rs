@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testfleet_model::{RunId, RunState, Status};
 use testfleet_store::{
     Collected, Completion, ControlJob, Delivery, Filling, Finding, FindingKind, Idempotency, JobRef, NewRun, Paused,
-    Retry, Seat,
+    Retry, Seat, Vacancy, Vacated,
 };
 
 use crate::support::{Bench, RETENTION, STAGING, Spec, completion, id};
@@ -245,6 +245,15 @@ async fn busy() -> Bench {
         .put_config("suite", "{}", None, "suite", "Parallel")
         .await
         .unwrap();
+    let feedback = testfleet_store::Feedback::default();
+    let vacancy = Vacancy {
+        run,
+        index,
+        fence,
+        feedback,
+    };
+    let words = bench.store.vacate(&seat.worker, &[vacancy]).await.unwrap();
+    assert_eq!(words, [Vacated::Vacated]);
     keep_baseline(&bench).await;
     bench
 }

@@ -59,4 +59,5 @@ mod support;
 mod sweep;
 mod tick;
 mod token;
+mod vacate;
 mod why;

@@ -6,6 +6,7 @@
 mod dialogue;
 mod evaluating;
 mod reevaluating;
+mod slot;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -24,6 +25,7 @@ use tracing::{debug, error, warn};
 
 use self::dialogue::Attempt;
 use self::evaluating::Evidence;
+use self::slot::Slot;
 use crate::apart::{self, Apart, Lost};
 use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
@@ -143,7 +145,7 @@ impl TestExecutor {
         let by = Instant::now() + left;
         let attempt = async {
             match &plan.answers {
-                Answers::Endpoint(target) if test.is_dialogue() => {
+                Answers::Endpoint(target) => {
                     let attempt = Attempt {
                         job,
                         holder,
@@ -153,17 +155,18 @@ impl TestExecutor {
                         claimed_at,
                         by,
                     };
-                    Box::pin(self.converse(attempt, &mut share)).await
+                    if test.is_dialogue() {
+                        Box::pin(self.converse(attempt, &mut share)).await
+                    } else {
+                        self.call_and_evaluate(attempt, &mut share).await
+                    }
                 }
                 Answers::Recorded if test.is_dialogue() => {
                     let message = "the turns of a dialogue cannot be evaluated again by this version";
                     let error = ErrorDetail::new(ErrorClass::Reference, message);
                     self.refuse(job, &test, claimed_at, error, "")
                 }
-                _ => {
-                    self.call_and_evaluate(job, &test, &plan, claimed_at, by, &mut share)
-                        .await
-                }
+                Answers::Recorded => self.reevaluate(job, &test, &plan, claimed_at, by).await,
             }
         };
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
@@ -221,20 +224,17 @@ impl TestExecutor {
         self.done(result, job, test, claimed_at, &message, Load::of(Signal::CutOff))
     }
 
-    /// Calls and evaluates, both within the time that the test has left: `by`.
-    async fn call_and_evaluate(
-        &self,
-        job: &ClaimedTest,
-        test: &TestCase,
-        plan: &Plan,
-        claimed_at: ServerClock,
-        by: Instant,
-        share: &mut AnswerShare,
-    ) -> Outcome {
-        let target = match &plan.answers {
-            Answers::Endpoint(target) => target,
-            Answers::Recorded => return self.reevaluate(job, test, plan, claimed_at, by).await,
-        };
+    /// Calls and evaluates, both within the time that the test has left.
+    async fn call_and_evaluate(&self, attempt: Attempt<'_>, share: &mut AnswerShare) -> Outcome {
+        let Attempt {
+            job,
+            holder,
+            test,
+            plan,
+            target,
+            claimed_at,
+            by,
+        } = attempt;
         let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
         let call = call_of(job, plan, test, &captured, claimed_at);
         let called = tokio::time::timeout_at(by, target.invoke_within(&call, share)).await;
@@ -260,11 +260,12 @@ impl TestExecutor {
                 }
                 let finish_reason = invocation.finish_reason();
                 let evidence = Evidence::of(&invocation, finish_reason.as_deref(), job, claimed_at);
-                let assessment = evaluating::evaluate(&call, plan, evidence, by).await;
+                let mut slot = Slot::new(&self.store, holder, job, claimed_at, load);
+                let assessment = evaluating::evaluate(&call, plan, evidence, by, Some(&mut slot)).await;
                 let mut result = evaluating::result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));
-                self.finish(result, job, test, claimed_at, "", captured, load)
+                self.finish(result, job, test, claimed_at, "", captured, slot.load())
             }
             Err(failure) => self.failed(job, test, plan, claimed_at, failure),
         }

@@ -155,7 +155,7 @@ mod tests {
         let message = refused.unwrap_err().message().to_owned();
         assert_eq!(
             message,
-            "--latency means nothing to the workload chain; it is for http, in-flight"
+            "--latency means nothing to the workload chain; it is for http, judged, in-flight"
         );
         assert!(with_latency().check(&[Workload::Http], false).is_ok());
     }

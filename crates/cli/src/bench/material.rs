@@ -22,6 +22,12 @@ const CALLED: &str = r#"{"version": 1, "name": "bench",
     },
     "metrics": [{"type": "status-code", "value": 200}],
     "test_set": {"tests": [{"input": "-"}]}}"#;
+const STATUS_CHECKED: &str = r#""metrics": [{"type": "status-code", "value": 200}],"#;
+
+/// What makes them judged, by a model that takes `MILLISECONDS`.
+const JUDGED: &str = r#""models": {"judge": {"base_url": "STUB/judge/v1", "model": "judge",
+        "headers": {"x-stub-latency-ms": "MILLISECONDS"}}},
+    "metrics": [{"type": "llm-rubric", "value": "know"}],"#;
 
 /// A run that is not there yet.
 pub(super) fn fresh_run() -> RunId {
@@ -31,15 +37,27 @@ pub(super) fn fresh_run() -> RunId {
 /// The configuration of the plan's runs. `stub`: where the calls go.
 pub(super) fn configuration(plan: &Plan, stub: Option<&str>) -> Result<TestConfiguration, Failure> {
     let text = match (plan.work, stub) {
-        (Work::Call, Some(url)) => CALLED.replace("STUB", url),
+        (Work::Call, Some(url)) => match plan.judged {
+            Some(judged) => {
+                let latency = judged.latency.as_millis().to_string();
+                let asks = JUDGED.replace("MILLISECONDS", &latency);
+                CALLED.replace(STATUS_CHECKED, &asks).replace("STUB", url)
+            }
+            None => CALLED.replace("STUB", url),
+        },
         _ => NEVER_CALLED.to_owned(),
     };
     let reading = read_configuration(&text, "bench", DocumentFormat::Json, &Defaults::default())?;
     let mut configuration = reading.configuration;
     configuration.attributes.execution_mode = plan.mode;
     configuration.attributes.batch_concurrency = plan.room().max(1);
+    if let Some(judged) = plan.judged {
+        configuration.endpoint.limits.max_concurrency = Some(judged.places);
+    }
     if plan.limits {
+        let places = configuration.endpoint.limits.max_concurrency;
         configuration.endpoint.limits = every_limit();
+        configuration.endpoint.limits.max_concurrency = places.or(configuration.endpoint.limits.max_concurrency);
         configuration.attributes.tenant = Some("bench".to_owned());
         configuration.attributes.priority = Priority::High;
         configuration.attributes.budget.requests = Some(1 << 40);
@@ -97,6 +115,7 @@ pub(super) fn payload(index: u32) -> Result<Vec<u8>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::super::flag::Given;
+    use super::super::plan::Judged;
     use super::super::workload::Workload;
     use super::*;
 
@@ -109,6 +128,13 @@ mod tests {
         let called = configuration(&plan, Some("http://127.0.0.1:9")).unwrap();
         assert_eq!(called.endpoint.url, "http://127.0.0.1:9/chat");
         assert_eq!(called.attributes.batch_concurrency, 7);
+        plan.judged = Some(Judged {
+            places: 3,
+            latency: Duration::from_millis(250),
+        });
+        let judged = configuration(&plan, Some("http://127.0.0.1:9")).unwrap();
+        assert_eq!(judged.models["judge"].base_url, "http://127.0.0.1:9/judge/v1");
+        assert_eq!(judged.endpoint.limits.max_concurrency, Some(3));
         assert_ne!(at_own_endpoint(&called, 1).endpoint.key(), called.endpoint.key());
     }
 }

@@ -27,6 +27,16 @@ pub enum Work {
     Hold,
 }
 
+/// What becomes of answers that are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Judged {
+    /// `max_concurrency` of the endpoint.
+    pub(super) places: u32,
+    /// How long the judge takes.
+    #[serde(with = "duration")]
+    pub(super) latency: Duration,
+}
+
 /// What is measured.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Plan {
@@ -50,6 +60,9 @@ pub(super) struct Plan {
     /// How long a call takes.
     #[serde(with = "duration::optional")]
     pub(super) latency: Option<Duration>,
+    /// Whether and how answers are judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) judged: Option<Judged>,
     /// Whether there is every limit, none of which is met.
     pub(super) limits: bool,
     pub(super) append_only: bool,
@@ -74,6 +87,7 @@ impl Plan {
             concurrency: given.concurrency.unwrap_or(concurrency),
             work: Work::Nothing,
             latency: None,
+            judged: None,
             limits: given.limits,
             append_only: given.append_only,
             repeat: given.repeat.unwrap_or(if given.quick { 1 } else { REPEAT }),
@@ -131,6 +145,9 @@ impl fmt::Display for Plan {
         }
         if let Some(latency) = self.latency {
             write!(f, ", {} per call", duration::format(latency))?;
+        }
+        if let Some(Judged { places, latency }) = self.judged {
+            write!(f, ", {places} places, a judge of {}", duration::format(latency))?;
         }
         if self.limits {
             write!(f, ", every limit")?;

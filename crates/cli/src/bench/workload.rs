@@ -9,6 +9,7 @@ mod dispatch;
 mod fan_out;
 mod http;
 mod in_flight;
+mod judged;
 mod latency;
 mod scaling;
 
@@ -33,6 +34,8 @@ pub enum Workload {
     Chain,
     /// HTTP calls of a stub that takes 50 ms, 200 at once; their time over the ideal one
     Http,
+    /// HTTP calls of a stub with 20 places whose answers are judged for ten times as long; their time over the ideal one
+    Judged,
     /// Staging alone, without workers; what a waiting test needs of the server's memory
     Dispatch,
     /// The collection alone, of a run whose results are all there
@@ -74,6 +77,7 @@ impl Workload {
             Self::FanOut => fan_out::TAKES,
             Self::Chain => chain::TAKES,
             Self::Http => http::TAKES,
+            Self::Judged => judged::TAKES,
             Self::Dispatch => dispatch::TAKES,
             Self::Collect => collect::TAKES,
             Self::Runs | Self::Endpoints => crowd::TAKES,
@@ -92,6 +96,7 @@ impl Workload {
             Self::FanOut => vec![fan_out::plan(plan, given)],
             Self::Chain => vec![chain::plan(plan, given)],
             Self::Http => vec![http::plan(plan, given)],
+            Self::Judged => vec![judged::plan(plan, given)],
             Self::Dispatch => vec![dispatch::plan(plan, given)],
             Self::Collect => vec![collect::plan(plan, given)],
             Self::Runs => vec![crowd::runs(plan, given)],
@@ -113,6 +118,10 @@ pub(super) async fn measure(plan: &Plan, ground: &Ground, session: &Session) -> 
         Workload::Collect => collect::measure(plan, ground, session).await,
         Workload::Latency => latency::measure(plan, ground, session).await,
         Workload::Bare => bare::measure(plan, ground, session).await,
+        Workload::Judged => {
+            let measured = pass::measure(plan, ground, session).await?;
+            Ok(judged::with_ideal(plan, measured))
+        }
         Workload::Http | Workload::InFlight => {
             let measured = pass::measure(plan, ground, session).await?;
             Ok(http::with_ideal(plan, measured))

@@ -141,10 +141,20 @@ fn held(view: &QueueView, now: i64) -> String {
             Column::text("job", |(row, _)| row.job.clone()),
             Column::text("worker", |(row, _)| row.worker.clone()),
             Column::number("attempt", |(row, _)| row.attempt.to_string()),
+            Column::text("waits for", |(row, _)| waits_for(row).to_owned()),
             Column::number("held for", |(row, now)| between(row.claimed_at_ms, *now)),
             Column::number("deadline in", |(row, now)| between(*now, row.deadline_ms)),
         ],
     )
+}
+
+/// Control jobs wait for nobody.
+fn waits_for(job: &HeldJob) -> &'static str {
+    match (job.answered, job.job.contains('/')) {
+        (true, _) => "its metrics",
+        (false, true) => "its endpoint",
+        (false, false) => "-",
+    }
 }
 
 fn timed(jobs: &[TimedJob], now: i64) -> String {
@@ -161,6 +171,28 @@ fn timed(jobs: &[TimedJob], now: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_is_held_says_whom_it_waits_for() {
+        let held = |job: &str, answered| HeldJob {
+            job: job.to_owned(),
+            worker: "w".to_owned(),
+            attempt: 1,
+            claimed_at_ms: 0,
+            deadline_ms: 9_000,
+            answered,
+        };
+        let view = QueueView {
+            in_flight: vec![held("r/1", false), held("r/2", true), held("collect:r", false)],
+            in_flight_count: 3,
+            ..QueueView::default()
+        };
+        let text = text(&view, 1_000);
+        let row = |job: &str| text.lines().find(|line| line.starts_with(job)).unwrap().to_owned();
+        assert!(row("r/1").contains("its endpoint"), "{text}");
+        assert!(row("r/2").contains("its metrics"), "{text}");
+        assert!(!row("collect:r").contains("its"), "{text}");
+    }
 
     #[test]
     fn counts_come_first_and_empty_lists_are_left_out() {

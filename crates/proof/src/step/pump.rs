@@ -27,6 +27,7 @@ impl Step<'_> {
                 epoch: held.epoch,
             },
             unsent: !held.sent,
+            told: held.told,
         });
         let call = Call::Complete {
             epoch: me.seat,
@@ -130,6 +131,24 @@ impl Step<'_> {
         }
     }
 
+    pub(super) fn vacate(&mut self, worker: u8, chance: Chance, delivery: Delivery) {
+        let Some(held) = self.worker(worker).test else { return };
+        let call = Call::Vacate {
+            run: held.run,
+            index: held.index,
+            fence: held.fence,
+        };
+        // The call of the endpoint is over before its slot is given back. Where no answer comes, the result frees the slot.
+        if !self.fleet.has(Mutation::VacateEarly) {
+            self.worker(worker).test_at(TestStep::Asking);
+        }
+        if self.send(worker, call, chance, delivery).is_some()
+            && let Some(held) = &mut self.worker(worker).test
+        {
+            held.told = true;
+        }
+    }
+
     pub(super) fn hand_back(&mut self, worker: u8, job: Job, delivery: Delivery) {
         let Some((run, job, fence)) = self
             .worker(worker)
@@ -175,7 +194,7 @@ impl Step<'_> {
         let run = self.worker(worker).test.map(|held| (held.run, held.epoch));
         let (registered, closed) = self.server().heartbeat(worker, run);
         let me = self.worker(worker);
-        let calls = me.call().is_some();
+        let works = me.works().is_some();
         if !registered {
             if me.test.is_some_and(|held| !matches!(held.step, TestStep::Done(_))) {
                 me.test = None;
@@ -183,7 +202,7 @@ impl Step<'_> {
             me.control = None;
             return;
         }
-        if calls && closed {
+        if works && closed {
             me.test_at(TestStep::Closed);
         }
     }

@@ -110,6 +110,7 @@ impl Server<'_> {
                     let owner = Owner {
                         token: Token { worker, fence },
                         attempt: 1,
+                        answered: false,
                     };
                     self.give(run, job, owner);
                     return Some(Given {
@@ -232,7 +233,15 @@ impl Server<'_> {
             }
             self.testify(endpoint, run, index, attempt);
             let token = Token { worker, fence };
-            self.give(run, Job::Test(index), Owner { token, attempt });
+            self.give(
+                run,
+                Job::Test(index),
+                Owner {
+                    token,
+                    attempt,
+                    answered: false,
+                },
+            );
             let of = self.endpoint(endpoint);
             of.credit = of.credit.saturating_sub(1);
         } else if admitted {
@@ -283,7 +292,7 @@ impl Server<'_> {
         }
     }
 
-    /// Calls that go on although somebody else decides about the test by now take room, too.
+    /// Calls that go on although somebody else decides about the test by now, or without a slot, take room, too.
     fn testify_to_limits(&mut self, endpoint: u8) {
         let of = self.store.endpoints[usize::from(endpoint)];
         let held = of.hold != Hold::None || of.retry_after || of.breaker == Breaker::Open;
@@ -292,7 +301,8 @@ impl Server<'_> {
         }
         let beyond = self.calls.into_iter().flatten().filter(|call| {
             let owner = self.store.runs[usize::from(call.run)].owners[usize::from(call.index)];
-            self.scenario.endpoint_of(call.run) == endpoint && owner.is_none_or(|owner| owner.token != call.token)
+            self.scenario.endpoint_of(call.run) == endpoint
+                && owner.is_none_or(|owner| owner.token != call.token || owner.answered)
         });
         let going = slots_of(self.store, self.scenario, endpoint) + beyond.count() as u8;
         let half_open = (of.breaker == Breaker::HalfOpen).then_some(1);

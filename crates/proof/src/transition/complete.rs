@@ -14,6 +14,8 @@ pub(crate) struct Settlement {
     pub(crate) outcome: Outcome,
     /// Whether no call was made.
     pub(crate) unsent: bool,
+    /// Whether what its attempt tells of the endpoint was told when its slot was given back.
+    pub(crate) told: bool,
 }
 
 impl Server<'_> {
@@ -40,12 +42,18 @@ impl Server<'_> {
             }
             return Word::Already;
         }
+        let slots = self.run(run).slots.len();
         if let Some(owner) = self.run(run).owners[at] {
             self.free(run, Job::Test(index), owner.token.worker);
             self.run(run).tries[at] = 0;
         }
-        let told = if of.unsent { Told::Unsent } else { Told::Answered };
-        self.take_feedback(run, told, 1, chance);
+        let ended = slots - self.run(run).slots.len();
+        if of.told {
+            self.spend_request(run);
+        } else {
+            let told = if of.unsent { Told::Unsent } else { Told::Answered };
+            self.take_feedback(run, told, ended, chance);
+        }
         let word = match stored {
             Some(stored) if stored == of.outcome => Word::Already,
             Some(_) => Word::Refused,

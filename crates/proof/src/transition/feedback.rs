@@ -26,10 +26,15 @@ pub enum Told {
 impl Server<'_> {
     /// `ended`: jobs that were freed before this, in the same step. Callers offer the endpoint afterwards.
     pub(super) fn take_feedback(&mut self, run: u8, told: Told, ended: u8, chance: Chance) {
-        let endpoint = self.scenario.endpoint_of(run);
         if told != Told::Unsent {
             self.spend_request(run);
         }
+        self.hear(run, told, ended, chance);
+    }
+
+    /// The same, but for what it spends of the run's budget.
+    pub(super) fn hear(&mut self, run: u8, told: Told, ended: u8, chance: Chance) {
+        let endpoint = self.scenario.endpoint_of(run);
         let going =
             slots_of(self.store, self.scenario, endpoint) + self.endpoint(endpoint).lingering().count() as u8 + ended;
         let breaks = self.scenario.breaker;

@@ -52,6 +52,9 @@ impl Server<'_> {
 
     /// The call of a test whose run was closed goes on until its worker is told.
     pub(super) fn linger(&mut self, run: u8, index: u8, owner: Owner) {
+        if owner.answered {
+            return;
+        }
         if self.store.seats[usize::from(owner.token.worker)].is_some() {
             let token = owner.token;
             let endpoint = self.scenario.endpoint_of(run);

@@ -162,7 +162,8 @@ local function free_all(run, endpoint, verdict, shaped, dialogues)
   if not verdict.parts then redis.call('HDEL', run_key(run, 'owners'), unpack(verdict.held)) end
   redis.call('ZREM', key('leases'), unpack(verdict.jobs))
   redis.call('SREM', worker_key(worker, 'jobs'), unpack(verdict.jobs))
-  redis.call('SREM', endpoint_key(endpoint, 'slots'), unpack(verdict.jobs))
+  -- Some may have been freed before: their endpoint has answered.
+  verdict.ended = redis.call('SREM', endpoint_key(endpoint, 'slots'), unpack(verdict.jobs))
   if #verdict.repeated > 0 then redis.call('HDEL', run_key(run, 'tries'), unpack(verdict.repeated)) end
   if dialogues then redis.call('HDEL', run_key(run, 'dialogues'), unpack(verdict.held)) end
   if shaped then
@@ -291,8 +292,10 @@ local function settle(run, captured, told, parts, indices, first)
   free_all(run, endpoint, verdict, shaped, fields[FIELD.DIALOGUES])
   local set = {}
   -- Told once: a call that is repeated because its answer was lost frees nothing.
-  local ended = verdict.freed + (verdict.lingered or 0)
-  if ended > 0 then fields[FIELD.COST_MS] = take_feedback(run, endpoint, told, ended, fields[FIELD.COST_MS], budget, set) end
+  local lingered = verdict.lingered or 0
+  if verdict.freed + lingered > 0 then
+    fields[FIELD.COST_MS] = take_feedback(run, endpoint, told, (verdict.ended or 0) + lingered, fields[FIELD.COST_MS], budget, set)
+  end
   if verdict.discarded > 0 then redis.call('HINCRBY', run_key(run), 'discarded', verdict.discarded) end
   local somebody_waits = true
   if verdict.accepted > 0 then

@@ -83,6 +83,8 @@ pub struct HeldJob {
     pub claimed_at_ms: i64,
     /// Its hard deadline, ms since 1970. The worker's own lease usually ends sooner.
     pub deadline_ms: i64,
+    /// Whether its endpoint has answered, so that it takes no room there any more while its metrics ask somebody else.
+    pub answered: bool,
 }
 
 /// A job with a time.
@@ -315,6 +317,7 @@ impl Store {
                     attempt: part(&owner, 2).unwrap_or(0),
                     claimed_at_ms: part(&owner, 4).unwrap_or(0),
                     deadline_ms: deadline as i64,
+                    answered: part::<String>(&owner, 6).is_some(),
                 })
             })
             .collect()

@@ -115,7 +115,9 @@ pub fn check(now: &Snapshot, runs: &[Planned], endpoints: &[&str], now_ms: i64, 
         check_run(now, plan, past)?;
         for (index, owner) in now.map(&format!("run:{}:owners", plan.run)) {
             let job = format!("{}/{index}", plan.run);
-            slots.entry(plan.endpoint).or_default().insert(job.clone());
+            if !owner.ends_with("|answered") {
+                slots.entry(plan.endpoint).or_default().insert(job.clone());
+            }
             held.insert(job, owner.split('|').next().unwrap().to_owned());
         }
     }

@@ -52,6 +52,11 @@ pub enum Step {
         worker: usize,
         pick: u32,
     },
+    /// The endpoint of a test has answered, and its metrics ask somebody else.
+    Vacate {
+        worker: usize,
+        pick: u32,
+    },
     WorkerDies {
         worker: usize,
     },
@@ -174,8 +179,9 @@ fn one(draw: &mut Draw) -> Step {
         50..52 => Step::CompleteTwiceInABatch { worker },
         52..56 => Step::ZombieCompletes { pick },
         56..57 => Step::ZombieRetries { pick },
-        57..62 => Step::Retry { worker, pick, later },
-        62..65 => Step::HandBack { worker, jobs, later },
+        57..60 => Step::Retry { worker, pick, later },
+        60..63 => Step::Vacate { worker, pick },
+        63..65 => Step::HandBack { worker, jobs, later },
         65..66 => Step::HandBackControl { worker, later },
         66..69 => Step::Extend { worker, pick },
         69..72 => Step::WorkerDies { worker },
@@ -222,6 +228,7 @@ pub fn claims() -> Vec<Step> {
         later: true,
     });
     steps.push(Step::Extend { worker: 0, pick: 1 });
+    steps.push(Step::Vacate { worker: 0, pick: 1 });
     steps.push(Step::Complete {
         worker: 0,
         jobs: 1,

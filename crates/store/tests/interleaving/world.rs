@@ -5,7 +5,7 @@ mod operating;
 mod planning;
 mod working;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -46,6 +46,8 @@ pub struct World {
     workers: Vec<Worker>,
     /// Rights that their holders lost, and by whom they were held.
     lost: Vec<(Seat, ClaimedTest)>,
+    /// Fences of tests that need not tell again what they told when their slot was given back.
+    told: BTreeSet<u64>,
     /// Results that were stored.
     done: Vec<(Seat, Completion)>,
     past: Past,
@@ -103,6 +105,7 @@ impl World {
             plain,
             workers: (0..=WORKERS).map(|_| Worker::default()).collect(),
             lost: Vec::new(),
+            told: BTreeSet::new(),
             done: Vec::new(),
             past: Past::default(),
             examines: seed % EXAMINED == 1,
@@ -170,6 +173,7 @@ impl World {
             Step::HandBack { worker, jobs, later } => self.hand_back(worker, jobs, later).await,
             Step::HandBackControl { worker, later } => self.hand_back_control(worker, later).await,
             Step::Extend { worker, pick } => self.extend(worker, pick).await,
+            Step::Vacate { worker, pick } => self.vacate(worker, pick).await,
             Step::WorkerDies { worker } => self.die(worker).await,
             Step::JobExpires { pick } => self.expire_job(pick).await,
             Step::Register { worker } => self.register(worker).await,

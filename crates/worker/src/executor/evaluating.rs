@@ -13,6 +13,7 @@ use testfleet_model::{RunId, TestResult};
 use testfleet_store::ClaimedTest;
 use tokio::time::Instant;
 
+use super::slot::Slot;
 use super::{milliseconds, since_begun};
 use crate::clock::ServerClock;
 use crate::plan::Plan;
@@ -97,8 +98,15 @@ impl<'a> Evidence<'a> {
 }
 
 /// Evaluates an answer to a test: that of `call`, or one to its like that was stored. Metrics that ask are asked for until `by`;
-/// what has no answer then is an error of the metric.
-pub(super) async fn evaluate(call: &Call<'_>, plan: &Plan, evidence: Evidence<'_>, by: Instant) -> Assessment {
+/// what has no answer then is an error of the metric. `slot`: what is given back when somebody else is asked, where the endpoint
+/// is not called again.
+pub(super) async fn evaluate(
+    call: &Call<'_>,
+    plan: &Plan,
+    evidence: Evidence<'_>,
+    by: Instant,
+    mut slot: Option<&mut Slot<'_>>,
+) -> Assessment {
     let test = call.test;
     let start = Instant::now();
     let subject = Subject {
@@ -134,7 +142,13 @@ pub(super) async fn evaluate(call: &Call<'_>, plan: &Plan, evidence: Evidence<'_
         if open.is_empty() {
             return evaluation.finish();
         }
-        for (id, answer) in testfleet_judge::answer(&plan.models, open, &occasion, by).await {
+        let asking = testfleet_judge::answer(&plan.models, open, &occasion, by);
+        let answers = match slot.take() {
+            // Tests that ask nobody do not carry it.
+            Some(slot) => Box::pin(slot.vacate_while(asking)).await,
+            None => asking.await,
+        };
+        for (id, answer) in answers {
             evaluation.answer(&id, answer);
         }
     }

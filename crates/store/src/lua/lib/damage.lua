@@ -111,7 +111,7 @@ local function mend_endpoint(endpoint)
   kind = type_of(endpoint_key(endpoint, 'slots'))
   if kind ~= 'set' and kind ~= 'none' then
     set_aside(endpoint_key(endpoint, 'slots'))
-    -- What is in flight is in the leases too.
+    -- What is in flight is in the leases too; so are tests whose endpoint has answered, which take room once more until they end.
     for _, job in ipairs(redis.call('ZRANGE', key('leases'), 0, -1)) do
       local run = string.match(job, '^([^/]*)/%d+$')
       if run and redis.pcall('HGET', run_key(run), 'endpoint') == endpoint then

@@ -130,7 +130,7 @@ local function examine_owners(run, endpoint, lease_ms)
       return
     end
     examine_holding(job, owner, lease_ms)
-    if redis.call('SISMEMBER', endpoint_key(endpoint, 'slots'), job) == 0 then
+    if not owner.answered and redis.call('SISMEMBER', endpoint_key(endpoint, 'slots'), job) == 0 then
       report('slot-missing', job, 'held without a slot of its endpoint', function()
         redis.call('SADD', endpoint_key(endpoint, 'slots'), job)
       end)

@@ -1,6 +1,7 @@
 -- What attempts told about their endpoint: how long they took, what they used, and whether there was too much of them. Sent with
 -- what ends them, one text for all of a run: numbers in the order of FEEDBACK. Where the endpoint accepted every call it
--- is `+` and four of them: calls, busy_ms, timed, silent.
+-- is `+` and four of them: calls, busy_ms, timed, silent. Behind a `;`: calls, tokens and cost of attempts whose slots were freed
+-- before (`vacate`); what they told of the endpoint was taken then, and a budget is charged when they end.
 --
 -- The limit adapts by additive increase and multiplicative decrease (Chiu and Jain, 1989), with what CUBIC (RFC 9438) adds:
 -- below the load at which the endpoint last refused calls it grows fast, and then stays there for a while.
@@ -164,6 +165,13 @@ end
 -- gathers what it writes to the hash of the run; without it, it is written here. Answers what a test of the run costs by now.
 local function take_feedback(run, endpoint, text, ended, cost_ms, budget, of_run)
   if text == '' then return cost_ms end
+  local spent_at = string.find(text, ';', 1, true)
+  if spent_at then
+    local calls, tokens, cost = string.match(text, '^(%d+) (%d+) (%S+)$', spent_at + 1)
+    if budget and calls then spend(run, { calls = tonumber(calls), tokens = tonumber(tokens), cost = tonumber(cost) or 0 }) end
+    text = string.sub(text, 1, spent_at - 1)
+    if text == '' then return cost_ms end
+  end
   local told
   local calls, busy_ms, timed, silent = string.match(text, '^%+(%d+) ([%d.]+) (%d+) (%d+)$')
   if calls then

@@ -1,5 +1,7 @@
 -- What a holder has: an owner entry `worker|fence|attempt|lost|claimed_ms|begun_ms` (begun: the first attempt of the
--- test), a lease, a slot of the endpoint, and membership in its worker's `jobs`. They are made together in a claim and freed together here.
+-- test), a lease, a slot of the endpoint, and membership in its worker's `jobs`. They are made together in a claim and freed together here,
+-- but for the slot of a test whose endpoint has answered: that may go first (`vacate`), and the entry then ends with `|answered`.
+local ANSWERED = '|answered'
 local function job_id(run, index) return run .. '/' .. index end
 local function split_job(job)
   local run, index = string.match(job, '^([^/]*)/(%d+)$')
@@ -7,9 +9,10 @@ local function split_job(job)
 end
 local function read_owner(owner)
   if not owner then return nil end
-  local worker, fence, attempt, lost, begun = string.match(owner, '^(.*)|(%d+)|(%d+)|(%d+)|%d+|(%d+)$')
-  if not worker then return nil end
-  return { worker = worker, fence = fence, attempt = tonumber(attempt), lost = tonumber(lost), begun = begun }
+  local worker, fence, attempt, lost, begun, rest = string.match(owner, '^(.*)|(%d+)|(%d+)|(%d+)|%d+|(%d+)(%D*)$')
+  if not worker or (rest ~= '' and rest ~= ANSWERED) then return nil end
+  return { worker = worker, fence = fence, attempt = tonumber(attempt), lost = tonumber(lost), begun = begun,
+    answered = rest == ANSWERED }
 end
 local function holds(owner, worker, fence)
   local prefix = worker .. '|' .. fence .. '|'
@@ -26,6 +29,7 @@ local function free(run, index, worker, endpoint)
 end
 -- The call of a test whose run was closed goes on until its worker is told, which is at its next renewal at the latest.
 local function linger(run, index, owner, endpoint)
+  if owner.answered then return end
   local until_ms = redis.call('ZSCORE', key('workers'), owner.worker)
   if until_ms and tonumber(until_ms) > now then
     local entry = job_id(run, index) .. '|' .. owner.fence

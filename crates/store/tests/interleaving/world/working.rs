@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use testfleet_model::{RunId, Status};
 use testfleet_store::{
-    ClaimAnswer, Claimed, ClaimedTest, Completion, Feedback, JobRef, Reaped, Reconciled, Retry, Settled, Signal, Want,
-    WorkerInfo,
+    ClaimAnswer, Claimed, ClaimedTest, Completion, Feedback, JobRef, Reaped, Reconciled, Retry, Settled, Signal,
+    Vacancy, Want, WorkerInfo,
 };
 
 use super::{HOUR, Outcome, World, at};
@@ -131,7 +131,16 @@ impl World {
         };
         let count = jobs.min(self.workers[worker].tests.len());
         let tests: Vec<ClaimedTest> = self.workers[worker].tests.drain(..count).collect();
-        let results: Vec<Completion> = tests.iter().map(|test| result_of(test, self.plain)).collect();
+        let results: Vec<Completion> = tests
+            .iter()
+            .map(|test| {
+                let mut result = result_of(test, self.plain);
+                if self.told.contains(&test.fence) {
+                    result.feedback = result.feedback.told();
+                }
+                result
+            })
+            .collect();
         let want = Want {
             tests: want,
             control: 0,
@@ -227,6 +236,13 @@ impl World {
             .checkpoint(&seat.worker, run, index, fence, b"late")
             .await
             .unwrap();
+        let vacancy = Vacancy {
+            run,
+            index,
+            fence,
+            feedback: feedback_of(&test, self.plain),
+        };
+        self.store.vacate(&seat.worker, &[vacancy]).await.unwrap();
         let after = Snapshot::read(&mut self.connection).await;
         // The bell may ring: there may be work, and a ring promises nothing.
         let same = before
@@ -304,6 +320,27 @@ impl World {
             .checkpoint(&seat.worker, test.run, test.index, test.fence, state.as_bytes())
             .await
             .unwrap();
+    }
+
+    /// What it told is not told again, mostly: the answer may have been lost.
+    pub(super) async fn vacate(&mut self, worker: usize, pick: u32) {
+        let Some(seat) = self.workers[worker].seat.clone() else {
+            return;
+        };
+        let Some(chosen) = at(&self.workers[worker].tests, pick) else {
+            return;
+        };
+        let test = &self.workers[worker].tests[chosen];
+        let vacancy = Vacancy {
+            run: test.run,
+            index: test.index,
+            fence: test.fence,
+            feedback: feedback_of(test, self.plain),
+        };
+        self.store.vacate(&seat.worker, &[vacancy]).await.unwrap();
+        if !pick.is_multiple_of(5) {
+            self.told.insert(test.fence);
+        }
     }
 
     pub(super) async fn reap(&mut self) -> Reaped {

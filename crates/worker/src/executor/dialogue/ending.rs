@@ -10,6 +10,7 @@ use testfleet_store::Signal;
 
 use super::super::TestExecutor;
 use super::super::evaluating::{self, Evidence};
+use super::super::slot::Slot;
 use super::{Attempt, Dialogue, Used, defect, turn};
 use crate::attempt::Outcome;
 use crate::load::Load;
@@ -18,7 +19,7 @@ impl TestExecutor {
     /// The last turn was answered: now the metrics of the test as a whole.
     pub(super) async fn over(&self, attempt: Attempt<'_>, mut dialogue: Dialogue, mut last: Invocation) -> Outcome {
         let Attempt { job, test, plan, .. } = attempt;
-        let load = dialogue.used.load(Load::of(Signal::Accepted));
+        let mut load = dialogue.used.load(Load::of(Signal::Accepted));
         sum_up(&dialogue.state.turns, &mut last);
         let said = dialogue.state.turns.last().map_or("", |turn| turn.input.as_str());
         let whole = turn::whole(test, said, &dialogue.state.transcript);
@@ -29,7 +30,9 @@ impl TestExecutor {
             let evidence =
                 Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at).with_goal(&dialogue.state.record);
             let call = attempt.call(&whole, &dialogue.captured);
-            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by).await;
+            let mut slot = Slot::new(&self.store, attempt.holder, job, attempt.claimed_at, load);
+            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by, Some(&mut slot)).await;
+            load = slot.load();
             if assessment.metrics.len() != held_to.len() {
                 let error = assessment
                     .decision
