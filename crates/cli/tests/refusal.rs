@@ -360,7 +360,7 @@ fn problems_of_every_kind_are_told_at_once() {
             "suite.yaml:6:13: endpoint.body.q",
             "suite.yaml:10:26: metrics[0].value",
             "rows.csv:3:1: __expected",
-            "rows.csv:4:1: 2 cells where the header has 3",
+            "rows.csv:4:1: 2 cells where the header has 3 cells; is a text with a separator or a line break in it without quotation marks, or a quotation mark not closed?",
         ],
         "{}",
         ran.err

@@ -16,6 +16,7 @@ pub fn check(data: &[u8]) {
     let mut source = Source {
         file: FILE.to_owned(),
         format: None,
+        delimiter: None,
         columns: Default::default(),
         render: false,
     };

@@ -60,6 +60,9 @@ pub struct Source {
     /// Its format; `None`: by the file's extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<SourceFormat>,
+    /// What stands between two cells of a CSV file; `None`: a comma, or a tab where the file is called `.tsv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
     /// Which column or field holds what.
     #[serde(default, skip_serializing_if = "Columns::is_empty")]
     pub columns: Columns,

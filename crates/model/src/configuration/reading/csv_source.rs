@@ -5,6 +5,13 @@ use std::io::Read;
 use super::node::{Entry, Node};
 use super::problem::{Position, Problem};
 
+/// What may be meant where the header is a single cell: how it is called, and written in a configuration.
+const OTHERS: [(char, &str, &str); 3] = [
+    (';', "semicolons", "\";\""),
+    ('\t', "tabs", "\"\\t\""),
+    ('|', "bars", "\"|\""),
+];
+
 /// A row of a CSV file: its place and its cells by column.
 pub(super) type Row = (Position, Vec<Entry>);
 
@@ -17,8 +24,11 @@ pub(super) struct CsvRows<R> {
 
 impl<R: Read> CsvRows<R> {
     /// Reads the header.
-    pub(super) fn open(reader: R, file: &str) -> Result<Self, Problem> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    pub(super) fn open(reader: R, file: &str, delimiter: u8) -> Result<Self, Problem> {
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .delimiter(delimiter)
+            .from_reader(reader);
         let refuse = |message: String| Problem::new(file, Position::START, "", message);
         let header: Vec<String> = match reader.headers() {
             Ok(header) => header
@@ -33,11 +43,13 @@ impl<R: Read> CsvRows<R> {
             ));
         }
         if let [only] = header.as_slice()
-            && only.contains(';')
+            && let Some((name, written)) = OTHERS.into_iter().find_map(|(other, name, written)| {
+                (u32::from(delimiter) != u32::from(other) && only.contains(other)).then_some((name, written))
+            })
         {
-            return Err(refuse(
-                "the columns are separated by semicolons; write commas".to_owned(),
-            ));
+            return Err(refuse(format!(
+                "the columns are separated by {name}; say so with `delimiter: {written}`"
+            )));
         }
         for (index, name) in header.iter().enumerate() {
             if name.is_empty() {
@@ -66,7 +78,12 @@ impl<R: Read> CsvRows<R> {
     fn row(&self, record: &csv::StringRecord) -> Result<Row, Problem> {
         let position = at(record.position());
         if record.len() != self.header.len() {
-            let message = format!("{} cells where the header has {}", record.len(), self.header.len());
+            let message = format!(
+                "{} where the header has {}; is a text with a separator or a line break in it without quotation marks, or a quotation \
+                 mark not closed?",
+                counted(record.len()),
+                counted(self.header.len())
+            );
             return Err(Problem::new(&self.file, position, "", message));
         }
         let cells = self.header.iter().zip(record).map(|(name, cell)| Entry {
@@ -91,7 +108,7 @@ impl<R: Read> Iterator for CsvRows<R> {
             Ok(true) => Some(self.row(&record)),
             Err(error) => {
                 let (message, broken) = match error.kind() {
-                    csv::ErrorKind::Utf8 { .. } => ("the row is not UTF-8".to_owned(), false),
+                    csv::ErrorKind::Utf8 { .. } => ("the row is not UTF-8; save the file as UTF-8".to_owned(), false),
                     _ => (format!("could not read the row: {error}"), true),
                 };
                 // What could not be read will not get better by reading on.
@@ -99,6 +116,14 @@ impl<R: Read> Iterator for CsvRows<R> {
                 Some(Err(Problem::new(&self.file, at(error.position()), "", message)))
             }
         }
+    }
+}
+
+fn counted(cells: usize) -> String {
+    if cells == 1 {
+        "1 cell".to_owned()
+    } else {
+        format!("{cells} cells")
     }
 }
 

@@ -15,10 +15,11 @@ use super::node::{Node, NodeValue, join_index};
 use super::section::{Findings, Section};
 use super::test::read_capture;
 
-/// What may be said of a tool: ours first, then what DeepEval says besides.
-pub(in crate::configuration) const TOOL_KEYS: [&str; 6] = [
+/// What may be said of a tool: ours first, then what ragas and DeepEval say.
+pub(in crate::configuration) const TOOL_KEYS: [&str; 7] = [
     "name",
     "arguments",
+    "args",
     "input_parameters",
     "description",
     "output",
@@ -158,7 +159,7 @@ pub(super) fn read_expected_tools(section: &mut Section, findings: &mut Findings
     Some(items.into_iter().filter_map(|item| read_tool(item, findings)).collect())
 }
 
-/// DeepEval calls the arguments of a tool `input_parameters`, and has more to say about it.
+/// ragas calls the arguments of a tool `args`, DeepEval `input_parameters`; it has more to say about it.
 fn read_tool(field: Field, findings: &mut Findings) -> Option<Value> {
     let named = |node: &Node| matches!(&node.value, NodeValue::Text(name) if !name.trim().is_empty());
     let fits = match &field.node.value {
@@ -177,7 +178,9 @@ fn read_tool(field: Field, findings: &mut Findings) -> Option<Value> {
         return Some(tool);
     };
     let name = said.remove("name");
-    let arguments = said.remove("arguments").or_else(|| said.remove("input_parameters"));
+    let arguments = ["arguments", "args", "input_parameters"]
+        .iter()
+        .find_map(|key| said.remove(*key));
     let kept = name.map(|name| ("name", name)).into_iter();
     let kept = kept.chain(
         arguments

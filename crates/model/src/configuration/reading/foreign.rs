@@ -6,6 +6,7 @@
 
 use crate::configuration::Columns;
 
+use super::conversation_record;
 use super::expected::{ColumnThreshold, Expectations, expectation};
 use super::node::{Entry, Node, NodeValue};
 use super::problem::Position;
@@ -43,11 +44,12 @@ pub(in crate::configuration) const OWN: [&str; 23] = [
 pub(in crate::configuration) const MAPPINGS: [&str; 3] = ["vars", "metadata", "tags"];
 
 /// Name elsewhere → name here.
-const FOREIGN: [(&str, &str); 10] = [
+const FOREIGN: [(&str, &str); 11] = [
     // ragas
     ("user_input", "input"),
     ("reference", "expected_output"),
     ("retrieved_contexts", "context"),
+    ("reference_tool_calls", "expected_tools"),
     // inspect_ai
     ("target", "expected_output"),
     // rhesis
@@ -109,6 +111,12 @@ impl<'s> Translation<'s> {
 
     pub(super) fn translate(&mut self, position: Position, entries: Vec<Entry>, findings: &mut Findings) -> Section {
         let mut test = Draft::default();
+        let claimed: Vec<&str> = self.columns.iter().map(|(_, theirs, _)| *theirs).collect();
+        let (entries, record) = conversation_record::translate(entries, |name| claimed.contains(&name), findings);
+        if let Some(record) = record {
+            let name = format!("vars.{}", record.key);
+            test.put(&name, record, false, findings);
+        }
         let optional = self.optional_names(&entries);
         for mut entry in entries {
             let mut mapped = false;

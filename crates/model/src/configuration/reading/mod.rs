@@ -14,6 +14,7 @@ mod auth;
 mod canonical;
 mod check;
 mod conversation;
+mod conversation_record;
 mod csv_source;
 mod dialogue;
 mod document;
@@ -49,6 +50,7 @@ mod tests;
 use crate::configuration::TestConfiguration;
 
 pub(in crate::configuration) use dialogue::TOOL_KEYS;
+pub(in crate::configuration) use test_set::DELIMITERS;
 
 pub use canonical::{CanonicalError, from_canonical_json};
 pub use check::{check_attributes, check_filters, check_test};

@@ -11,7 +11,7 @@ use super::node::{Node, NodeValue};
 use super::problem::{Position, Problem, Problems};
 use super::section::Findings;
 use super::test::{Origin, read_test};
-use super::test_set::format_of;
+use super::test_set::{delimiter_of, format_of};
 use super::{json, yaml};
 
 /// The longest line of a JSON Lines file, in bytes.
@@ -72,7 +72,7 @@ pub fn read_source<'s, R: BufRead>(
             ended: false,
         }),
         SourceFormat::Csv => {
-            let rows = CsvRows::open(reader, file)?;
+            let rows = CsvRows::open(reader, file, delimiter_of(source))?;
             for (ours, theirs) in &source.columns.0 {
                 if !rows.has_column(theirs) {
                     let message = format!(
@@ -214,7 +214,7 @@ impl<R: BufRead> Iterator for JsonLines<R> {
                 }
             }
             let Ok(text) = std::str::from_utf8(&bytes) else {
-                return Some(Err(self.problem("the line is not UTF-8")));
+                return Some(Err(self.problem("the line is not UTF-8; save the file as UTF-8")));
             };
             let text = if self.line == 1 {
                 text.strip_prefix('\u{feff}').unwrap_or(text)

@@ -7,6 +7,7 @@ use crate::configuration::{Columns, Source, SourceFormat, TestCase, TestDefaults
 use super::field::Field;
 use super::foreign::is_own_name;
 use super::identity::{DuplicateCheck, generated_id};
+use super::node::NodeValue;
 use super::problem::Position;
 use super::section::{Findings, Section, nearest};
 use super::test::{Origin, read_tags, read_test};
@@ -78,7 +79,18 @@ fn read_source(field: Field, findings: &mut Findings) -> Option<Source> {
         ];
         field.word(&words, &[], findings)
     });
+    let delimiter = section.take("delimiter").and_then(|field| {
+        let known = match &field.node.value {
+            NodeValue::Text(text) => DELIMITERS.into_iter().find(|known| text.chars().eq([*known])),
+            _ => None,
+        };
+        if known.is_none() {
+            field.expected("`,`, `;`, `|` or a tab (`\"\\t\"`)", findings);
+        }
+        known
+    });
     let source = Source {
+        delimiter,
         columns: section
             .take("columns")
             .map(|field| read_columns(field, findings))
@@ -96,8 +108,23 @@ fn read_source(field: Field, findings: &mut Findings) -> Option<Source> {
         let position = findings.positions.get(&path);
         findings.problem(position, &path, message);
     }
+    if source.delimiter.is_some() && format_of(&source).is_some_and(|format| format != SourceFormat::Csv) {
+        let path = section.path_of("delimiter");
+        let position = findings.positions.get(&path);
+        findings.problem(position, &path, "is for files of format csv");
+    }
     section.finish(findings);
     Some(source)
+}
+
+/// What may stand between two cells.
+pub(in crate::configuration) const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
+
+/// What stands between two cells of a source.
+pub(super) fn delimiter_of(source: &Source) -> u8 {
+    let is_tsv = source.file.to_ascii_lowercase().ends_with(".tsv");
+    let by_name = if is_tsv { '\t' } else { ',' };
+    source.delimiter.unwrap_or(by_name).try_into().unwrap_or(b',')
 }
 
 /// The format of a source: as it says, else by the extension of its file; `None` when neither tells.
@@ -108,7 +135,7 @@ pub fn format_of(source: &Source) -> Option<SourceFormat> {
         match extension.to_ascii_lowercase().as_str() {
             "jsonl" | "ndjson" => Some(SourceFormat::Jsonl),
             "json" => Some(SourceFormat::Json),
-            "csv" => Some(SourceFormat::Csv),
+            "csv" | "tsv" => Some(SourceFormat::Csv),
             "yaml" | "yml" => Some(SourceFormat::Yaml),
             _ => None,
         }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::configuration::reading::TOOL_KEYS;
 use crate::configuration::reading::foreign::{MAPPINGS, OWN};
+use crate::configuration::reading::{DELIMITERS, TOOL_KEYS};
 use crate::configuration::{DEFAULT_TURNS, MAX_REPEAT, MAX_SIMULATED_TURNS, MAX_TURNS};
 
 use super::document::texts;
@@ -39,6 +39,11 @@ fn source() -> Value {
             "format",
             word(&["jsonl", "json", "csv", "yaml"]),
             "Its format; else by the extension.",
+        ),
+        Key::new(
+            "delimiter",
+            json!({"enum": DELIMITERS}),
+            "What stands between two cells of a CSV file; a tab where the file is called `.tsv`.",
         ),
         Key::new(
             "columns",

@@ -111,6 +111,7 @@ fn tests_of(file: &str, text: &str) -> Vec<TestCase> {
     let source = Source {
         file: file.to_owned(),
         format: None,
+        delimiter: None,
         columns: Default::default(),
         render: false,
     };

@@ -23,6 +23,7 @@ fn read_tests(bytes: &[u8]) {
         let source = Source {
             file: file.to_owned(),
             format: None,
+            delimiter: None,
             columns: Default::default(),
             render: false,
         };

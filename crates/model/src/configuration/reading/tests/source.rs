@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::configuration::reading::{SourceTest, read_source};
+use crate::configuration::reading::{Problems, SourceTest, read_source};
 use crate::configuration::{Columns, Source, TestCase, TestDefaults};
 
 fn source(file: &str, columns: &[(&str, &str)]) -> Source {
@@ -14,6 +14,7 @@ fn source(file: &str, columns: &[(&str, &str)]) -> Source {
     Source {
         file: file.to_owned(),
         format: None,
+        delimiter: None,
         columns: Columns(columns.collect()),
         render: false,
     }
@@ -192,6 +193,97 @@ fn csv_of_promptfoo_becomes_tests() {
     );
 }
 
+fn separated(file: &str, delimiter: Option<char>, text: &str) -> Result<Vec<TestCase>, Problems> {
+    let source = Source {
+        delimiter,
+        ..source(file, &[])
+    };
+    read_source(text.as_bytes(), file, &source, &TestDefaults::default())?
+        .map(|read| read.map(|read| read.test))
+        .collect()
+}
+
+#[test]
+fn cells_may_be_separated_by_something_else_than_a_comma() {
+    for (file, delimiter, text) in [
+        ("a.csv", Some(';'), "input;expected_output\n\"a;b\";c,d\n"),
+        ("a.csv", Some('|'), "input|expected_output\na;b|c,d\n"),
+        ("a.csv", Some('\t'), "input\texpected_output\na;b\tc,d\n"),
+        ("a.TSV", None, "input\texpected_output\na;b\tc,d\n"),
+    ] {
+        let tests = separated(file, delimiter, text).unwrap();
+        assert_eq!(tests[0].input.as_deref(), Some("a;b"), "{file} {delimiter:?}");
+        assert_eq!(tests[0].expected_output, Some(json!("c,d")), "{file} {delimiter:?}");
+    }
+    let said = separated("a.tsv", None, "input;expected_output\na;b\n").unwrap_err();
+    assert_eq!(
+        said.to_string(),
+        "a.tsv:1:1: the columns are separated by semicolons; say so with `delimiter: \";\"`"
+    );
+}
+
+#[test]
+fn conversations_of_other_tools_become_dialogues() {
+    let ragas = one(
+        "a.jsonl",
+        r#"{"user_input": [{"content": "Hi", "type": "human"}, {"content": "Hello", "type": "ai", "tool_calls": [{"name": "greet", "args": {}}]},
+            {"content": "ok", "type": "tool"}, {"content": "Bye", "type": "human"}],
+            "reference": "Goodbye", "reference_tool_calls": [{"name": "greet", "args": {"loud": true}}]}"#
+            .replace('\n', "")
+            .as_str(),
+    );
+    let inputs = |test: &TestCase| test.turns.iter().map(|turn| turn.input.clone()).collect::<Vec<_>>();
+    assert_eq!(inputs(&ragas), ["Hi", "Bye"]);
+    assert_eq!(ragas.expected_output, Some(json!("Goodbye")));
+    assert_eq!(
+        ragas.expected_tools,
+        Some(vec![json!({"name": "greet", "arguments": {"loud": true}})])
+    );
+    assert_eq!(Value::from(ragas.vars)["user_input"][1]["content"], "Hello");
+    let recorded = one(
+        "a.jsonl",
+        r#"{"turns": [{"role": "user", "content": "Hi", "user_id": null}, {"role": "assistant", "content": "Hello"}], "scenario": "s", "expected_outcome": "o"}"#,
+    );
+    assert_eq!(inputs(&recorded), ["Hi"]);
+    assert_eq!(Value::from(recorded.vars.clone())["turns"][1]["content"], "Hello");
+    assert_eq!(Value::from(recorded.vars)["scenario"], "s");
+    let golden = one(
+        "a.jsonl",
+        r#"{"scenario": "A customer wants a refund.", "expected_outcome": "The refund is granted.", "user_description": "Is in a hurry.", "turns": null, "context": ["c"]}"#,
+    );
+    let user = golden.simulated_user.unwrap();
+    assert_eq!(user.goal, "The refund is granted.");
+    assert_eq!(
+        user.instructions.as_deref(),
+        Some("A customer wants a refund.\nIs in a hurry.")
+    );
+    assert_eq!((golden.context, golden.vars.len()), (vec!["c".to_owned()], 0));
+    // Messages of ours, turns of ours, and data that only has such a name.
+    let ours = one("a.jsonl", r#"{"user_input": [{"role": "user", "content": "Hi"}]}"#);
+    assert_eq!((ours.messages.map(|all| all.len()), ours.turns.len()), (Some(1), 0));
+    let ours = one("a.jsonl", r#"{"turns": ["Hi", {"input": "Bye"}]}"#);
+    assert_eq!(inputs(&ours), ["Hi", "Bye"]);
+    let data = one("a.jsonl", r#"{"input": "q", "scenario": "s", "expected_outcome": "o"}"#);
+    assert_eq!(
+        Value::from(data.vars),
+        json!({"scenario": "s", "expected_outcome": "o"})
+    );
+}
+
+#[test]
+fn a_conversation_in_which_the_user_says_nothing_is_refused() {
+    assert_eq!(
+        said(
+            "a.jsonl",
+            r#"{"turns": [{"role": "assistant", "content": "Hello"}]}"#,
+            &[]
+        ),
+        [
+            "a.jsonl:1:2: turns: none of these messages is of the user (`role: user`), so there is nothing to say in a dialogue"
+        ]
+    );
+}
+
 #[test]
 fn a_threshold_of_a_metric_without_one_names_its_column() {
     let text = "x,__expected1,__expected2,__config:__expected1:threshold,__config:__expected2:threshold\n\
@@ -223,7 +315,7 @@ fn problems_of_csv_name_the_line() {
     assert_eq!(
         said("a.csv", text, &[]),
         [
-            "a.csv:4:1: 1 cells where the header has 2",
+            "a.csv:4:1: 1 cell where the header has 2 cells; is a text with a separator or a line break in it without quotation marks, or a quotation mark not closed?",
             "a.csv:5:1: threshold: expected a number, found the text \"high\"",
         ]
     );
@@ -233,7 +325,7 @@ fn problems_of_csv_name_the_line() {
     );
     assert_eq!(
         said("a.csv", "a;b\n1;2\n", &[]),
-        ["a.csv:1:1: the columns are separated by semicolons; write commas"]
+        ["a.csv:1:1: the columns are separated by semicolons; say so with `delimiter: \";\"`"]
     );
     assert_eq!(
         said("a.csv", "a,a\n1,2\n", &[]),
