@@ -19,8 +19,8 @@ pub struct Limited {
 /// Lets calls in.
 pub trait Gate: std::fmt::Debug + Send + Sync {
     /// Waits until a call may begin. It may wait for long; the caller has the time of its test, and stops waiting when that
-    /// is over.
-    fn enter<'a>(&'a self, model: &'a Limited) -> BoxFuture<'a, Box<dyn Pass>>;
+    /// is over. `holder`: the incarnation of the worker that calls; what it holds ends with it.
+    fn enter<'a>(&'a self, model: &'a Limited, holder: &'a str) -> BoxFuture<'a, Box<dyn Pass>>;
 }
 
 /// The place of a call. Dropping it gives the place back as well as can be; [`Pass::leave`] does so for certain.
@@ -34,7 +34,7 @@ pub trait Pass: Send {
 pub struct OpenGate;
 
 impl Gate for OpenGate {
-    fn enter<'a>(&'a self, _: &'a Limited) -> BoxFuture<'a, Box<dyn Pass>> {
+    fn enter<'a>(&'a self, _: &'a Limited, _: &'a str) -> BoxFuture<'a, Box<dyn Pass>> {
         Box::pin(async { Box::new(OpenPass) as Box<dyn Pass> })
     }
 }

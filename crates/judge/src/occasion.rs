@@ -18,6 +18,8 @@ pub struct Occasion<'a> {
     pub epoch: u32,
     /// The attempt of the test, from 1.
     pub attempt: u32,
+    /// The incarnation of the worker that holds the test.
+    pub holder: &'a str,
     /// The time now, for a `Retry-After` that is a date.
     pub now: DateTime<Utc>,
 }

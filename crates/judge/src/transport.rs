@@ -96,7 +96,7 @@ impl Transport {
                 captured: &none,
                 now: occasion.now,
             };
-            let answered = self.once(&call, gate).await;
+            let answered = self.once(&call, occasion.holder, gate).await;
             let error = match answered {
                 Ok(invocation) => return Ok((invocation, usage)),
                 Err(error) => *error,
@@ -126,12 +126,12 @@ impl Transport {
         }
     }
 
-    async fn once(&self, call: &Call<'_>, gate: &dyn Gate) -> Result<Invocation, Box<InvokeError>> {
+    async fn once(&self, call: &Call<'_>, holder: &str, gate: &dyn Gate) -> Result<Invocation, Box<InvokeError>> {
         let mut share = self.memory.share();
         let Some(limited) = &self.limited else {
             return self.target.invoke_within(call, &mut share).await.map_err(Box::new);
         };
-        let pass = gate.enter(limited).await;
+        let pass = gate.enter(limited, holder).await;
         let answered = self.target.invoke_within(call, &mut share).await;
         let hold: Option<Duration> = answered.as_ref().err().and_then(|error| error.hold);
         pass.leave(hold).await;

@@ -23,14 +23,16 @@ pub enum Entry {
 }
 
 impl Store {
-    /// Lets a call of a model in, within its limits. `model` is the name under which they are kept, `permit` names the call:
-    /// asking again with the same one is safe. After `lasts` its place is free in any case, so nothing may take longer.
+    /// Lets a call of a model in, within its limits. `model` is the name under which they are kept, `permit` names the call of
+    /// this worker: asking again with the same one is safe. After `lasts` its place is free in any case, so nothing may take
+    /// longer; and once the worker has been taken for lost, to whoever finds no room.
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe.
     pub async fn enter_model(
         &self,
         model: &str,
+        worker: &str,
         permit: &str,
         limits: &ModelLimits,
         lasts: Duration,
@@ -46,7 +48,7 @@ impl Store {
         };
         let mut answer = self
             .run(&script::ENTER_MODEL, |command| {
-                command.arg(model).arg(permit).arg(millis(lasts).max(1));
+                command.arg(model).arg(worker).arg(permit).arg(millis(lasts).max(1));
                 command.arg(&most).arg(&interval).arg(&slack);
             })
             .await?;
@@ -61,11 +63,17 @@ impl Store {
     ///
     /// # Errors
     /// When the server does not answer; repeating is safe.
-    pub async fn leave_model(&self, model: &str, permit: &str, hold: Option<Duration>) -> Result<(), StoreError> {
+    pub async fn leave_model(
+        &self,
+        model: &str,
+        worker: &str,
+        permit: &str,
+        hold: Option<Duration>,
+    ) -> Result<(), StoreError> {
         let hold = hold.map(|hold| millis(hold).to_string()).unwrap_or_default();
         let mut answer = self
             .run(&script::LEAVE_MODEL, |command| {
-                command.arg(model).arg(permit).arg(&hold);
+                command.arg(model).arg(worker).arg(permit).arg(&hold);
             })
             .await?;
         match answer.text()?.as_str() {

@@ -11,6 +11,8 @@ use crate::support::{Bench, JOB_LEASE};
 
 const CALLS: &str = "tf:{0}:model:judge:calls";
 const STATE: &str = "tf:{0}:model:judge:state";
+/// A worker that is there.
+const WORKER: &str = "w1";
 /// Longer than any test takes.
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -32,10 +34,16 @@ fn rate(count: u64, burst: u64) -> ModelLimits {
     }
 }
 
+async fn bench() -> Bench {
+    let bench = Bench::start().await;
+    bench.seat(WORKER).await;
+    bench
+}
+
 async fn enter(bench: &Bench, permit: &str, limits: &ModelLimits) -> Entry {
     bench
         .store
-        .enter_model("judge", permit, limits, JOB_LEASE)
+        .enter_model("judge", WORKER, permit, limits, JOB_LEASE)
         .await
         .unwrap()
 }
@@ -50,7 +58,7 @@ fn waits(entry: Entry) -> (String, Duration) {
 
 #[tokio::test]
 async fn a_call_that_has_to_wait_changes_nothing() {
-    let bench = Bench::start().await;
+    let bench = bench().await;
     assert_eq!(enter(&bench, "a", &at_most(1)).await, Entry::Entered);
     let before = bench.look().await;
     let (limit, wait) = waits(enter(&bench, "b", &at_most(1)).await);
@@ -61,26 +69,26 @@ async fn a_call_that_has_to_wait_changes_nothing() {
 
 #[tokio::test]
 async fn a_place_is_taken_once_and_given_back() {
-    let bench = Bench::start().await;
+    let bench = bench().await;
     let before = bench.look().await;
     for _ in 0..2 {
         assert_eq!(enter(&bench, "a", &at_most(1)).await, Entry::Entered);
         assert_eq!(
             bench.since(&before).await,
-            json!({"model:judge:calls": {"zset": [["a", "T+60m"]]}, "model:judge:calls ttl": true})
+            json!({"model:judge:calls": {"zset": [["w1|a", "T+60m"]]}, "model:judge:calls ttl": true})
         );
     }
     let ttl: i64 = bench.ask(&["PTTL", CALLS]).await;
     assert!(ttl > 0 && ttl <= i64::try_from(JOB_LEASE.as_millis()).unwrap(), "{ttl}");
     for _ in 0..2 {
-        bench.store.leave_model("judge", "a", None).await.unwrap();
+        bench.store.leave_model("judge", WORKER, "a", None).await.unwrap();
         assert_eq!(bench.look().await, before);
     }
     // Another model has places of its own.
     assert_eq!(enter(&bench, "a", &at_most(1)).await, Entry::Entered);
     let other = bench
         .store
-        .enter_model("other", "b", &at_most(1), JOB_LEASE)
+        .enter_model("other", WORKER, "b", &at_most(1), JOB_LEASE)
         .await
         .unwrap();
     assert_eq!(other, Entry::Entered);
@@ -88,21 +96,47 @@ async fn a_place_is_taken_once_and_given_back() {
 
 #[tokio::test]
 async fn the_place_of_a_lost_worker_ends_by_itself() {
-    let bench = Bench::start().await;
+    let bench = bench().await;
     assert_eq!(enter(&bench, "lost", &at_most(1)).await, Entry::Entered);
     let now = bench.now_us().await / 1000.0;
     let over = format!("{:.0}", now - 1.0);
-    let () = bench.ask(&["ZADD", CALLS, &over, "lost"]).await;
+    let () = bench.ask(&["ZADD", CALLS, &over, "w1|lost"]).await;
     assert_eq!(enter(&bench, "b", &at_most(1)).await, Entry::Entered);
     let held: Vec<String> = bench.ask(&["ZRANGE", CALLS, "0", "-1"]).await;
-    assert_eq!(held, ["b"]);
+    assert_eq!(held, ["w1|b"]);
     // Its own call, should it still come, waits like any other.
     waits(enter(&bench, "lost", &at_most(1)).await);
 }
 
+/// Its calls may take long, and nobody leaves for it.
+#[tokio::test]
+async fn the_places_of_a_worker_that_was_taken_for_lost_are_free_where_room_is_wanted() {
+    let bench = bench().await;
+    bench.seat("w2").await;
+    for (worker, permit) in [("w2", "a"), (WORKER, "b"), ("w2", "c")] {
+        let entered = bench
+            .store
+            .enter_model("judge", worker, permit, &at_most(3), JOB_LEASE)
+            .await;
+        assert_eq!(entered.unwrap(), Entry::Entered);
+    }
+    bench.expire_worker("w2").await;
+    waits(enter(&bench, "d", &at_most(3)).await);
+    bench.reap().await;
+    assert_eq!(enter(&bench, "d", &at_most(3)).await, Entry::Entered);
+    let mut held: Vec<String> = bench.ask(&["ZRANGE", CALLS, "0", "-1"]).await;
+    held.sort();
+    assert_eq!(held, ["w1|b", "w1|d"]);
+    assert_eq!(enter(&bench, "e", &at_most(3)).await, Entry::Entered);
+    waits(enter(&bench, "f", &at_most(3)).await);
+    // What the lost worker still says changes nothing for others.
+    bench.store.leave_model("judge", "w2", "b", None).await.unwrap();
+    waits(enter(&bench, "f", &at_most(3)).await);
+}
+
 #[tokio::test]
 async fn a_rate_lets_a_burst_in_and_then_one_after_the_other() {
-    let bench = Bench::start().await;
+    let bench = bench().await;
     for permit in ["a", "b"] {
         assert_eq!(enter(&bench, permit, &rate(4, 2)).await, Entry::Entered);
     }
@@ -126,9 +160,9 @@ async fn a_rate_lets_a_burst_in_and_then_one_after_the_other() {
 
 #[tokio::test]
 async fn what_the_server_asked_to_wait_holds_everybody_and_never_less() {
-    let bench = Bench::start().await;
+    let bench = bench().await;
     let none = ModelLimits::default();
-    bench.store.leave_model("judge", "x", Some(HOUR)).await.unwrap();
+    bench.store.leave_model("judge", WORKER, "x", Some(HOUR)).await.unwrap();
     let before = bench.look().await;
     let (limit, wait) = waits(enter(&bench, "a", &none).await);
     assert_eq!(limit, "hold");
@@ -136,7 +170,7 @@ async fn what_the_server_asked_to_wait_holds_everybody_and_never_less() {
     assert_eq!(bench.look().await, before);
     bench
         .store
-        .leave_model("judge", "y", Some(Duration::from_secs(1)))
+        .leave_model("judge", WORKER, "y", Some(Duration::from_secs(1)))
         .await
         .unwrap();
     assert_eq!(bench.look().await, before);
@@ -152,7 +186,7 @@ async fn what_the_server_asked_to_wait_holds_everybody_and_never_less() {
 /// to.
 #[tokio::test]
 async fn in_any_order_no_more_are_inside_than_may_be() {
-    let bench = Bench::start().await;
+    let bench = bench().await;
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;
     let mut draw = |below: u64| {
         seed ^= seed << 13;
@@ -174,17 +208,18 @@ async fn in_any_order_no_more_are_inside_than_may_be() {
                 }
             }
             6..=8 => {
-                bench.store.leave_model("judge", &permit, None).await.unwrap();
+                bench.store.leave_model("judge", WORKER, &permit, None).await.unwrap();
                 inside.remove(&permit);
             }
             _ => {
                 if inside.remove(&permit) {
-                    let () = bench.ask(&["ZADD", CALLS, "1", &permit]).await;
+                    let () = bench.ask(&["ZADD", CALLS, "1", &format!("{WORKER}|{permit}")]).await;
                 }
             }
         }
         let now = format!("({:.0}", bench.now_us().await / 1000.0);
         let held: Vec<String> = bench.ask(&["ZRANGE", CALLS, &now, "+inf", "BYSCORE"]).await;
-        assert_eq!(held.into_iter().collect::<BTreeSet<_>>(), inside, "step {step}");
+        let held = held.iter().map(|call| call.strip_prefix("w1|").unwrap().to_owned());
+        assert_eq!(held.collect::<BTreeSet<_>>(), inside, "step {step}");
     }
 }

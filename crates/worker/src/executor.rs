@@ -166,7 +166,7 @@ impl TestExecutor {
                     let error = ErrorDetail::new(ErrorClass::Reference, message);
                     self.refuse(job, &test, claimed_at, error, "")
                 }
-                Answers::Recorded => self.reevaluate(job, &test, &plan, claimed_at, by).await,
+                Answers::Recorded => self.reevaluate(job, &test, &plan, claimed_at, by, holder).await,
             }
         };
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
@@ -261,7 +261,7 @@ impl TestExecutor {
                 let finish_reason = invocation.finish_reason();
                 let evidence = Evidence::of(&invocation, finish_reason.as_deref(), job, claimed_at);
                 let mut slot = Slot::new(&self.store, holder, job, claimed_at, load);
-                let assessment = evaluating::evaluate(&call, plan, evidence, by, Some(&mut slot)).await;
+                let assessment = evaluating::evaluate(&call, plan, evidence, by, holder, Some(&mut slot)).await;
                 let mut result = evaluating::result_of(assessment, test, job.index, invocation);
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));

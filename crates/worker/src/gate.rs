@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use testfleet_judge::{Gate, Limited, Pass};
-use testfleet_store::{Entry, Store};
+use testfleet_store::{Entry, Store, StoreError};
+use tokio::time::Instant;
 use tracing::debug;
 use uuid::Uuid;
 
@@ -26,12 +27,16 @@ impl StoreGate {
         Self { store }
     }
 
-    async fn admit(&self, model: &Limited, permit: &str) {
+    async fn admit(&self, model: &Limited, holder: &str, permit: &str) {
         let lasts = model.longest.saturating_add(MARGIN);
         let mut backoff = Backoff::default();
         let mut asked = 0_u32;
         loop {
-            match self.store.enter_model(&model.key, permit, &model.limits, lasts).await {
+            match self
+                .store
+                .enter_model(&model.key, holder, permit, &model.limits, lasts)
+                .await
+            {
                 Ok(Entry::Entered) => return,
                 Ok(Entry::Wait(wait, limit)) => {
                     asked = asked.saturating_add(1);
@@ -60,54 +65,90 @@ impl std::fmt::Debug for StoreGate {
 }
 
 impl Gate for StoreGate {
-    fn enter<'a>(&'a self, model: &'a Limited) -> BoxFuture<'a, Box<dyn Pass>> {
-        Box::pin(async {
-            let pass = StorePass {
-                store: self.store.clone(),
-                model: model.key.clone(),
-                permit: Uuid::new_v4().simple().to_string(),
+    fn enter<'a>(&'a self, model: &'a Limited, holder: &'a str) -> BoxFuture<'a, Box<dyn Pass>> {
+        Box::pin(async move {
+            let mut pass = StorePass {
+                place: Place {
+                    store: self.store.clone(),
+                    model: model.key.clone(),
+                    holder: holder.to_owned(),
+                    permit: Uuid::new_v4().simple().to_string(),
+                    lasts: model.longest.saturating_add(MARGIN),
+                    since: Instant::now(),
+                },
                 left: false,
             };
             // Made before: whoever is cancelled while the answer is on its way may be in.
-            self.admit(model, &pass.permit).await;
+            self.admit(model, holder, &pass.place.permit).await;
+            pass.place.since = Instant::now();
             Box::new(pass) as Box<dyn Pass>
         })
     }
 }
 
-struct StorePass {
+/// What a call holds.
+#[derive(Clone)]
+struct Place {
     store: Store,
     model: String,
+    /// The incarnation of the worker that calls.
+    holder: String,
     permit: String,
-    left: bool,
+    /// After which the place is free in any case.
+    lasts: Duration,
+    since: Instant,
 }
 
-impl StorePass {
-    /// Where the store does not answer, the place ends by itself.
-    async fn give_back(store: Store, model: String, permit: String, hold: Option<Duration>) {
-        if let Err(error) = store.leave_model(&model, &permit, hold).await {
-            debug!(model, %error, "the place of a call could not be given back; it ends by itself");
+impl Place {
+    async fn give_back(&self, hold: Option<Duration>) -> Result<(), StoreError> {
+        self.store
+            .leave_model(&self.model, &self.holder, &self.permit, hold)
+            .await
+    }
+
+    /// Tries again until the place ends by itself.
+    async fn give_back_in_the_end(self, hold: Option<Duration>) {
+        let begun = Instant::now();
+        let mut backoff = Backoff::default();
+        loop {
+            let left = hold.map(|hold| hold.saturating_sub(begun.elapsed()));
+            let Err(error) = self.give_back(left).await else { return };
+            let wait = backoff.after(&error);
+            if self.since.elapsed().saturating_add(wait) >= self.lasts {
+                debug!(model = self.model, %error, "the place of a call could not be given back; it ends by itself");
+                return;
+            }
+            tokio::time::sleep(wait).await;
         }
     }
+}
+
+struct StorePass {
+    place: Place,
+    left: bool,
 }
 
 impl Pass for StorePass {
     fn leave(mut self: Box<Self>, hold: Option<Duration>) -> BoxFuture<'static, ()> {
         self.left = true;
-        let (store, model, permit) = (self.store.clone(), self.model.clone(), self.permit.clone());
-        Box::pin(Self::give_back(store, model, permit, hold))
+        let place = self.place.clone();
+        Box::pin(async move {
+            // The answer of the model is not kept waiting for a store that is away.
+            if place.give_back(hold).await.is_err() {
+                tokio::spawn(place.give_back_in_the_end(hold));
+            }
+        })
     }
 }
 
 impl Drop for StorePass {
-    /// A call that was cut off. Nobody waits for this: what it does not do, time does.
+    /// A call that was cut off. Nobody waits for this: what it does not do, time does, or the loss of the worker.
     fn drop(&mut self) {
         if self.left {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (store, model, permit) = (self.store.clone(), self.model.clone(), self.permit.clone());
-            drop(runtime.spawn(Self::give_back(store, model, permit, None)));
+            drop(runtime.spawn(self.place.clone().give_back_in_the_end(None)));
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testfleet_model::RunId;
 use testfleet_store::Store;
 use testfleet_store::script;
+use testfleet_stub::{Stub, StubHandle, StubSettings};
 use testfleet_testkit::{CommandProxy, TestRedisOptions, wait_for};
 use testfleet_tests::{Fleet, FleetOptions, Process, echo_suite, program};
 
@@ -18,6 +19,8 @@ pub(crate) struct Ground {
     pub(crate) fleet: Fleet,
     pub(crate) store: Store,
     pub(crate) proxy: CommandProxy,
+    /// A server of its own, so that calls of the endpoint are counted alone.
+    pub(crate) judge: StubHandle,
 }
 
 impl Ground {
@@ -27,11 +30,13 @@ impl Ground {
             redis: TestRedisOptions::default(),
             ..FleetOptions::default()
         });
+        let judge = Stub::start(StubSettings::default()).expect("a judge");
         let proxy = CommandProxy::start(&fleet.redis).await;
         Self {
             store: fleet.store(),
             fleet,
             proxy,
+            judge,
         }
     }
 
@@ -59,6 +64,8 @@ impl Ground {
             ("TESTFLEET_NOTIFY_BACKOFF_INITIAL", "100ms"),
         ];
         variables.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let allowed = format!("{},{}", self.fleet.stub.address(), self.judge.address());
+        variables.push(("TESTFLEET_EGRESS_ALLOW".to_owned(), allowed));
         variables
     }
 
@@ -106,7 +113,9 @@ impl Ground {
         let mut dump = self.fleet.redis.dump("").await;
         dump.retain(|key, _| {
             let rest = key.split_once("}:").map_or(key.as_str(), |(_, rest)| rest);
-            let moves = ["workers", "reaper", "sweeper", "bell"].contains(&rest) || rest.starts_with("worker:");
+            // Places at a model belong to workers.
+            let of_worker = rest.starts_with("worker:") || rest.starts_with("model:");
+            let moves = ["workers", "reaper", "sweeper", "bell"].contains(&rest) || of_worker;
             !moves
         });
         for value in dump.values_mut() {

@@ -16,7 +16,8 @@ pub(crate) enum Scenario {
     Takeover,
     /// A worker whose run is cancelled while it calls: tests are filled, the run is collected, mail goes out.
     Cancelled,
-    /// A run whose endpoint takes one call at a time and has a rate, with tests that wait for others and for room in a group.
+    /// A run whose endpoint takes one call at a time and has a rate, with tests that wait for others and for room in a group, and a
+    /// model that judges the answers, one at a time as well.
     Limited,
     /// What a worker does for everybody and at regular intervals while it executes a run.
     Background,

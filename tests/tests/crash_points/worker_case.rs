@@ -147,10 +147,14 @@ fn document(ground: &Ground, scenario: Scenario) -> Value {
     }
 }
 
-/// `t-2` waits for `t-0`, and shares the room of a group with `t-1` and `t-3`.
+/// `t-2` waits for `t-0`, and shares the room of a group with `t-1` and `t-3`. Answers are judged, by a model with a limit of its own.
 fn limited(ground: &Ground) -> Value {
     let mut document = suite(ground, "Parallel", &[40, 10, 10, 20]);
     document["endpoint"]["limits"] = json!({ "max_concurrency": 1, "rate": "50/s" });
+    document["models"] = json!({ "judge": {
+        "base_url": format!("{}/judge/v1", ground.judge.url()), "model": "judge", "limits": { "max_concurrency": 1 },
+    } });
+    document["metrics"] = json!([{ "type": "equals" }, { "type": "llm-rubric", "value": "text" }]);
     document["attributes"]["groups"] = json!({ "pair": { "max_concurrency": 1 } });
     for index in 1..4 {
         document["test_set"]["tests"][index]["group"] = json!("pair");

@@ -105,6 +105,7 @@ pub(crate) async fn evaluate_by(
         index: 0,
         epoch: 1,
         attempt: 1,
+        holder: "w",
         now: Utc.timestamp_opt(1_700_000_000, 0).unwrap(),
     };
     let mut evaluation = Evaluation::begin(&metrics, test, sample, Some(compile_template));

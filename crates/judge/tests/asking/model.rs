@@ -300,7 +300,7 @@ struct Counted {
 }
 
 impl Gate for Counter {
-    fn enter<'a>(&'a self, model: &'a Limited) -> BoxFuture<'a, Box<dyn Pass>> {
+    fn enter<'a>(&'a self, model: &'a Limited, _: &'a str) -> BoxFuture<'a, Box<dyn Pass>> {
         Box::pin(async {
             assert_eq!(model.limits.max_concurrency, Some(1));
             let permit = Arc::clone(&self.room).acquire_owned().await.unwrap();

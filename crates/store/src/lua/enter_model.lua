@@ -1,29 +1,45 @@
 -- enter_model: lets a call of a model in, or says how long to wait. The limits come with the call: each keeps to those of its
---   own configuration. What a call holds ends by itself when the call may not take longer, so a lost worker keeps no place.
+--   own configuration. What a call holds ends with its worker, and by itself when the call may not take longer.
 -- Promises: LIMITS-HOLD
 -- Flags: allow-oom
--- Keys: model
--- ARGV: 1 model; 2 permit; 3 ms that the call may take; 4 calls at once, or ''; 5 µs between calls, or ''; 6 µs that a call may
---   come too early
+-- Keys: model workers
+-- ARGV: 1 model; 2 worker incarnation; 3 permit; 4 ms that the call may take; 5 calls at once, or ''; 6 µs between calls, or '';
+--   7 µs that a call may come too early
 -- Answers: entered | wait (ms; hold, max_concurrency or rate)
 --@include keys
 --@include time
 --@include admission
 local state, calls = key('model:' .. ARGV[1] .. ':state'), key('model:' .. ARGV[1] .. ':calls')
-local lasts = tonumber(ARGV[3])
+local call, lasts = ARGV[2] .. '|' .. ARGV[3], tonumber(ARGV[4])
+-- So many calls are looked at for lost workers. Those that end first are the oldest.
+local LOOK_AT = 100
 -- Asked again because the answer was lost: it is in.
-local held = tonumber(redis.call('ZSCORE', calls, ARGV[2]))
+local held = tonumber(redis.call('ZSCORE', calls, call))
 if held and held > now then return { 'entered' } end
 local hold_until, tat = unpack(redis.call('HMGET', state, 'hold_until', 'tat'))
 local hold = (tonumber(hold_until) or 0) - now
 if hold > 0 then return { 'wait', whole(math.ceil(hold)), 'hold' } end
-local most, interval = tonumber(ARGV[4]), tonumber(ARGV[5])
-if most and redis.call('ZCOUNT', calls, '(' .. now_text, '+inf') >= most then
-  local first = redis.call('ZRANGE', calls, '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
-  return { 'wait', whole(math.ceil((tonumber(first[2]) or now) - now)), 'max_concurrency' }
+local most, interval = tonumber(ARGV[5]), tonumber(ARGV[6])
+local lost = {}
+if most then
+  local going = redis.call('ZCOUNT', calls, '(' .. now_text, '+inf')
+  if going >= most then
+    -- Nobody leaves for a worker that was taken for lost.
+    local members = redis.call('ZRANGE', calls, '(' .. now_text, '+inf', 'BYSCORE', 'LIMIT', 0, LOOK_AT, 'WITHSCORES')
+    local workers, first = {}, nil
+    for i = 1, #members, 2 do workers[#workers + 1] = string.match(members[i], '^(.*)|') or '' end
+    local known = #workers > 0 and redis.call('ZMSCORE', key('workers'), unpack(workers)) or {}
+    for i = 1, #workers do
+      if not known[i] then lost[#lost + 1] = members[2 * i - 1]
+      else first = first or tonumber(members[2 * i]) end
+    end
+    if going - #lost >= most then
+      return { 'wait', whole(math.ceil((first or now) - now)), 'max_concurrency' }
+    end
+  end
 end
 if interval then
-  local count, at = conforming(tat, interval, tonumber(ARGV[6]) or 0)
+  local count, at = conforming(tat, interval, tonumber(ARGV[7]) or 0)
   if count < 1 then return { 'wait', whole(math.ceil(math.max(1, at - now))), 'rate' } end
 end
 -- A key lives as long as it says something.
@@ -31,8 +47,9 @@ local function keep(name, ms)
   if redis.call('PTTL', name) < ms then redis.call('PEXPIRE', name, whole(math.ceil(ms))) end
 end
 redis.call('ZREMRANGEBYSCORE', calls, '-inf', now_text)
+if #lost > 0 then redis.call('ZREM', calls, unpack(lost)) end
 if most or interval then
-  redis.call('ZADD', calls, whole(now + lasts), ARGV[2])
+  redis.call('ZADD', calls, whole(now + lasts), call)
   keep(calls, lasts)
 end
 if interval then

@@ -371,7 +371,7 @@ impl TestExecutor {
             let reason = invocation.finish_reason();
             let evidence = Evidence::of(&invocation, reason.as_deref(), job, attempt.claimed_at);
             let call = attempt.call(&one, &dialogue.captured);
-            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by, None).await;
+            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by, attempt.holder, None).await;
             if assessment.metrics.len() != held_to.len() {
                 // They could not be compiled; the decision says why.
                 let error = assessment

@@ -98,13 +98,14 @@ impl<'a> Evidence<'a> {
 }
 
 /// Evaluates an answer to a test: that of `call`, or one to its like that was stored. Metrics that ask are asked for until `by`;
-/// what has no answer then is an error of the metric. `slot`: what is given back when somebody else is asked, where the endpoint
+/// what has no answer then is an error of the metric. `holder`: the incarnation of the worker that holds the test. `slot`: what is given back when somebody else is asked, where the endpoint
 /// is not called again.
 pub(super) async fn evaluate(
     call: &Call<'_>,
     plan: &Plan,
     evidence: Evidence<'_>,
     by: Instant,
+    holder: &str,
     mut slot: Option<&mut Slot<'_>>,
 ) -> Assessment {
     let test = call.test;
@@ -136,7 +137,7 @@ pub(super) async fn evaluate(
     let sample = subject.with(facts).about(background);
     let mut evaluation = Evaluation::begin(&plan.metrics, test, sample, Some(compile_template));
     let is_large = evidence.size > LARGE_OUTPUT;
-    let occasion = occasion(call);
+    let occasion = occasion(call, holder);
     loop {
         let open = advance(&mut evaluation, is_large, start);
         if open.is_empty() {
@@ -155,7 +156,7 @@ pub(super) async fn evaluate(
 }
 
 /// What a call of a model says of the test that it is made for.
-pub(super) fn occasion<'a>(call: &Call<'a>) -> Occasion<'a> {
+pub(super) fn occasion<'a>(call: &Call<'a>, holder: &'a str) -> Occasion<'a> {
     Occasion {
         run: call.run,
         run_name: call.run_name,
@@ -163,6 +164,7 @@ pub(super) fn occasion<'a>(call: &Call<'a>) -> Occasion<'a> {
         index: call.index,
         epoch: call.epoch,
         attempt: call.attempt,
+        holder,
         now: call.now,
     }
 }

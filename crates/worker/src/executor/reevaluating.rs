@@ -26,6 +26,7 @@ impl TestExecutor {
         plan: &Plan,
         claimed_at: ServerClock,
         by: Instant,
+        holder: &str,
     ) -> Outcome {
         let (run, call) = match &test.recorded {
             Some(Recorded {
@@ -59,7 +60,7 @@ impl TestExecutor {
         let known: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
         let like = call_of(job, plan, test, &known, claimed_at);
         // Ends at `by` at the latest: whoever is not heard then is an error of the metric.
-        let assessment = evaluate(&like, plan, Evidence::recorded(call), by, None).await;
+        let assessment = evaluate(&like, plan, Evidence::recorded(call), by, holder, None).await;
         let captured = captured(&job.captured, &call.captured);
         if captured.len() > self.max_result {
             let error = captured_too_much(captured.len(), self.max_result);

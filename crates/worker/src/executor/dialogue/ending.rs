@@ -31,7 +31,8 @@ impl TestExecutor {
                 Evidence::of(&last, reason.as_deref(), job, attempt.claimed_at).with_goal(&dialogue.state.record);
             let call = attempt.call(&whole, &dialogue.captured);
             let mut slot = Slot::new(&self.store, attempt.holder, job, attempt.claimed_at, load);
-            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by, Some(&mut slot)).await;
+            let assessment =
+                evaluating::evaluate(&call, plan, evidence, attempt.by, attempt.holder, Some(&mut slot)).await;
             load = slot.load();
             if assessment.metrics.len() != held_to.len() {
                 let error = assessment

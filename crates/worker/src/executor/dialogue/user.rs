@@ -95,7 +95,7 @@ async fn ask(
     let model = attempt.plan.models.get(user.model.as_deref()).map_err(failed)?;
     let label = format!("user-{}~{}", dialogue.state.turns.len() + 1, attempt.job.fence);
     let call = attempt.call(attempt.test, &dialogue.captured);
-    let asked = model.play(scene, &label, &occasion(&call)).await;
+    let asked = model.play(scene, &label, &occasion(&call, attempt.holder)).await;
     let record = &mut dialogue.state.record;
     match asked {
         Ok(reaction) => {
