@@ -165,7 +165,7 @@ pub fn show_failure(failure: &Failure) {
 /// Says why the stub could not serve, where this program is called like it.
 #[must_use]
 pub fn show_stub_failure(error: &dyn std::fmt::Display) -> std::process::ExitCode {
-    note(&format!("Error: {error:#}"));
+    note(&format!("testfleet-stub: {error:#}"));
     std::process::ExitCode::FAILURE
 }
 

@@ -158,7 +158,7 @@ fn called_like_the_stub_it_is_the_stub() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        said.contains("could not start the stub") && !output.status.success(),
+        said.contains("testfleet-stub: could not start") && !output.status.success(),
         "{said}"
     );
 }

@@ -33,7 +33,8 @@ async fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
     let authority_file = arguments.authority_file();
     let settings = arguments.into_settings()?;
-    let stub = Stub::start(settings).context("could not start the stub")?;
+    // The error says its cause itself.
+    let stub = Stub::start(settings).map_err(|error| anyhow::anyhow!("could not start: {error}"))?;
     if let (Some(path), Some(secure)) = (authority_file, stub.secure()) {
         std::fs::write(&path, &secure.authority).with_context(|| format!("could not write {}", path.display()))?;
     }

@@ -6,7 +6,7 @@
 
 mod client;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -177,4 +177,23 @@ fn the_faq_import_ends_as_its_comment_says() {
     assert_eq!(ended["pass"].len(), 12);
     assert_eq!(ended["fail"], ["FAQ-06", "FAQ-13"]);
     assert_eq!(ended.len(), 2);
+}
+
+/// The table of `config/examples/README.md` has every path that is served, and no other.
+#[test]
+fn the_table_of_paths_is_complete() {
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## What the stub answers").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let told: BTreeSet<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .map(|call| call.split_once(' ').unwrap().1)
+        .collect();
+    let source = include_str!("../src/routes/mod.rs");
+    let served: BTreeSet<&str> = source
+        .split(".route(")
+        .skip(1)
+        .map(|rest| rest.split('"').nth(1).unwrap())
+        .collect();
+    assert_eq!(told, served);
 }
