@@ -92,6 +92,22 @@ pub fn test(located: &Located, configuration: &TestConfiguration, positions: &Po
         .collect()
 }
 
+/// Which templates of a test name variables that it does not have.
+#[must_use]
+pub fn variables(located: &Located, positions: &Positions) -> Vec<Problem> {
+    let test = &located.test;
+    if test.skip {
+        return Vec::new();
+    }
+    testfleet_endpoint::check_variables(test, "")
+        .into_iter()
+        .map(|CompileProblem { key, message }| {
+            let message = format!("{message}; the test {:?} can only end in error", test.id);
+            place(located, key.trim_start_matches('.'), message, positions)
+        })
+        .collect()
+}
+
 /// A problem with a key of a test, at its place.
 #[must_use]
 pub fn place(located: &Located, key: &str, message: String, positions: &Positions) -> Problem {

@@ -30,7 +30,7 @@ pub fn limits(session: &Session) -> DispatchLimits {
 pub async fn submit(store: &Store, session: &Session, suite: &Suite, run: RunId) -> Result<Dispatched, Failure> {
     let limits = limits(session);
     let configuration = &suite.configuration;
-    warn_of_baseline(store, configuration).await?;
+    warn_of_baseline(store, session.redis().is_none(), configuration).await?;
     let submission = Submission {
         run,
         configuration,
@@ -54,7 +54,7 @@ pub async fn submit(store: &Store, session: &Session, suite: &Suite, run: RunId)
 }
 
 /// A run without its baseline fails in the end; whoever starts it should not have to wait for that.
-async fn warn_of_baseline(store: &Store, configuration: &TestConfiguration) -> Result<(), Failure> {
+async fn warn_of_baseline(store: &Store, is_private: bool, configuration: &TestConfiguration) -> Result<(), Failure> {
     let Some(name) = configuration
         .baseline
         .as_ref()
@@ -63,8 +63,13 @@ async fn warn_of_baseline(store: &Store, configuration: &TestConfiguration) -> R
         return Ok(());
     };
     if !store.has_baseline(name).await? {
+        let advice = if is_private {
+            "baselines are kept in the Redis of a fleet (--redis URL); without one, `testfleet run diff` compares report files".to_owned()
+        } else {
+            format!("`testfleet baseline set {name} RUN` makes one of a run")
+        };
         output::note(&format!(
-            "warning: there is no baseline {name:?} yet, so the gate of this run will fail; `testfleet baseline set {name} RUN` makes one of a run"
+            "warning: there is no baseline {name:?} yet, so the gate of this run will fail; {advice}"
         ));
     }
     Ok(())

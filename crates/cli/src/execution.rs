@@ -217,7 +217,15 @@ async fn report(
     summary: &Summary,
 ) -> Result<(), Failure> {
     let output = (!plan.silent).then_some(&session.output);
-    reporting::publish(&fleet.store, summary, Some(suite), &plan.reports, output).await?;
+    reporting::publish(
+        &fleet.store,
+        summary,
+        Some(suite),
+        &plan.reports,
+        output,
+        fleet.is_private(),
+    )
+    .await?;
     if !plan.quiet {
         for file in &plan.reports {
             output::note(&format!("wrote {}", file.path.display()));

@@ -23,6 +23,8 @@ use crate::session::Session;
 
 /// Problems that are listed; a set of 100,000 wrong tests must not fill the terminal.
 const MAX_PROBLEMS: usize = 100;
+/// Warnings of one kind that are listed.
+const MAX_WARNINGS: usize = 10;
 
 /// What the command line says instead of the document.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +130,9 @@ pub fn load(
         problems.extend(checking::secrets(&suite.configuration, &suite.positions));
     }
     let mut problems = Problems::sorted(problems).0;
-    suite.total = suite.check_tests(&mut problems);
+    let mut warnings = Vec::new();
+    suite.total = suite.check_tests(&mut problems, &mut warnings);
+    suite.warnings.extend(few(warnings));
     if !found.is_empty() {
         problems.retain(|problem| is_news(problem, &found));
         problems.splice(0..0, found);
@@ -147,6 +151,12 @@ fn is_news(problem: &Problem, found: &[Problem]) -> bool {
         let rest = inner.strip_prefix(outer);
         outer.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
+    // A source keeps its place as long as those before it could be read.
+    if let Some(file) = file_of_source(&problem.key) {
+        let is_moved =
+            |found: &Problem| source_index(&found.key).is_some_and(|index| found.file == problem.file && index <= file);
+        return !found.iter().any(is_moved);
+    }
     let section = problem.key.split(['.', '[']).next().unwrap_or_default();
     let depends_on: &[&str] = match section {
         "endpoint" | "models" => &["secrets"],
@@ -161,6 +171,17 @@ fn is_news(problem: &Problem, found: &[Problem]) -> bool {
         let is_related = is_same_file && (within(&problem.key, &found.key) || within(&found.key, &problem.key));
         is_related || depends_on.iter().any(|outer| within(&found.key, outer))
     })
+}
+
+/// Which source it is whose file has this key.
+fn file_of_source(key: &str) -> Option<usize> {
+    key.ends_with("].file").then(|| source_index(key)).flatten()
+}
+
+/// Which source a key belongs to.
+fn source_index(key: &str) -> Option<usize> {
+    let (index, _) = key.strip_prefix("test_set.sources[")?.split_once(']')?;
+    index.parse().ok()
 }
 
 /// The suite as far as it could be read, and what is wrong with the document.
@@ -206,6 +227,17 @@ fn bounded(mut problems: Vec<Problem>) -> Problems {
         }
     }
     Problems(problems)
+}
+
+/// So many that they can be read.
+fn few(mut warnings: Vec<Problem>) -> Vec<Problem> {
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    warnings.truncate(MAX_WARNINGS);
+    if let Some(last) = warnings.last_mut().filter(|_| more > 0) {
+        last.message
+            .push_str(&format!("\n… and {more} further warnings of this kind"));
+    }
+    warnings
 }
 
 impl Overrides {
@@ -291,7 +323,7 @@ impl Suite {
     }
 
     /// Checks every test and answers how many a run has.
-    fn check_tests(&self, problems: &mut Vec<Problem>) -> u32 {
+    fn check_tests(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> u32 {
         let mut ids = DuplicateCheck::new();
         let mut shape = Shape::new(&self.configuration.attributes);
         let mut all_read = true;
@@ -309,6 +341,7 @@ impl Suite {
                     }
                     shape.add(&located.test);
                     problems.extend(checking::test(&located, &self.configuration, &self.positions));
+                    warnings.extend(checking::variables(&located, &self.positions));
                 }
             }
         }

@@ -89,7 +89,8 @@ pub fn prepare(files: &[ReportFile]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the report to standard output (unless there is no `output`) and to files. With `suite` the text shows what was asked and expected.
+/// Writes the report to standard output (unless there is no `output`) and to files. With `suite` the text shows what was asked and
+/// expected; of a run whose store `ends` with it, the text names no command that would ask for more.
 ///
 /// # Errors
 /// When the store does not answer, or something cannot be written.
@@ -99,6 +100,7 @@ pub async fn publish(
     suite: Option<&Suite>,
     files: &[ReportFile],
     output: Option<&Output>,
+    ends: bool,
 ) -> Result<(), Failure> {
     let mut sinks = files
         .iter()
@@ -129,7 +131,11 @@ pub async fn publish(
         document.finish().map_err(|error| output::unwritable(&error))?;
     }
     let tests = suite.map(|suite| tests_of(suite, &worst)).unwrap_or_default();
-    let see = format!("testfleet run results {}", summary.test_run_id);
+    let see = if ends {
+        "a report with all of them: --report json=FILE".to_owned()
+    } else {
+        format!("testfleet run results {}", summary.test_run_id)
+    };
     let options = TextOptions {
         tests: &tests,
         see: Some(&see),

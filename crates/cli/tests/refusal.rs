@@ -367,6 +367,23 @@ fn problems_of_every_kind_are_told_at_once() {
     );
 }
 
+/// Also when another source cannot be read, unless that stands before it: then nobody knows which one it is.
+#[test]
+fn files_that_are_not_there_are_told_with_everything_else() {
+    let harness = Harness::new();
+    let told = |sources: &str| {
+        harness.write(
+            "suite.yaml",
+            &format!("version: 1\nname: n\nendpoint: {{url: \"https://x.test/\"}}\ntest_set: {{sources: {sources}, tests: [{{inptu: x}}]}}\n"),
+        );
+        let ran = harness.run(&["config", "check", "suite.yaml"]);
+        ran.err
+            .contains("test_set.sources[0].file: a.csv: there is no such file")
+    };
+    assert!(told("[{file: a.csv}, {fil: b.csv}]"));
+    assert!(!told("[{fil: b.csv}, {file: a.csv}]"));
+}
+
 /// One mistake is one line: what only follows from it is left out, such as a dependency on a test that may be one of those that
 /// could not be read.
 #[test]

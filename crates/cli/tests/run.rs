@@ -143,6 +143,35 @@ fn an_endpoint_that_only_errs_gives_101() {
     assert!(ran.out.starts_with("Failed: 0/2 passed"), "{}", ran.out);
 }
 
+/// What ended with the private server cannot be asked for afterwards.
+#[test]
+fn a_run_without_a_fleet_names_no_command_that_needs_one() {
+    let harness = Harness::new();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let suite = hello(&format!("http://{closed}"), 30).replace(
+        "name: hello",
+        "name: hello\nbaseline: main\nattributes: { invoke_max_attempts: 1 }",
+    );
+    harness.write("suite.yaml", &suite);
+    let ran = harness.run(&["run", "suite.yaml"]);
+    assert!(!ran.out.contains("testfleet run results"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("… and 27 more tests in the same error; see a report with all of them: --report json=FILE"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.err
+            .contains("baselines are kept in the Redis of a fleet (--redis URL)"),
+        "{}",
+        ran.err
+    );
+}
+
 #[test]
 fn mail_is_written_before_the_private_server_ends() {
     let (harness, stub) = (Harness::new(), stub());

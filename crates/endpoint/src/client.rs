@@ -21,6 +21,7 @@ use url::Url;
 use crate::call::Failure;
 use crate::egress::{Egress, EgressDenied, Proxy};
 use crate::guard;
+use crate::unmade;
 
 /// How long an idle connection is kept. Short of the 60 seconds after which many servers and load balancers close.
 const POOL_IDLE: Duration = Duration::from_secs(50);
@@ -191,11 +192,11 @@ impl Resolve for GuardedResolver {
 
 /// What an error of the client means.
 pub(crate) fn failure(error: reqwest::Error, connect_timeout: Duration) -> Failure {
+    let url = error.url().cloned();
     let error = error.without_url();
     if let Some(denied) = find::<EgressDenied>(&error) {
         return Failure::new(ErrorClass::Egress, denied.to_string());
     }
-    let why = causes(&error);
     if error.is_connect() {
         if error.is_timeout() {
             let limit = testfleet_model::duration::format(connect_timeout);
@@ -204,11 +205,13 @@ pub(crate) fn failure(error: reqwest::Error, connect_timeout: Duration) -> Failu
                 format!("no connection within timeouts.connect ({limit})"),
             );
         }
-        return Failure::new(ErrorClass::Connect, format!("the connection could not be made: {why}"));
+        return Failure::new(ErrorClass::Connect, unmade::sentence(&error, url.as_ref()));
     }
     if error.is_builder() {
+        let why = causes(&error);
         return Failure::new(ErrorClass::Template, format!("the request could not be built: {why}"));
     }
+    let why = unmade::cause(&error);
     Failure::new(ErrorClass::Protocol, format!("the call broke off: {why}"))
 }
 

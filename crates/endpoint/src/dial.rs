@@ -69,7 +69,7 @@ impl Dialer {
                 let addresses = guard::addresses(&self.egress, url).await?;
                 one_of(addresses.into_iter(), until)
                     .await
-                    .map_err(|error| unmade(&error))?
+                    .map_err(|error| unmade(&error, url))?
             }
         };
         if !matches!(url.scheme(), "wss" | "https") {
@@ -91,7 +91,7 @@ impl Dialer {
             None => return Err(Failure::new(ErrorClass::Template, "the URL has no host")),
         };
         let secured = TlsConnector::from(Arc::clone(config)).connect(name, stream).await;
-        Ok(Box::new(secured.map_err(|error| unmade(&error))?))
+        Ok(Box::new(secured.map_err(|error| unmade(&error, url))?))
     }
 
     /// A tunnel to the host of the URL (RFC 9110, section 9.3.6).
@@ -168,9 +168,8 @@ async fn one_of(
     Err(last)
 }
 
-fn unmade(error: &io::Error) -> Failure {
-    let why = crate::client::causes(error);
-    Failure::new(ErrorClass::Connect, format!("the connection could not be made: {why}"))
+fn unmade(error: &io::Error, url: &Url) -> Failure {
+    Failure::new(ErrorClass::Connect, crate::unmade::sentence(error, Some(url)))
 }
 
 /// Trusts what the HTTP client trusts.

@@ -54,13 +54,14 @@ mod token;
 mod token_request;
 mod tool_call;
 mod tree;
+mod unmade;
 mod value_template;
 mod variable;
 mod web_socket;
 mod weight;
 
 pub use call::{Call, GivenResponse, Invocation, InvokeError, RetryAdvice};
-pub use check::{check, check_authorities, check_test};
+pub use check::{check, check_authorities, check_test, check_variables};
 pub use conversation::{Conversation, Turn};
 pub use egress::{Egress, EgressDenied, EgressRule, InvalidProxy, InvalidRule, Proxy};
 pub use language::{FILTERS, TESTS};

@@ -97,6 +97,8 @@ pub(crate) fn scope(format: ResponseFormat) -> Scope {
 #[derive(Debug, Default)]
 pub(crate) struct Mappings {
     output: Option<Mapping>,
+    /// As it is written, for errors.
+    output_source: String,
     fields: Vec<(String, Mapping)>,
     usage: Vec<(String, Mapping)>,
     /// Where the id of a conversation may be that no field is mapped to.
@@ -173,6 +175,7 @@ impl Mappings {
         };
         Self {
             output: map.output.as_ref().and_then(|source| compile("output".into(), source)),
+            output_source: map.output.clone().unwrap_or_default(),
             fields: map
                 .fields
                 .iter()
@@ -209,7 +212,12 @@ impl Mappings {
         let output = match output {
             Some(output) if !output.is_null() => output,
             _ if calls() => Json::String(String::new()),
-            None => return Err("response.map.output selects nothing in the response".into()),
+            None => {
+                return Err(format!(
+                    "response.map.output selects nothing in the response: {}",
+                    self.output_source
+                ));
+            }
             Some(_) => return Err("the output of the response is null".into()),
         };
         let mut usage = BTreeMap::new();

@@ -356,6 +356,7 @@ impl Plan {
                 url: recorded_url.into(),
                 headers: recorded,
                 body: recorded_body,
+                input: None,
             },
         })
     }

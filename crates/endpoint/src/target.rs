@@ -301,7 +301,14 @@ impl Target {
         }
         let mut budget = Budget::new(self.limits.max_request_bytes);
         variable::of_call(call, conversation, &self.secrets, &mut budget)
-            .and_then(|variables| self.plan.render(call, conversation, &variables, &mut budget))
+            .and_then(|variables| {
+                let mut outgoing = self.plan.render(call, conversation, &variables, &mut budget)?;
+                if let Some(said) = variable::said(&variables) {
+                    // Before it is cut, which may cut a secret in two.
+                    outgoing.record.set_input(&self.redactor.text(&said));
+                }
+                Ok(outgoing)
+            })
             .map_err(|message| Failure::new(ErrorClass::Template, message))
     }
 
@@ -337,6 +344,9 @@ impl Target {
         }
         if let Some(body) = &mut record.body {
             self.redactor.value(body);
+        }
+        if let Some(input) = &mut record.input {
+            *input = self.redactor.text(input).into_owned();
         }
     }
 }

@@ -50,6 +50,16 @@ pub(crate) fn of_call(
     Ok(Value::from_pairs(variables))
 }
 
+/// What the test says, by the variables of its call: the `input`, else the last of the `messages`.
+pub(crate) fn said(variables: &Value) -> Option<String> {
+    let text = |value: Value| value.as_str().map(str::to_owned);
+    let last = || {
+        let messages = variables.get_attr("messages").ok()?;
+        messages.try_iter().ok()?.last()?.get_attr("content").ok()
+    };
+    text(variables.get_attr("input").ok()?).or_else(|| text(last()?))
+}
+
 /// Renders a text of a test, which has the name `key` in messages.
 pub(crate) fn render_text(call: &Call<'_>, key: &str, source: &str, budget: &mut Budget) -> Result<String, String> {
     render(key, source, &Value::from_pairs(of_test_alone(call)), budget)
@@ -66,6 +76,16 @@ fn of_test_alone(call: &Call<'_>) -> Vec<(&'static str, Value)> {
             from_json(&json!({"id": call.run.to_string(), "name": call.run_name})),
         ),
     ]
+}
+
+/// What the templates of a test see before anything was called, where they do not look at what was captured.
+pub(crate) fn before_a_run(test: &TestCase) -> Value {
+    Value::from_pairs([
+        ("vars", from_object(&test.vars)),
+        ("captured", from_json(&json!({}))),
+        ("test", of_test(test, 0)),
+        ("run", from_json(&json!({"id": "", "name": ""}))),
+    ])
 }
 
 fn render(key: &str, source: &str, known: &Value, budget: &mut Budget) -> Result<String, String> {

@@ -9,6 +9,21 @@ pub(crate) fn quote(text: &str) -> String {
     format!("{}{}", serde_json::Value::from(head), if cut { "…" } else { "" })
 }
 
+/// The beginning of a regular expression between slashes, as it is written: in quotes every backslash would be doubled. Control
+/// characters are escaped; `…` behind the slash when it was cut.
+pub(crate) fn slashed(pattern: &str) -> String {
+    let (head, cut) = head(pattern, SHOWN);
+    let mut shown = String::with_capacity(head.len() + 2);
+    for c in head.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    format!("/{shown}/{}", if cut { "…" } else { "" })
+}
+
 /// Several quoted texts; those beyond the first five are counted only.
 pub(crate) fn quote_all<'a>(texts: impl ExactSizeIterator<Item = &'a str>) -> String {
     const LISTED: usize = 5;
@@ -45,6 +60,13 @@ mod tests {
         let shown = quote(&"ü".repeat(500));
         assert_eq!(shown, format!("\"{}\"…", "ü".repeat(SHOWN)));
         assert_eq!(quote("say \"hi\"\n"), r#""say \"hi\"\n""#);
+    }
+
+    #[test]
+    fn a_pattern_stands_as_it_is_written() {
+        assert_eq!(slashed("\\b14 days\\b"), "/\\b14 days\\b/");
+        assert_eq!(slashed("(?x) a\nb"), "/(?x) a\\nb/");
+        assert_eq!(slashed(&"ü".repeat(500)), format!("/{}/…", "ü".repeat(SHOWN)));
     }
 
     #[test]

@@ -199,7 +199,7 @@ fn regex_matches_anywhere_and_shows_what_it_found() {
         (json!({"type": "regex"}), json!("x"), Error),
     ]);
     let result = expect(&regex(r"\d+ days"), &Subject::of(&json!("in 30 days")), Pass);
-    assert_eq!(result.reason, r#"the pattern "\\d+ days" matches "30 days""#);
+    assert_eq!(result.reason, r#"the pattern /\d+ days/ matches "30 days""#);
     let long = json!("x".repeat(100_000));
     assert!(expect(&regex("y"), &Subject::of(&long), Fail).reason.len() < 500);
 }

@@ -24,8 +24,10 @@ pub enum AskErrorKind {
     #[error("there is no model {0:?} in the configuration")]
     NoModel(String),
     /// The call failed, all its retries included.
-    #[error("{}{}", detail.message, tries(*.attempts))]
+    #[error("{whom}: {}{}", told(&detail.message), tries(*.attempts))]
     Call {
+        /// Who was called.
+        whom: String,
         /// Why the last one did.
         detail: Box<ErrorDetail>,
         /// How often it was called.
@@ -82,6 +84,14 @@ impl AskError {
     pub(crate) fn having_used(mut self, usage: &BTreeMap<String, f64>) -> Self {
         add(&mut self.usage, usage);
         self
+    }
+}
+
+/// What happened to a call, of which the subject is known.
+fn told(message: &str) -> String {
+    match message.strip_prefix("the endpoint ") {
+        Some(rest) => format!("it {rest}"),
+        None => message.to_owned(),
     }
 }
 

@@ -23,7 +23,7 @@ impl Hook {
         context: CompileContext<'_>,
     ) -> Result<Self, String> {
         let endpoint = endpoint_of(webhook)?;
-        let transport = Transport::compile(endpoint, None, memory, context).map_err(|problems| {
+        let transport = Transport::compile("the webhook", endpoint, None, memory, context).map_err(|problems| {
             let problems: Vec<String> = problems.iter().map(CompileProblem::to_string).collect();
             problems.join("; ")
         })?;

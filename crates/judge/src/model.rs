@@ -40,6 +40,7 @@ pub(crate) struct Judged {
 
 impl Model {
     pub(crate) fn compile(
+        name: &str,
         server: &ModelServer,
         context: &CompileContext<'_>,
         known: &ModelContext,
@@ -49,9 +50,11 @@ impl Model {
             limits: server.limits,
             longest: server.timeouts.attempt,
         });
+        let whom = format!("the model {name:?}");
         let transport = |path: &str| {
             let memory = known.memory.clone();
-            Transport::compile(endpoint_of(server, path), limited.clone(), memory, context.clone())
+            let endpoint = endpoint_of(server, path);
+            Transport::compile(&whom, endpoint, limited.clone(), memory, context.clone())
         };
         Ok(Self {
             model: server.model.clone(),

@@ -59,7 +59,7 @@ impl Models {
         }
         let mut by_name = BTreeMap::new();
         for (name, server) in &configuration.models {
-            let model = Model::compile(server, &compile_context(&context), &context);
+            let model = Model::compile(name, server, &compile_context(&context), &context);
             by_name.insert(name.clone(), Arc::new(model?));
         }
         Ok(Self {

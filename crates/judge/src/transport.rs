@@ -1,6 +1,7 @@
 //! One JSON document there, one back: through the endpoint crate, with retries.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -21,6 +22,8 @@ const BODY: &str = "body";
 /// Where a document is sent.
 #[derive(Debug)]
 pub(crate) struct Transport {
+    /// Who is there, for errors.
+    whom: Arc<str>,
     target: Target,
     retry: Retry,
     /// `None`: nobody has to let its calls in.
@@ -30,6 +33,7 @@ pub(crate) struct Transport {
 
 /// A failed exchange.
 pub(crate) struct Failed {
+    whom: Arc<str>,
     pub(crate) error: InvokeError,
     pub(crate) attempts: u32,
     /// What all attempts used.
@@ -39,6 +43,7 @@ pub(crate) struct Failed {
 impl Failed {
     pub(crate) fn into_error(self) -> AskError {
         let kind = AskErrorKind::Call {
+            whom: self.whom.to_string(),
             detail: Box::new(self.error.detail),
             attempts: self.attempts,
         };
@@ -47,8 +52,9 @@ impl Failed {
 }
 
 impl Transport {
-    /// `endpoint` says where and how; its body and mappings are ours.
+    /// `endpoint` says where and how; its body and mappings are ours. `whom` is who is there.
     pub(crate) fn compile(
+        whom: &str,
         mut endpoint: Endpoint,
         limited: Option<Limited>,
         memory: AnswerMemory,
@@ -56,6 +62,7 @@ impl Transport {
     ) -> Result<Self, Vec<CompileProblem>> {
         endpoint.body = Some(json!("{{ vars.body }}"));
         Ok(Self {
+            whom: whom.into(),
             retry: endpoint.retry.clone(),
             target: Target::compile(&endpoint, context)?,
             limited,
@@ -112,6 +119,7 @@ impl Transport {
             };
             let Some(wait) = wait.filter(|_| attempt < self.retry.max_attempts) else {
                 return Err(Box::new(Failed {
+                    whom: Arc::clone(&self.whom),
                     error,
                     attempts: attempt,
                     usage,

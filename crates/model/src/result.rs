@@ -205,6 +205,37 @@ pub struct RequestRecord {
     /// The body after rendering; text bodies are strings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+    /// What the test says, after rendering: its `input`, else its last message, at most [`Self::MAX_INPUT`] characters of it.
+    /// Absent where the body is nothing but that, and where a test says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+}
+
+impl RequestRecord {
+    /// The most characters of `input`.
+    pub const MAX_INPUT: usize = 500;
+
+    /// Keeps what the test says, unless the body says it already.
+    pub fn set_input(&mut self, input: &str) {
+        let is_whole_body = self.body.as_ref().and_then(only_text) == Some(input);
+        self.input = (!is_whole_body).then(|| input.chars().take(Self::MAX_INPUT).collect());
+    }
+
+    /// What was asked: what the test says, else the text of a body that holds nothing else.
+    #[must_use]
+    pub fn asked(&self) -> Option<&str> {
+        self.input.as_deref().or_else(|| self.body.as_ref().and_then(only_text))
+    }
+}
+
+/// The text in a value that holds nothing else, however deep.
+fn only_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Array(items) if items.len() == 1 => only_text(&items[0]),
+        Value::Object(fields) if fields.len() == 1 => only_text(fields.values().next()?),
+        _ => None,
+    }
 }
 
 /// What one metric said of one test.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testfleet_model::comparison::{BaselineResult, Outcomes, Source, TestOutcome};
 use testfleet_model::configuration::{Baseline, ComparisonRules, FailOn, RepeatPolicy, Repetition, Severity, TestCase};
 use testfleet_model::gate::{GateResult, overall};
-use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord};
+use testfleet_model::result::{DialogueRecord, ErrorClass, ErrorDetail, MetricResult, RequestRecord, TurnResult};
 use testfleet_model::state::StopReason;
 use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
 use testfleet_model::{ExecutionMode, Status, Summary, TestResult};
@@ -141,6 +141,7 @@ fn executed(index: u32, id: &str, status: Status, input: &str, output: Value) ->
             url: "https://bot.example.org/chat".to_owned(),
             headers: BTreeMap::new(),
             body: Some(json!({ "message": input })),
+            input: None,
         }),
         metrics: vec![metric("contains", Some(true), "the output contains \"hello\"")],
         usage: BTreeMap::from([("input_tokens".to_owned(), 412.0), ("output_tokens".to_owned(), 98.0)]),
@@ -280,6 +281,74 @@ pub(crate) fn repeated() -> (Summary, Vec<TestResult>) {
         builder.add(&ResultDigest::from(result));
     }
     (builder.finish(context()), results)
+}
+
+/// Two dialogues that failed, a test whose judge was away, one whose input is a template, and six in one error.
+pub(crate) fn troubled() -> (Summary, Vec<TestResult>) {
+    let turn = |number: u32, input: &str, output: &str, status| TurnResult {
+        output: Some(json!(output)),
+        ..TurnResult::new(number, None, input, status)
+    };
+    let mut failed_turn = turn(1, "It is order 4711.", "I do not know that order.", Status::Fail);
+    failed_turn.metrics = vec![metric(
+        "contains",
+        Some(false),
+        "the output does not contain \"kettle\"",
+    )];
+    let dialogue = TestResult {
+        turns: vec![failed_turn, turn(2, "Thanks.", "Goodbye!", Status::Pass)],
+        metrics: Vec::new(),
+        ..executed(0, "dialogue", Status::Fail, "[…]", json!("Goodbye!"))
+    };
+    let played = TestResult {
+        turns: vec![turn(1, "Where is my money?", "Please wait.", Status::Pass)],
+        dialogue: Some(DialogueRecord {
+            goal_reached: Some(false),
+            reason: Some("it was told to wait".to_owned()),
+            ..DialogueRecord::default()
+        }),
+        metrics: vec![metric("goal-reached", Some(false), "it was told to wait")],
+        ..executed(1, "played", Status::Fail, "[…]", json!("Please wait."))
+    };
+    let away = "the model \"judge\": it answered 503 Service Unavailable (asked 2 times)";
+    let unjudged = TestResult {
+        metrics: vec![MetricResult {
+            error: Some(away.to_owned()),
+            ..metric("polite", None, "")
+        }],
+        error: Some(ErrorDetail::new(
+            ErrorClass::Metric,
+            format!("metric \"polite\" could not be computed: {away}"),
+        )),
+        ..executed(2, "unjudged", Status::Error, "Hi!", json!("hello"))
+    };
+    let mut templated = executed(3, "delivery-norway", Status::Fail, "", json!("I do not know."));
+    templated.metrics = vec![metric("contains", Some(false), "the output does not contain \"week\"")];
+    let request = templated.request.as_mut().unwrap();
+    request.body = Some(json!({"model": "m", "question": "How long does delivery to Norway take?"}));
+    request.set_input("How long does delivery to Norway take?");
+    let refused = |index: u32| TestResult {
+        output: None,
+        metrics: Vec::new(),
+        error: Some(ErrorDetail::new(
+            ErrorClass::Connect,
+            "the connection to bot.example.org:443 could not be made: Connection refused",
+        )),
+        ..executed(index, &format!("greeting-{index}"), Status::Error, "Hi!", Value::Null)
+    };
+    let secretless = TestResult {
+        output: None,
+        metrics: Vec::new(),
+        error: Some(ErrorDetail::new(
+            ErrorClass::Secret,
+            "secrets without a value on this worker: TOKEN",
+        )),
+        ..executed(10, "secretless", Status::Error, "Hi!", Value::Null)
+    };
+    let mut results = vec![dialogue, played, unjudged, templated];
+    results.extend((4..10).map(refused));
+    results.push(secretless);
+    (summary_of(&results, context()), results)
 }
 
 /// A run that was cut short by its deadline, with more failures than a report lists.

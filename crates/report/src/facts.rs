@@ -98,7 +98,7 @@ fn latency_text(latency: Percentiles) -> String {
         .join(" · ")
 }
 
-fn usage_text(usage: &BTreeMap<String, f64>) -> String {
+pub(crate) fn usage_text(usage: &BTreeMap<String, f64>) -> String {
     let mut parts: Vec<String> = usage
         .iter()
         .take(MAX_USAGE)

@@ -12,7 +12,7 @@ use testfleet_model::summary::Repeats;
 use testfleet_model::{Status, Summary, TestResult};
 
 use crate::comparison;
-use crate::story::{reasons, written};
+use crate::story::{is_told_by_reasons, reasons, written};
 use crate::verdict::gate_line;
 use crate::visible;
 
@@ -287,7 +287,7 @@ fn failure(element: &str, result: &TestResult) -> String {
         (None, Status::Inconclusive) => "inconclusive".to_owned(),
         (None, _) => first_failing_kind(result),
     };
-    if let Some(error) = &result.error {
+    if let Some(error) = result.error.as_ref().filter(|_| !is_told_by_reasons(result)) {
         let status = error
             .http_status
             .map_or_else(String::new, |status| format!(" (HTTP {status})"));

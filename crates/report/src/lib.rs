@@ -8,6 +8,7 @@
 //! in text (see [`visible`]), removed where it could end a header.
 //!
 //! - [`text`]: what `testfleet run` prints at the end
+//! - [`detail`]: one result with everything that is stored of it
 //! - [`json`] and [`jsonl`]: the stored documents
 //! - [`junit`]: for CI systems
 //! - [`mail`]: the one mail a run ends with
@@ -15,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod comparison;
+pub mod detail;
 mod facts;
 pub mod json;
 pub mod jsonl;

@@ -105,7 +105,7 @@ mod tests {
             for line in [
                 "✗ latency_ms.p95 < 6000: 7,120.5",
                 "✓ pass_rate >= 1 where tag:area=refunds: 1",
-                "! cheap: cost is not known",
+                "! cheap (cost <= 5): cost is not known",
                 "1 test is worse",
                 "regressed refund-window: Pass → Fail",
             ] {
@@ -129,6 +129,16 @@ mod tests {
         assert_eq!(mail.text.matches("FAIL").count(), MAX_LISTED);
         assert!(mail.text.contains("… and 22 more"));
         assert!(mail.html.contains("… and 22 more"));
+    }
+
+    #[test]
+    fn tests_in_one_error_are_told_a_few_times_and_counted() {
+        let (summary, results) = example::troubled();
+        let mail = mail(&summary, &results, None);
+        assert_eq!(mail.text.matches("Connection refused").count(), 3);
+        for part in [&mail.text, &mail.html] {
+            assert!(part.contains("… and 3 more tests in the same error"), "{part}");
+        }
     }
 
     #[test]

@@ -20,6 +20,15 @@ pub(crate) fn grouped(number: f64, decimals: usize) -> String {
     text
 }
 
+/// How many digits after the point a measured number is shown with: three, and for those below a hundredth as many as show two
+/// digits of it, at most twelve.
+pub(crate) fn decimals(number: f64) -> usize {
+    (3..12)
+        .zip(std::iter::successors(Some(0.01), |bound| Some(bound / 10.0)))
+        .find_map(|(decimals, bound)| (number == 0.0 || number.abs() >= bound).then_some(decimals))
+        .unwrap_or(12)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +45,23 @@ mod tests {
         ];
         for (number, decimals, text) in table {
             assert_eq!(grouped(number, decimals), text);
+        }
+    }
+
+    #[test]
+    fn small_numbers_keep_two_digits() {
+        let table = [
+            (0.0, "0"),
+            (0.25, "0.25"),
+            (37.503_44, "37.503"),
+            (0.000_2, "0.0002"),
+            (-0.000_123_456, "-0.00012"),
+            (0.009_999, "0.01"),
+            (0.002_345_6, "0.0023"),
+            (1e-30, "0"),
+        ];
+        for (number, text) in table {
+            assert_eq!(grouped(number, decimals(number)), text, "{number}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use testfleet_model::configuration::TestCase;
-use testfleet_model::result::{MetricResult, TurnResult};
+use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord, TurnResult};
 use testfleet_model::{Status, TestResult};
 
 use crate::visible::{exact, one_line};
@@ -32,10 +32,12 @@ impl Story {
         if let Some(expected) = test.and_then(|test| test.expected_output.as_ref()) {
             lines.push(("expected", exact(&written(expected), MAX_EXCERPT)));
         }
-        push_turn(result, &mut lines);
+        let is_earlier_turn = push_turn(result, &mut lines);
         push_goal(result, &mut lines);
         if let Some(output) = &result.output {
-            lines.push(("got", exact(&written(output), MAX_EXCERPT)));
+            // What stands above it is then the answer to another turn.
+            let label = if is_earlier_turn { "ended with" } else { "got" };
+            lines.push((label, exact(&written(output), MAX_EXCERPT)));
         }
         push_reasons(result, &mut lines);
         push_error(result, &mut lines);
@@ -61,13 +63,31 @@ pub(crate) fn reason(metric: &MetricResult) -> Option<String> {
     if !metric.counts || metric.is_successful == Some(true) {
         return None;
     }
-    let why = metric.error.as_deref().unwrap_or(&metric.reason);
-    Some(one_line(&format!("{}: {why}", metric.name), MAX_REASON))
+    let told = match &metric.error {
+        Some(error) => format!("{} could not be computed: {error}", metric.name),
+        None => format!("{}: {}", metric.name, metric.reason),
+    };
+    Some(one_line(&told, MAX_REASON))
 }
 
-/// In a dialogue, which turn was the first that did not pass.
-fn push_turn(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
-    let Some(turn) = result.failed_turn() else { return };
+/// Whether the error of a result says no more than the [`reasons`]: that metrics could not be computed, and why.
+pub(crate) fn is_told_by_reasons(result: &TestResult) -> bool {
+    let is_of_metrics = |error: &ErrorDetail| error.class == ErrorClass::Metric;
+    result.error.as_ref().is_some_and(is_of_metrics)
+        && result
+            .all_metrics()
+            .any(|(_, metric)| metric.counts && metric.error.is_some())
+}
+
+/// Of a dialogue, which turn was the first that did not pass, else what the user said last. Says whether what was heard then is
+/// shown, and is not what the dialogue ended with.
+fn push_turn(result: &TestResult, lines: &mut Vec<(&'static str, String)>) -> bool {
+    let Some(turn) = result.failed_turn() else {
+        if let Some(last) = result.turns.iter().rfind(|turn| turn.status != Status::NotRun) {
+            lines.push(("said", exact(&last.input, MAX_EXCERPT)));
+        }
+        return false;
+    };
     let taken = result.turns.iter().filter(|turn| turn.status != Status::NotRun).count();
     let word = turn.status.word();
     let label = one_line(&turn.label(), MAX_ID);
@@ -76,13 +96,10 @@ fn push_turn(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
         format!("{label} of {}: {word}; {taken} taken", result.turns.len()),
     ));
     lines.push(("said", exact(&turn.input, MAX_EXCERPT)));
-    if let Some(output) = turn
-        .output
-        .as_ref()
-        .filter(|output| Some(*output) != result.output.as_ref())
-    {
-        lines.push(("heard", exact(&written(output), MAX_EXCERPT)));
-    }
+    let is_another = |output: &&Value| Some(*output) != result.output.as_ref();
+    let heard = turn.output.as_ref().filter(is_another);
+    lines.extend(heard.map(|output| ("heard", exact(&written(output), MAX_EXCERPT))));
+    heard.is_some()
 }
 
 /// Of a dialogue whose user a model played, what came of its goal.
@@ -94,7 +111,8 @@ fn push_goal(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
     let word = if is_reached { "reached" } else { "not reached" };
     let taken = result.turns.len();
     let because = dialogue.reason.as_deref().map(|reason| format!(": {reason}"));
-    let said = format!("{word} in {taken} turns{}", because.unwrap_or_default());
+    let noun = if taken == 1 { "turn" } else { "turns" };
+    let said = format!("{word} in {taken} {noun}{}", because.unwrap_or_default());
     lines.push(("goal", one_line(&said, MAX_REASON)));
 }
 
@@ -122,9 +140,16 @@ fn push_reasons(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
 }
 
 fn push_error(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
-    let Some(error) = &result.error else { return };
+    let Some(error) = result.error.as_ref().filter(|_| !is_told_by_reasons(result)) else {
+        return;
+    };
     let message = format!("{}: {}", error.class.word(), error.message);
     lines.push(("error", one_line(&message, MAX_REASON)));
+    // Another worker may have what this one lacks.
+    let is_of_worker = matches!(error.class, ErrorClass::Secret | ErrorClass::Egress);
+    if let Some(worker) = result.worker.as_deref().filter(|_| is_of_worker) {
+        lines.push(("worker", one_line(worker, MAX_ID)));
+    }
     if let Some(status) = error.http_status {
         lines.push(("status", format!("HTTP {status}")));
     }
@@ -133,24 +158,18 @@ fn push_error(result: &TestResult, lines: &mut Vec<(&'static str, String)>) {
     }
 }
 
-/// What was asked: the test's own words, else what was sent, without its wrapping when it is a single text.
+/// What was asked, as it was sent; of a call that was not made, the test's own words, and of a dialogue nothing, as its turns say
+/// it. What was sent is shown without its wrapping when it is a single text.
 fn input(result: &TestResult, test: Option<&TestCase>) -> Option<String> {
-    let last_message = |test: &TestCase| test.messages.as_ref()?.last().map(|message| message.content.clone());
-    test.and_then(|test| test.input.clone().or_else(|| last_message(test)))
-        .or_else(|| {
-            let body = result.request.as_ref()?.body.as_ref()?;
-            Some(only_text(body).map_or_else(|| written(body), str::to_owned))
-        })
-}
-
-/// The text in a value that holds nothing else, however deep.
-fn only_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Array(items) if items.len() == 1 => only_text(&items[0]),
-        Value::Object(fields) if fields.len() == 1 => only_text(fields.values().next()?),
-        _ => None,
+    if !result.turns.is_empty() {
+        return None;
     }
+    let last_message = |test: &TestCase| test.messages.as_ref()?.last().map(|message| message.content.clone());
+    let asked = result.request.as_ref().and_then(RequestRecord::asked);
+    asked
+        .map(str::to_owned)
+        .or_else(|| test.and_then(|test| test.input.clone().or_else(|| last_message(test))))
+        .or_else(|| result.request.as_ref()?.body.as_ref().map(written))
 }
 
 /// A text as it is, anything else as JSON.

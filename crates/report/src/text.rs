@@ -60,15 +60,18 @@ pub fn render_worst(summary: &Summary, worst: &Worst, options: TextOptions<'_>) 
     let style = Style { ansi: options.ansi };
     let mut text = String::new();
     push_head(&mut text, summary, style);
+    let see = options.see.map_or_else(String::new, |see| format!("; see {see}"));
     for result in worst.iter() {
         // By id, so that callers need not keep a whole set to quote the few tests that are told.
         let test = options.tests.iter().find(|test| test.id == result.test_id);
         let story = Story::of(result, test);
         push_story(&mut text, &story, summary.tolerates(result), style);
+        if let Some(more) = more_alike(worst, result) {
+            let _ = writeln!(text, "\n{more}{see}");
+        }
     }
-    let unlisted = facts::not_well(summary).saturating_sub(worst.len());
+    let unlisted = facts::not_well(summary).saturating_sub(worst.len() + worst.untold());
     if unlisted > 0 {
-        let see = options.see.map_or_else(String::new, |see| format!("; see {see}"));
         let more = if worst.is_empty() { "not listed" } else { "more" };
         let _ = writeln!(text, "\n… and {unlisted} {more}{see}");
     }
@@ -82,6 +85,15 @@ pub fn render_worst(summary: &Summary, worst: &Worst, options: TextOptions<'_>) 
         );
     }
     text
+}
+
+/// `… and 45 more tests in the same error`, after the last of those that are told.
+pub(crate) fn more_alike(worst: &Worst, result: &TestResult) -> Option<String> {
+    match worst.untold_alike(result) {
+        0 => None,
+        1 => Some("… and 1 more test in the same error".to_owned()),
+        more => Some(format!("… and {more} more tests in the same error")),
+    }
 }
 
 fn push_head(text: &mut String, summary: &Summary, style: Style) {
@@ -158,6 +170,20 @@ mod tests {
     fn the_report_of_a_run_whose_gates_failed() {
         let (summary, results) = example::gated();
         insta::assert_snapshot!(render(&summary, &results, TextOptions::default()));
+    }
+
+    #[test]
+    fn the_report_of_a_run_in_trouble() {
+        let (summary, results) = example::troubled();
+        let mut tests = example::tests();
+        tests[0].id = "delivery-norway".to_owned();
+        tests[0].input = Some("How long does delivery to {{ vars.country }} take?".to_owned());
+        let options = TextOptions {
+            tests: &tests,
+            see: Some("testfleet run results RUN"),
+            ..TextOptions::default()
+        };
+        insta::assert_snapshot!(render(&summary, &results, options));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use testfleet_model::gate::GateResult;
 use testfleet_model::summary::{Gate, MetricSummary, Repeats};
 
 use crate::comparison::{change_line, headline, unlisted};
-use crate::number::grouped;
+use crate::number::{decimals, grouped};
 use crate::visible::one_line;
 
 /// Flaky tests that are named.
@@ -59,16 +59,36 @@ pub fn failed(summary: &Summary) -> Option<String> {
     }
 }
 
-/// What a gate is called and what came of it: `pass_rate >= 0.95: 0.97`.
+/// What a gate is called and what came of it: `pass_rate >= 0.95: 0.97`, `cheap (cost <= 5): 7.25`.
 pub(crate) fn gate_line(gate: &GateResult) -> String {
-    let title = one_line(&gate.title(), MAX_NAME);
-    // A condition names what it measures; a name does not.
+    let title = match &gate.name {
+        Some(name) => format!(
+            "{} ({})",
+            one_line(name, MAX_NAME),
+            one_line(&gate.condition(), MAX_NAME)
+        ),
+        None => one_line(&gate.title(), MAX_NAME),
+    };
     match (&gate.reason, gate.actual) {
         (Some(reason), None) => format!("{title}: {}", one_line(reason, MAX_REASON)),
-        (Some(reason), Some(_)) if gate.name.is_some() => format!("{title}: {}", one_line(reason, MAX_REASON)),
-        (_, Some(actual)) => format!("{title}: {}", grouped(actual, 6)),
+        (_, Some(actual)) => format!("{title}: {}", measured(gate, actual)),
         (None, None) => title,
     }
+}
+
+/// What was measured, as the bound is written: `94.2 %` beside `95%`. What rounds to the bound and is not it is written out.
+fn measured(gate: &GateResult, actual: f64) -> String {
+    let (number, decimals, unit) = if gate.gate.contains('%') {
+        (actual * 100.0, 2, " %")
+    } else {
+        (actual, 6, "")
+    };
+    let short = grouped(number, decimals);
+    let bound = gate.gate.rsplit([' ', '=', '<', '>']).next().unwrap_or_default();
+    if !gate.holds && bound.trim_end_matches('%') == short {
+        return format!("{number}{unit}");
+    }
+    format!("{short}{unit}")
 }
 
 /// `main, run 0197…` or the run alone.
@@ -112,7 +132,7 @@ fn metric_line(name: &str, metric: &MetricSummary) -> String {
             || !is_only_passed(score.max)
             || (score.mean * f64::from(metric.count) - f64::from(metric.passed)).abs() > 1e-6;
         if says_more && metric.count > metric.errors {
-            let number = |number: f64| grouped(number, 3);
+            let number = |number: f64| grouped(number, decimals(number));
             line.push_str(&format!(", mean {}", number(score.mean)));
             if score.min < score.max {
                 line.push_str(&format!(", from {} to {}", number(score.min), number(score.max)));
@@ -205,6 +225,49 @@ fn push_baseline(baseline: &BaselineResult, lines: &mut Lines) {
                 format!("{name}: ")
             };
             lines.push(("baseline", format!("✗ {name}{}", one_line(reason, MAX_REASON))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_told_with_its_condition_and_in_its_unit() {
+        let gate = |gate: &str, name: Option<&str>, holds, actual| GateResult {
+            gate: gate.to_owned(),
+            name: name.map(str::to_owned),
+            filters: vec!["tag:area=refunds".to_owned()],
+            severity: Severity::Error,
+            holds,
+            actual: Some(actual),
+            reason: (!holds).then(|| "it is too low".to_owned()),
+        };
+        let table = [
+            (
+                gate("pass_rate == 1", Some("refunds are right"), false, 1.0 / 3.0),
+                "refunds are right (pass_rate == 1 where tag:area=refunds): 0.333333",
+            ),
+            (
+                gate("pass_rate >= 95%", None, false, 6.0 / 11.0),
+                "pass_rate >= 95% where tag:area=refunds: 54.55 %",
+            ),
+            (
+                gate("pass_rate >= 95%", None, false, 0.949_999_9),
+                "pass_rate >= 95% where tag:area=refunds: 94.99999 %",
+            ),
+            (
+                gate("pass_rate>=0.95", None, false, 0.949_999_99),
+                "pass_rate>=0.95 where tag:area=refunds: 0.94999999",
+            ),
+            (
+                gate("error_rate <= 2%", None, true, 0.02),
+                "error_rate <= 2% where tag:area=refunds: 2 %",
+            ),
+        ];
+        for (gate, line) in table {
+            assert_eq!(gate_line(&gate), line);
         }
     }
 }

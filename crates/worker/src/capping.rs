@@ -182,6 +182,7 @@ mod tests {
             url: "http://h/".to_owned() + &"x".repeat(50_000),
             headers: std::collections::BTreeMap::default(),
             body: Some(Value::String("b".repeat(50_000))),
+            input: None,
         });
         large.tool_calls = Some(Value::Array(vec![Value::from("call"); 50_000]));
         large.finish_reason = Some("r".repeat(50_000));

@@ -49,6 +49,7 @@ pub fn check(data: &[u8]) {
         url: "https://api.example.com/v1".to_owned(),
         headers: Default::default(),
         body: None,
+        input: None,
     };
     let response = GivenResponse {
         status,

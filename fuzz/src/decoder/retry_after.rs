@@ -32,6 +32,7 @@ pub fn check(data: &[u8]) {
         url: "https://api.example.com/v1".to_owned(),
         headers: Default::default(),
         body: None,
+        input: None,
     };
     let (run, test, captured) = (run(), TestCase::default(), Map::new());
     let answer = TARGET.interpret(&call(&run, &test, &captured), sent, &response);

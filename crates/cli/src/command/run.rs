@@ -99,7 +99,7 @@ pub enum RunVerb {
     Why(run_why::WhyArguments),
     /// The results of a run, by index
     #[command(
-        after_help = "Examples:\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --status Fail,Error\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --json"
+        after_help = "Examples:\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --status Fail,Error\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 refund-01\n  testfleet run results 0197c5a2-7b7e-7000-8000-000000000001 --json"
     )]
     Results(run_results::ResultsArguments),
     /// What changed from one run to another, worst first

@@ -2,8 +2,10 @@
 
 use clap::Args;
 use testfleet_model::{ExitCode, RunId, Status, TestResult};
+use testfleet_report::detail;
 use testfleet_store::Store;
 
+use crate::command::run_why;
 use crate::exit::Failure;
 use crate::output::{self, Column, table};
 use crate::reporting::{self, RESULTS_PAGE, StoredResult};
@@ -16,6 +18,9 @@ pub struct ResultsArguments {
     /// The id of the run
     #[arg(value_name = "RUN")]
     run: RunId,
+    /// One of its tests, by index or id: what was sent, what came back, and what each metric says
+    #[arg(value_name = "TEST", conflicts_with_all = ["status", "limit"])]
+    test: Option<String>,
     /// Only results with these statuses: Pass, Fail, Inconclusive, Error, Cancelled, NotRun, Skipped
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<Status>,
@@ -81,6 +86,9 @@ fn reason(result: &TestResult) -> String {
 /// When there is no such run, or the store does not answer.
 pub async fn execute(arguments: ResultsArguments, session: &Session) -> Result<ExitCode, Failure> {
     let store = session.fleet_view().await?;
+    if let Some(test) = &arguments.test {
+        return one(&store, arguments.run, test, session).await;
+    }
     let (results, more) = select(&store, &arguments).await?;
     if session.output.json {
         let raw: Vec<_> = results.iter().map(|stored| &stored.raw).collect();
@@ -101,6 +109,25 @@ pub async fn execute(arguments: ResultsArguments, session: &Session) -> Result<E
     }
     if more {
         output::note(&format!("there are more; --limit shows more than {}", arguments.limit));
+    }
+    Ok(ExitCode::Passed)
+}
+
+/// Shows a single result in full.
+async fn one(store: &Store, run: RunId, test: &str, session: &Session) -> Result<ExitCode, Failure> {
+    let view = store.run_view(run).await?.ok_or_else(|| waiting::unknown(run))?;
+    let index = run_why::find(store, run, view.total, test).await?;
+    let found = reporting::results(store, run, index, index.saturating_add(1)).await?;
+    let Some(stored) = found.into_iter().next() else {
+        return Err(Failure::usage(format!(
+            "test {test:?} of run {run} has no result yet; `testfleet run why {run} {index}` says what it waits for"
+        )));
+    };
+    if session.output.json {
+        session.output.json(&stored.raw)?;
+    } else {
+        let ansi = session.output.colour;
+        session.output.text(&detail::render(&stored.result, ansi))?;
     }
     Ok(ExitCode::Passed)
 }

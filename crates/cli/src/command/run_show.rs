@@ -52,7 +52,12 @@ fn text(shown: &Shown) -> String {
     };
     line("run", &run.test_run_id.to_string());
     line("name", &run.name);
-    line("state", &format!("{} ({})", run.state.shown(), run.state));
+    let (word, stored) = (run.state.shown(), run.state.to_string());
+    if word.eq_ignore_ascii_case(&stored) {
+        line("state", word);
+    } else {
+        line("state", &format!("{word} ({stored})"));
+    }
     if let Some(since) = run.paused_at_ms {
         line("paused", &format!("since {}", moment(Some(since))));
     }

@@ -147,7 +147,7 @@ async fn ids(store: &Store, run: RunId, indices: &[u32]) -> Result<Vec<Option<St
 }
 
 /// The index of a test that is named by it or by its id. Ids are looked up page by page.
-async fn find(store: &Store, run: RunId, total: u32, test: &str) -> Result<u32, Failure> {
+pub(crate) async fn find(store: &Store, run: RunId, total: u32, test: &str) -> Result<u32, Failure> {
     if let Some(index) = test.parse().ok().filter(|index| *index < total) {
         return Ok(index);
     }

@@ -50,7 +50,7 @@ pub async fn execute(arguments: WaitArguments, session: &Session) -> Result<Exit
     progress.finish();
     match waited? {
         Waited::Ended(summary) => {
-            reporting::publish(&store, &summary, None, &arguments.report, Some(&session.output)).await?;
+            reporting::publish(&store, &summary, None, &arguments.report, Some(&session.output), false).await?;
             Ok(if arguments.gates_decide {
                 ExitCode::by_gates(&summary)
             } else {

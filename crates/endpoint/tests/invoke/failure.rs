@@ -27,10 +27,12 @@ async fn failed_with(response: ResponseTemplate) -> InvokeError {
 #[tokio::test]
 async fn a_refused_connection_is_of_class_connect_and_worth_a_retry() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     drop(listener);
-    let error = failed(&url, json!({})).await;
+    let error = failed(&format!("http://{address}"), json!({})).await;
     assert_eq!(error.detail.class, ErrorClass::Connect);
+    let said = format!("the connection to {address} could not be made: Connection refused");
+    assert!(error.detail.message.starts_with(&said), "{}", error.detail.message);
     assert_eq!(error.retry, RetryAdvice::Backoff);
     assert!(error.request.is_some());
 }

@@ -62,7 +62,11 @@ async fn a_certificate_nobody_vouches_for_is_of_class_connect() {
     let target = compile_with(&endpoint(&url, json!({})), egress, b"").unwrap();
     let error = invoke_target(&target, &test_case(json!({}))).await.unwrap_err();
     assert_eq!(error.detail.class, ErrorClass::Connect, "{}", error.detail.message);
-    assert!(error.detail.message.contains("certificate"), "{}", error.detail.message);
+    let message = error.detail.message;
+    assert!(
+        message.contains("certificate") && message.contains("`endpoint.tls.ca`"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -211,7 +211,7 @@ async fn wrong_credentials_are_not_tried_again_and_a_server_that_is_away_is() {
         (
             ErrorClass::Token,
             RetryAdvice::Backoff,
-            "the connection could not be made",
+            "could not be made: Connection refused",
         ),
     ];
     for (url, (class, retry, message)) in cases.iter().zip(expected) {

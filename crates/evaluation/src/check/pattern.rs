@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 use testfleet_model::configuration::Metric;
 
-use crate::excerpt::{quote, sentence};
+use crate::excerpt::{quote, sentence, slashed};
 use crate::finding::{Finding, Outcome};
 use crate::problem::Problems;
 use crate::subject::{Seen, Subject};
@@ -37,7 +37,7 @@ impl Pattern {
             Some(regex) => Cow::Borrowed(regex),
             None => Cow::Owned(build(subject.expected()?)?),
         };
-        let pattern = quote(regex.as_str());
+        let pattern = slashed(regex.as_str());
         Ok(match regex.find(seen.text()) {
             Some(found) => Finding::holds(true, format!("the pattern {pattern} matches {}", quote(found.as_str()))),
             None => Finding::holds(

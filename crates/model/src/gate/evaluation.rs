@@ -67,10 +67,15 @@ impl GateResult {
     /// What people are shown: its name, else the condition and which tests it is about.
     #[must_use]
     pub fn title(&self) -> String {
-        match (&self.name, &self.filters[..]) {
-            (Some(name), _) => name.clone(),
-            (None, []) => self.gate.clone(),
-            (None, filters) => format!("{} where {}", self.gate, filters.join(" and ")),
+        self.name.clone().unwrap_or_else(|| self.condition())
+    }
+
+    /// The condition, and which tests it is about.
+    #[must_use]
+    pub fn condition(&self) -> String {
+        match &self.filters[..] {
+            [] => self.gate.clone(),
+            filters => format!("{} where {}", self.gate, filters.join(" and ")),
         }
     }
 }

@@ -147,6 +147,7 @@ mod tests {
                 url: "http://127.0.0.1/".to_owned(),
                 headers: BTreeMap::from([("x".to_owned(), "y".to_owned())]),
                 body: Some(serde_json::json!({"usage": {"input_tokens": 5}})),
+                input: None,
             }),
             metrics: vec![MetricResult {
                 name: "contains".to_owned(),

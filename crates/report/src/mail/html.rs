@@ -6,6 +6,7 @@ use testfleet_model::{FinalStatus, Status, Summary};
 
 use crate::facts;
 use crate::story::Story;
+use crate::text::more_alike;
 use crate::visible::one_line;
 use crate::worst::Worst;
 
@@ -112,14 +113,21 @@ fn push_stories(html: &mut String, summary: &Summary, worst: &Worst) {
             push_row(html, label, line, true);
         }
         html.push_str("</table></td></tr>\n");
+        if let Some(more) = more_alike(worst, result) {
+            push_remark(html, &more);
+        }
     }
-    let more = facts::not_well(summary).saturating_sub(worst.len());
+    let more = facts::not_well(summary).saturating_sub(worst.len() + worst.untold());
     if more > 0 {
-        let _ = writeln!(
-            html,
-            "<tr><td style=\"padding:12px 24px;border-top:1px solid {LINE};color:{GREY}\">… and {more} more</td></tr>"
-        );
+        push_remark(html, &format!("… and {more} more"));
     }
+}
+
+fn push_remark(html: &mut String, remark: &str) {
+    let _ = writeln!(
+        html,
+        "<tr><td style=\"padding:12px 24px;border-top:1px solid {LINE};color:{GREY}\">{remark}</td></tr>"
+    );
 }
 
 fn push_row(html: &mut String, label: &str, value: &str, data: bool) {

@@ -35,6 +35,9 @@ impl<R: Read> CsvRows<R> {
                 .iter()
                 .map(|name| name.trim().trim_start_matches('\u{feff}').to_owned())
                 .collect(),
+            Err(error) if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) => {
+                return Err(refuse("the header is not UTF-8; save the file as UTF-8".to_owned()));
+            }
             Err(error) => return Err(refuse(format!("could not read the header: {error}"))),
         };
         if header.is_empty() {

@@ -13,7 +13,7 @@ use super::field::Field;
 use super::gate::{read_baseline, read_gates};
 use super::metric::read_metrics;
 use super::model_server::read_models;
-use super::node::Node;
+use super::node::{Node, NodeValue};
 use super::retry::Defaults;
 use super::section::{Findings, Section};
 use super::test_set::read_test_set;
@@ -24,6 +24,14 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
     findings.positions.record(&root, "");
     if root.is_null() {
         findings.problem(root.position, "", "the document is empty");
+        return None;
+    }
+    if is_of_promptfoo(&root) {
+        let message = format!(
+            "this looks like a configuration of promptfoo; `testfleet config import {}` makes one of testfleet of it",
+            findings.file
+        );
+        findings.problem(root.position, "", message);
         return None;
     }
     let mut section = Section::open(Field::root(root), findings)?;
@@ -106,6 +114,15 @@ pub(super) fn read_document(root: Node, defaults: Defaults, findings: &mut Findi
     section.finish(findings);
     check_document(&configuration, findings);
     Some(configuration)
+}
+
+/// Whether a document has what those of promptfoo have, and nothing that ours need.
+fn is_of_promptfoo(root: &Node) -> bool {
+    let NodeValue::Map(entries) = &root.value else {
+        return false;
+    };
+    let has = |keys: &[&str]| entries.iter().any(|entry| keys.contains(&entry.key.as_str()));
+    has(&["prompts", "providers", "targets"]) && !has(&["version", "endpoint", "test_set"])
 }
 
 fn read_version(section: &mut Section, findings: &mut Findings) {

@@ -108,6 +108,11 @@ impl<'t> Builder<'t> {
             let (key, plain) = match event {
                 Event::MappingEnd => break,
                 Event::Scalar(text, style, ..) => (text.into_owned(), style == ScalarStyle::Plain),
+                Event::MappingStart(..) => {
+                    // In YAML, `{{ input }}` is a mapping with a mapping as its key.
+                    let message = "a key must be a text; if this is a template, put quotes around it: \"{{ … }}\"";
+                    return Err((position, message.to_owned()));
+                }
                 _ => return Err((position, "a key must be a text".to_owned())),
             };
             let (event, span) = self.next()?;
@@ -344,6 +349,10 @@ mod tests {
             ),
             ("a: &a [*a]", "a.yaml:1:8: an alias inside the value of its own anchor"),
             ("? [1]\n: 2", "a.yaml:1:3: a key must be a text"),
+            (
+                "a: {{ input }}",
+                "a.yaml:1:5: a key must be a text; if this is a template, put quotes around it: \"{{ … }}\"",
+            ),
             (
                 "<<: 1",
                 "a.yaml:1:5: a merge key (<<) takes a mapping or a list of mappings",

@@ -29,6 +29,11 @@ fn section(line: &str) -> String {
 #[test]
 fn an_empty_document_says_so() {
     assert_eq!(refused(""), "suite.yaml:1:1: the document is empty");
+    for foreign in ["prompts: [a]\nproviders: [echo]\ntests: []", "targets: [{ id: x }]"] {
+        let told = "suite.yaml:1:1: this looks like a configuration of promptfoo; `testfleet config import suite.yaml` makes \
+                    one of testfleet of it";
+        assert_eq!(refused(foreign), told);
+    }
     assert_eq!(refused("[]"), "suite.yaml:1:1: expected a mapping, found a list");
 }
 
