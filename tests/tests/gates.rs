@@ -65,7 +65,10 @@ async fn gates_are_decided_and_told_in_both_modes() {
         assert_eq!(summary["gates"][3]["actual"], 0.8);
         let (code, text, _) = cli(&fleet, &["wait", &run.to_string()]);
         assert_eq!(code, 100, "a failed test comes first: {text}");
-        assert!(text.contains("✗ odd ones: metric.equals.pass_rate is 0.8"), "{text}");
+        assert!(
+            text.contains("✗ odd ones (metric.equals.pass_rate == 1 where tag:half=odd): 0.8"),
+            "{text}"
+        );
         let mail = fleet.mails_of(run).await.remove(0);
         assert!(
             mail.contains("2 gates failed") || mail.contains("2_gates_failed"),
