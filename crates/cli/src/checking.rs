@@ -5,7 +5,7 @@
 
 use testfleet_endpoint::{CompileProblem, ProcessLookup, Secrets};
 use testfleet_evaluation::MetricSet;
-use testfleet_judge::compile_template;
+use testfleet_judge::LANGUAGE;
 use testfleet_model::TestConfiguration;
 use testfleet_model::configuration::Endpoint;
 use testfleet_model::configuration::reading::{Positions, Problem, check_attributes, check_filters, check_test};
@@ -19,7 +19,7 @@ pub fn configuration(configuration: &TestConfiguration, positions: &Positions) -
         true => Vec::new(),
         false => testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets),
     };
-    let metrics = MetricSet::compile_with(&configuration.metrics, compile_template);
+    let metrics = MetricSet::compile_with(&configuration.metrics, LANGUAGE);
     let metrics = metrics.err().unwrap_or_default();
     let of_attributes = check_attributes(&configuration.attributes)
         .into_iter()
@@ -77,12 +77,15 @@ pub fn test(located: &Located, configuration: &TestConfiguration, positions: &Po
     {
         found.push((key, message));
     }
-    let metrics = MetricSet::compile_with(&test.metrics, compile_template);
+    let metrics = MetricSet::compile_with(&test.metrics, LANGUAGE);
     for problem in metrics.err().unwrap_or_default() {
         found.push((problem.path(), problem.message));
     }
     for (at, turn) in test.turns.iter().enumerate() {
-        for problem in MetricSet::compile(&turn.metrics).err().unwrap_or_default() {
+        for problem in MetricSet::compile_with(&turn.metrics, LANGUAGE)
+            .err()
+            .unwrap_or_default()
+        {
             found.push((format!("turns[{at}].{}", problem.path()), problem.message));
         }
     }

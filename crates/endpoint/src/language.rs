@@ -353,6 +353,33 @@ pub(crate) fn lenient() -> &'static Environment<'static> {
     LENIENT.get_or_init(|| environment(UndefinedBehavior::Chainable))
 }
 
+/// As [`strict`], but what expressions give is [marked](mark) in the text, unless it is safe in the sense of minijinja.
+pub(crate) fn marking() -> &'static Environment<'static> {
+    static MARKING: OnceLock<Environment<'static>> = OnceLock::new();
+    MARKING.get_or_init(|| {
+        let mut environment = environment(UndefinedBehavior::SemiStrict);
+        environment.set_formatter(|out, _, value| {
+            if value.is_undefined() {
+                return Err(Error::from(ErrorKind::UndefinedError));
+            }
+            let text = conversion::text(value)?;
+            if !value.is_safe() {
+                out.write_str(&mark(&text))?;
+            }
+            Ok(out.write_str(&text)?)
+        });
+        environment
+    })
+}
+
+/// What stands before a text that an expression gave, in a text that has no [`MARK`] of its own: how many bytes it has.
+fn mark(text: &str) -> String {
+    format!("{MARK}{}{MARK}", text.len())
+}
+
+/// A character that no marked template contains.
+pub(crate) const MARK: char = '\0';
+
 fn environment(undefined: UndefinedBehavior) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_syntax(syntax().clone());

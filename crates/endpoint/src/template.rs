@@ -130,6 +130,22 @@ impl Template {
         Ok(Some(text))
     }
 
+    /// Compiles a template whose text tells apart what stands in it and what its expressions give: always a text.
+    pub(crate) fn marked(source: &str, scope: &Scope) -> Result<Self, String> {
+        if source.contains(language::MARK) {
+            return Err("the template contains a character with the code 0".to_owned());
+        }
+        let outline = language::check(source, scope)?;
+        let mut own = language::marking().clone();
+        own.add_template_owned(NAME, source.to_owned())
+            .map_err(|error| language::sentence(&error))?;
+        Ok(Self {
+            form: Form::Mixed(Box::new(own)),
+            secrets: outline.secrets,
+            variables: outline.variables,
+        })
+    }
+
     /// Whether a condition holds. One expression: its value is true in the sense of Jinja (not empty, not zero), and
     /// not the text `false`. Anything else: it renders to `true`, in any case, with or without space around it.
     pub(crate) fn holds(&self, variables: &Value) -> Result<bool, String> {

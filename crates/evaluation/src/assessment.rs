@@ -9,9 +9,9 @@ use testfleet_model::result::{ErrorClass, ErrorDetail, MetricResult};
 use crate::check::asked::asking::{Answers, Place};
 use crate::check::asked::{Answer, Question};
 use crate::excerpt::sentence;
+use crate::language::Language;
 use crate::metric_set::MetricSet;
 use crate::subject::{Sample, Seen};
-use crate::transform::CompileTemplate;
 use crate::verdict::{Decision, decide};
 
 /// What the metrics of a test said and what follows from it.
@@ -65,14 +65,14 @@ struct Slot {
 }
 
 impl<'a> Evaluation<'a> {
-    /// Begins the evaluation of a test's response. `templates`: the language of `transform`.
+    /// Begins the evaluation of a test's response. `language`: that of templates.
     pub fn begin(
         shared: &'a MetricSet,
         test: &TestCase,
         sample: impl Into<Sample<'a>>,
-        templates: Option<CompileTemplate>,
+        language: Option<Language>,
     ) -> Self {
-        let (own, broken) = match MetricSet::compile_within(&test.metrics, 0, templates) {
+        let (own, broken) = match MetricSet::compile_within(&test.metrics, 0, language) {
             Ok(own) => (own, None),
             Err(problems) => {
                 let list: Vec<_> = problems.iter().map(ToString::to_string).collect();

@@ -10,10 +10,11 @@ use testfleet_model::result::MetricResult;
 use crate::check::Check;
 use crate::check::asked::asking::{Answers, Place};
 use crate::finding::Outcome;
+use crate::language::Language;
 use crate::option;
 use crate::problem::{MetricProblem, Problems};
 use crate::subject::{Sample, Seen};
-use crate::transform::{CompileTemplate, Transform};
+use crate::transform::Transform;
 
 /// Compiled metrics. Cheap to share between threads by reference; a run compiles its configuration's metrics once.
 #[derive(Debug, Default)]
@@ -38,20 +39,20 @@ impl MetricSet {
         Self::compile_within(metrics, 0, None)
     }
 
-    /// The same, with a language for the templates of `transform`, which are refused without one.
+    /// The same, with a language for the templates of `transform` and `prompt`, which are refused without one.
     ///
     /// # Errors
     ///
     /// All problems of all metrics, in the order of the list.
-    pub fn compile_with(metrics: &[Metric], templates: CompileTemplate) -> Result<Self, Vec<MetricProblem>> {
-        Self::compile_within(metrics, 0, Some(templates))
+    pub fn compile_with(metrics: &[Metric], language: Language) -> Result<Self, Vec<MetricProblem>> {
+        Self::compile_within(metrics, 0, Some(language))
     }
 
     /// `depth`: how many sets the metrics are in.
     pub(crate) fn compile_within(
         metrics: &[Metric],
         depth: usize,
-        templates: Option<CompileTemplate>,
+        language: Option<Language>,
     ) -> Result<Self, Vec<MetricProblem>> {
         let mut entries = Vec::with_capacity(metrics.len());
         let mut all = Vec::new();
@@ -59,8 +60,8 @@ impl MetricSet {
             let mut problems = Problems::of(index);
             option::check(metric, &mut problems);
             let transform = metric.transform.as_deref();
-            let transform = transform.and_then(|text| Transform::compile(text, templates, &mut problems));
-            let check = Check::compile(metric, depth, templates, &mut problems);
+            let transform = transform.and_then(|text| Transform::compile(text, language, &mut problems));
+            let check = Check::compile(metric, depth, language, &mut problems);
             all.extend(problems.into_list());
             if let Some(check) = check {
                 entries.push(Entry {

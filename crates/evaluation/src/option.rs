@@ -22,6 +22,7 @@ struct Takes {
     steps: bool,
     categories: bool,
     passing_categories: bool,
+    prompt: bool,
     webhook: bool,
 }
 
@@ -111,6 +112,7 @@ fn takes(kind: MetricKind) -> Takes {
             model: true,
             samples: true,
             steps: kind == K::GEval,
+            prompt: true,
             transform: true,
             ..none
         },
@@ -123,6 +125,7 @@ fn takes(kind: MetricKind) -> Takes {
             samples: true,
             categories: true,
             passing_categories: true,
+            prompt: true,
             transform: true,
             ..none
         },
@@ -131,6 +134,7 @@ fn takes(kind: MetricKind) -> Takes {
             model: true,
             samples: true,
             passing_categories: true,
+            prompt: true,
             transform: true,
             ..none
         },
@@ -185,6 +189,7 @@ pub(crate) fn check(metric: &Metric, problems: &mut Problems) {
             !metric.passing_categories.is_empty(),
             takes.passing_categories,
         ),
+        ("prompt", metric.prompt.is_some(), takes.prompt),
         ("url", metric.url.is_some(), takes.webhook),
         ("headers", !metric.headers.is_empty(), takes.webhook),
         ("timeouts", metric.timeouts.is_some(), takes.webhook),

@@ -1,39 +1,12 @@
 //! What a metric is shown instead of the whole output: a JSONPath of it, or a template over it.
 
-use std::fmt;
-
 use serde_json::{Map, Value};
 
 use crate::excerpt::quote;
 use crate::json_path::Path;
+use crate::language::{Language, Template};
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen};
-
-/// Compiles a template, or says what is wrong with it. Which language that is, whoever compiles metrics decides; the
-/// variables are [`VARIABLES`].
-pub type CompileTemplate = fn(&str) -> Result<Template, String>;
-
-/// What templates see.
-pub const VARIABLES: [&str; 6] = ["output", "input", "vars", "expected_output", "context", "metadata"];
-
-type Render = dyn Fn(&Value) -> Result<Option<Value>, String> + Send + Sync;
-
-/// A compiled template: from an object of [`VARIABLES`] to a value, or nothing where it is undefined.
-pub struct Template(Box<Render>);
-
-impl Template {
-    /// A template that is rendered by a function.
-    #[must_use]
-    pub fn new(render: impl Fn(&Value) -> Result<Option<Value>, String> + Send + Sync + 'static) -> Self {
-        Self(Box::new(render))
-    }
-}
-
-impl fmt::Debug for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Template")
-    }
-}
 
 /// A compiled `transform`.
 #[derive(Debug)]
@@ -44,15 +17,15 @@ pub(crate) enum Transform {
 
 impl Transform {
     /// `None` with a problem when it is neither.
-    pub(crate) fn compile(text: &str, templates: Option<CompileTemplate>, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn compile(text: &str, language: Option<Language>, problems: &mut Problems) -> Option<Self> {
         if !text.contains("{{") {
             return problems.take("transform", Path::compile(text)).map(Self::Path);
         }
-        let Some(compile) = templates else {
+        let Some(language) = language else {
             problems.add("transform", "templates are not offered here; use a JSONPath ($…)");
             return None;
         };
-        let template = problems.take("transform", compile(text))?;
+        let template = problems.take("transform", (language.value)(text))?;
         Some(Self::Template {
             source: text.to_owned(),
             template,
@@ -78,7 +51,8 @@ impl Transform {
                 })
             }
             Self::Template { source, template } => {
-                let rendered = (template.0)(&variables(seen, sample))
+                let rendered = template
+                    .render(&variables(seen, sample))
                     .map_err(|error| format!("the transform {} could not be rendered: {error}", quote(source)))?;
                 rendered
                     .filter(|value| !value.is_null())
@@ -88,7 +62,8 @@ impl Transform {
     }
 }
 
-fn variables(seen: &Seen<'_>, sample: &Sample<'_>) -> Value {
+/// What templates see.
+pub(crate) fn variables(seen: &Seen<'_>, sample: &Sample<'_>) -> Value {
     let background = sample.background;
     let object = |members: Option<&Map<String, Value>>| Value::Object(members.cloned().unwrap_or_default());
     let mut variables = Map::new();

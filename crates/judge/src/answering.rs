@@ -80,13 +80,14 @@ async fn ask_model(
     occasion: &Occasion<'_>,
 ) -> Result<Judged, AskError> {
     match ask {
-        Ask::Judge { system, user, form } if is_shared => {
-            let cell = models.shared(format!("{}\n{system}\n{user}", name.unwrap_or_default()));
+        Ask::Judge { messages, form } if is_shared => {
+            let said: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
+            let cell = models.shared(format!("{}\n{}", name.unwrap_or_default(), said.join("\n")));
             let mut asked = false;
             let judged = cell
                 .get_or_try_init(|| {
                     asked = true;
-                    model.judge(system, user, form, label, occasion)
+                    model.judge(messages, form, label, occasion)
                 })
                 .await?
                 .clone();
@@ -101,7 +102,7 @@ async fn ask_model(
                 }
             })
         }
-        Ask::Judge { system, user, form } => model.judge(system, user, form, label, occasion).await,
+        Ask::Judge { messages, form } => model.judge(messages, form, label, occasion).await,
         Ask::Embed(texts) => model.embed(texts, label, occasion).await,
         Ask::Post(_) => Err(AskError::new(AskErrorKind::Foreign {
             what: "question for a model",

@@ -34,5 +34,5 @@ pub use gate::{Gate, Limited, OpenGate, Pass};
 pub use model::Model;
 pub use models::{ModelContext, Models};
 pub use occasion::Occasion;
-pub use template::compile_template;
+pub use template::LANGUAGE;
 pub use user::{Reaction, Scene};

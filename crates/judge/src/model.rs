@@ -90,13 +90,12 @@ impl Model {
     /// As [`Self::chat`], and when the second answer cannot be read either.
     pub(crate) async fn judge(
         &self,
-        system: &str,
-        user: &str,
+        messages: &[Message],
         form: &Form,
         label: &str,
         occasion: &Occasion<'_>,
     ) -> Result<Judged, AskError> {
-        let mut messages = vec![message("system", system), message("user", user)];
+        let mut messages = messages.to_vec();
         let mut spent = BTreeMap::new();
         let problem = match self.judge_once(&messages, form, label, occasion).await {
             Ok(judged) => return Ok(judged),
@@ -246,7 +245,8 @@ impl Model {
     }
 }
 
-fn message(role: &str, content: &str) -> Message {
+/// What somebody says.
+pub(crate) fn message(role: &str, content: &str) -> Message {
     Message {
         role: role.to_owned(),
         content: content.to_owned(),

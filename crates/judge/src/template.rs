@@ -1,15 +1,30 @@
-//! The language of `transform`: that of the endpoint's templates.
+//! The language of `transform` and `prompt`: that of the endpoint's templates.
 
-use testfleet_endpoint::ValueTemplate;
-use testfleet_evaluation::{Template, VARIABLES};
+use testfleet_endpoint::{Part, PartedTemplate, ValueTemplate};
+use testfleet_evaluation::{Language, PROMPT_VARIABLES, PromptPart, PromptTemplate, Template, VARIABLES};
 
-/// Compiles a template over [`VARIABLES`].
-///
-/// # Errors
-/// What is wrong with it.
-pub fn compile_template(source: &str) -> Result<Template, String> {
+/// The language of templates of metrics.
+pub const LANGUAGE: Language = Language { value, prompt };
+
+fn value(source: &str) -> Result<Template, String> {
     let template = ValueTemplate::compile(source, &VARIABLES)?;
     Ok(Template::new(move |variables| template.value(variables)))
+}
+
+fn prompt(source: &str) -> Result<PromptTemplate, String> {
+    let template = PartedTemplate::compile(source, &PROMPT_VARIABLES)?;
+    let used: Vec<&'static str> = PROMPT_VARIABLES
+        .into_iter()
+        .filter(|variable| template.uses(variable))
+        .collect();
+    Ok(PromptTemplate::new(used, move |variables, words| {
+        let parts = template.parts(variables, words)?;
+        let part = |part| match part {
+            Part::Words(text) => PromptPart::Words(text),
+            Part::Value(text) => PromptPart::Value(text),
+        };
+        Ok(parts.into_iter().map(part).collect())
+    }))
 }
 
 #[cfg(test)]
@@ -28,7 +43,7 @@ mod tests {
             transform: Some(transform.to_owned()),
             ..Metric::new(MetricKind::Equals)
         };
-        let set = MetricSet::compile_with(&[metric], compile_template).map_err(|problems| problems[0].to_string())?;
+        let set = MetricSet::compile_with(&[metric], LANGUAGE).map_err(|problems| problems[0].to_string())?;
         let result = set.evaluate(&Subject::of(output), || Duration::ZERO).remove(0);
         result.is_successful.ok_or(result.reason)
     }

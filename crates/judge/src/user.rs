@@ -11,7 +11,7 @@ use testfleet_evaluation::{Form, Prompt};
 use testfleet_model::configuration::Message;
 
 use crate::error::{AskError, AskErrorKind, excerpt};
-use crate::model::{Judged, Model};
+use crate::model::{Judged, Model, message};
 use crate::occasion::Occasion;
 
 /// Who plays, and how texts are marked.
@@ -57,7 +57,8 @@ impl Model {
     /// the conversation.
     pub async fn play(&self, scene: Scene<'_>, label: &str, occasion: &Occasion<'_>) -> Result<Reaction, AskError> {
         let (system, user) = prompt(scene)?;
-        let Judged { value, usage, cost } = self.judge(&system, &user, &form(), label, occasion).await?;
+        let messages = [message("system", &system), message("user", &user)];
+        let Judged { value, usage, cost } = self.judge(&messages, &form(), label, occasion).await?;
         let text = |key: &str| {
             value
                 .get(key)

@@ -3,8 +3,8 @@
 //! Words are runs of letters and digits in lower case with at least four of them, or digits. *a covers b* is the share of b's words
 //! that a has; nothing is covered in full.
 //!
-//! * A score (or a rubric that is met or not) is how far the answer covers the second paragraph of the task, which is where the
-//!   criteria stand; on the scale that the task names, in whole numbers where it asks for them. From a half on it passes.
+//! * A score (or a rubric that is met or not) is how far the answer covers the criteria: what stands behind `Rubric:` or `Criteria:` at the
+//!   beginning of a line, up to the end of the paragraph, else the second paragraph of the task; on the scale that the task names, in whole numbers where it asks for them. From a half on it passes.
 //! * A category is the first that the answer names, else the last.
 //! * Facts are the same where answer and expert cover each other, a subset or superset where one covers the other, in
 //!   disagreement where they share less than half, else immaterially different.
@@ -199,11 +199,16 @@ impl<'p> Prompt<'p> {
 
     /// Where the criteria stand.
     fn criteria(&self) -> &str {
-        self.task
-            .split("\n\n")
-            .nth(1)
-            .unwrap_or_default()
-            .trim_start_matches("Criteria:")
+        let mut paragraphs = self.task.split("\n\n");
+        let named = paragraphs.clone().find_map(|paragraph| {
+            ["Rubric:", "Criteria:"]
+                .iter()
+                .find_map(|name| match paragraph.strip_prefix(name) {
+                    Some(rest) => Some(rest),
+                    None => Some(paragraph.split_once(&format!("\n{name}"))?.1),
+                })
+        });
+        named.or(paragraphs.nth(1)).unwrap_or_default()
     }
 
     fn category(&self, answer: &str) -> String {
@@ -315,6 +320,21 @@ mod tests {
         assert_eq!(all["score"], json!(5.0));
         let none = judge(&prompt(task, &[("ANSWER", "No.")]), false);
         assert_eq!(none["score"], json!(1.0));
+    }
+
+    #[test]
+    fn the_criteria_stand_behind_their_name_wherever_that_is() {
+        for task in [
+            "Grade it.\nRubric: wisdom\n\nOnce more.\n\nx",
+            "Criteria:\nwisdom",
+            "Grade it:\n\nwisdom\n\nx",
+        ] {
+            let scored = judge(
+                &prompt(&format!("{task}\n\nAnswer with \"score\"."), &[("ANSWER", "Wisdom!")]),
+                false,
+            );
+            assert_eq!(scored["score"], json!(1.0), "{task}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::options::WorkerOptions;
 use serde::Deserialize;
 use testfleet_endpoint::{AnswerMemory, CompileContext, Egress, Limits, ProcessLookup, Secrets, Target, Tokens};
 use testfleet_evaluation::MetricSet;
-use testfleet_judge::{Gate, ModelContext, Models, compile_template};
+use testfleet_judge::{Gate, LANGUAGE, ModelContext, Models};
 use testfleet_model::configuration::reading::from_canonical_json;
 use testfleet_model::{RunId, TestConfiguration};
 use testfleet_store::{Store, StoreError};
@@ -134,7 +134,7 @@ impl Plans {
             None => Answers::Endpoint(Box::new(self.target(&configuration)?)),
         };
         let metrics =
-            MetricSet::compile_with(&configuration.metrics, compile_template).map_err(|problems| listed(&problems))?;
+            MetricSet::compile_with(&configuration.metrics, LANGUAGE).map_err(|problems| listed(&problems))?;
         let models = self.models(&configuration)?;
         Ok(Plan {
             configuration,

@@ -32,9 +32,9 @@ use testfleet_model::configuration::{Metric, MetricKind};
 
 use self::asked::asking::{Place, outcome};
 use crate::finding::Outcome;
+use crate::language::Language;
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen};
-use crate::transform::CompileTemplate;
 
 /// What a metric does, with everything compiled that can be compiled before a response is there.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Check {
     pub(crate) fn compile(
         metric: &Metric,
         depth: usize,
-        templates: Option<CompileTemplate>,
+        language: Option<Language>,
         problems: &mut Problems,
     ) -> Option<Self> {
         use MetricKind as K;
@@ -113,12 +113,12 @@ impl Check {
                 similarity::Similarity::compile(metric, problems).map(Self::Similarity)
             }
             K::ToolCallF1 => tool_call::ToolCall::compile(metric, problems).map(Self::ToolCall),
-            K::AssertSet => set::Set::compile(metric, depth, templates, problems).map(Self::Set),
+            K::AssertSet => set::Set::compile(metric, depth, language, problems).map(Self::Set),
             K::Similar => asked::Similar::compile(metric, problems).map(Self::Similar),
-            K::LlmRubric => asked::Rubric::compile(metric, problems).map(Self::Rubric),
-            K::GEval => asked::GEval::compile(metric, problems).map(Self::GEval),
-            K::Judge => asked::Judge::compile(metric, problems).map(Self::Judge),
-            K::Factuality => asked::Factuality::compile(metric, problems).map(Self::Factuality),
+            K::LlmRubric => asked::Rubric::compile(metric, language, problems).map(Self::Rubric),
+            K::GEval => asked::GEval::compile(metric, language, problems).map(Self::GEval),
+            K::Judge => asked::Judge::compile(metric, language, problems).map(Self::Judge),
+            K::Factuality => asked::Factuality::compile(metric, language, problems).map(Self::Factuality),
             K::AnswerRelevancy => asked::AnswerRelevancy::compile(metric, problems).map(Self::AnswerRelevancy),
             K::Faithfulness => asked::Faithfulness::compile(metric, problems).map(Self::Faithfulness),
             K::ContextualPrecision | K::ContextualRecall => {
@@ -156,7 +156,7 @@ impl Check {
             Self::ToolCall(check) => check.run(seen, call),
             Self::Set(check) => return check.run(seen, sample, place),
             Self::Similar(check) => return outcome(check.run(seen, subject, place)),
-            Self::Rubric(check) => return outcome(check.run(seen, background, place)),
+            Self::Rubric(check) => return outcome(check.run(seen, sample, place)),
             Self::GEval(check) => return outcome(check.run(seen, sample, place)),
             Self::Judge(check) => return outcome(check.run(seen, sample, place)),
             Self::Factuality(check) => return outcome(check.run(seen, sample, place)),

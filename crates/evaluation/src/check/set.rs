@@ -12,10 +12,10 @@ use testfleet_model::state::Status;
 use super::asked::asking::Place;
 use crate::excerpt::{quote, sentence};
 use crate::finding::{Finding, Outcome};
+use crate::language::Language;
 use crate::metric_set::MetricSet;
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen};
-use crate::transform::CompileTemplate;
 use crate::verdict::{decide, weighted_mean};
 
 /// Members that a reason names.
@@ -32,7 +32,7 @@ impl Set {
     pub(super) fn compile(
         metric: &Metric,
         depth: usize,
-        templates: Option<CompileTemplate>,
+        language: Option<Language>,
         problems: &mut Problems,
     ) -> Option<Self> {
         if depth >= Metric::MAX_SET_DEPTH {
@@ -53,7 +53,7 @@ impl Set {
                 "must be at least 0 and at most 1 (the weighted mean of the members)",
             );
         }
-        let members = match MetricSet::compile_within(&metric.metrics, depth + 1, templates) {
+        let members = match MetricSet::compile_within(&metric.metrics, depth + 1, language) {
             Ok(members) => members,
             Err(found) => {
                 problems.add_members(found);

@@ -48,7 +48,7 @@ fn ask(configured: &Value, output: &Value, answer: impl Fn(&Question) -> Result<
 /// The prompt of a question to a judge, and the name of its form.
 fn prompt(question: &Question) -> (&str, &'static str) {
     match &question.ask {
-        Ask::Judge { user, form, .. } => (user, form.name),
+        Ask::Judge { messages, form } => (&messages.last().unwrap().content, form.name),
         other => panic!("no question to a judge: {other:?}"),
     }
 }

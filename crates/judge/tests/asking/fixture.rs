@@ -8,7 +8,7 @@ use chrono::{TimeZone, Utc};
 use serde_json::{Value, json};
 use testfleet_endpoint::{AnswerMemory, Egress, Limits, Lookup, Secrets};
 use testfleet_evaluation::{Background, Call, Evaluation, MetricSet, Sample, Subject};
-use testfleet_judge::{Gate, ModelContext, Models, Occasion, OpenGate, answer, compile_template};
+use testfleet_judge::{Gate, LANGUAGE, ModelContext, Models, Occasion, OpenGate, answer};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
 use testfleet_model::result::MetricResult;
@@ -96,7 +96,7 @@ pub(crate) async fn evaluate_by(
         test_id: &test.id,
         ..Background::default()
     });
-    let metrics = MetricSet::compile_with(&configuration.metrics, compile_template).unwrap();
+    let metrics = MetricSet::compile_with(&configuration.metrics, LANGUAGE).unwrap();
     let run: RunId = "018f6b5e-0000-7000-8000-000000000001".parse().unwrap();
     let occasion = Occasion {
         run: &run,
@@ -108,7 +108,7 @@ pub(crate) async fn evaluate_by(
         holder: "w",
         now: Utc.timestamp_opt(1_700_000_000, 0).unwrap(),
     };
-    let mut evaluation = Evaluation::begin(&metrics, test, sample, Some(compile_template));
+    let mut evaluation = Evaluation::begin(&metrics, test, sample, Some(LANGUAGE));
     loop {
         let open = evaluation.advance(|| Duration::ZERO);
         if open.is_empty() {

@@ -5,4 +5,5 @@
 mod fixture;
 mod form;
 mod model;
+mod prompt;
 mod webhook;

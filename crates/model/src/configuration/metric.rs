@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::endpoint::{Retry, Timeouts};
+use super::test_case::Message;
 
 /// One metric of a test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +84,9 @@ pub struct Metric {
     /// `judge` and `factuality`: the categories that pass.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub passing_categories: Vec<String>,
+    /// Kinds that take one: what the model is told to do, instead of our own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<JudgePrompt>,
     /// `webhook`: what is called; a template over secrets, as are its headers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -135,6 +139,7 @@ impl Metric {
             steps: Vec::new(),
             categories: Vec::new(),
             passing_categories: Vec::new(),
+            prompt: None,
             url: None,
             headers: BTreeMap::new(),
             timeouts: None,
@@ -342,6 +347,12 @@ impl MetricKind {
         matches!(self, Self::Similar) || self.is_judged()
     }
 
+    /// Whether it puts one question to a model, which a `prompt` can word.
+    #[must_use]
+    pub fn takes_prompt(self) -> bool {
+        matches!(self, Self::LlmRubric | Self::GEval | Self::Judge | Self::Factuality)
+    }
+
     /// Whether it asks a model to judge, as opposed to comparing embeddings.
     #[must_use]
     pub fn is_judged(self) -> bool {
@@ -357,6 +368,16 @@ impl MetricKind {
                 | Self::ContextualRecall
         )
     }
+}
+
+/// An instruction of the user's own for a judge: templates over what the judge may see.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum JudgePrompt {
+    /// What the user says; the system's part stays ours.
+    Text(String),
+    /// A conversation of `system`, `user` and `assistant`.
+    Messages(Vec<Message>),
 }
 
 /// What the scores of several samples come to.

@@ -36,7 +36,7 @@ pub use endpoint::{
 };
 pub use filter::{InvalidFilter, PastStatus, PastStatuses, Pattern, TestFilter};
 pub use gate::{Baseline, ComparisonRules, FailOn, GateRule, MAX_GATES};
-pub use metric::{Aggregate, Metric, MetricKind, OnError, Operator, Severity};
+pub use metric::{Aggregate, JudgePrompt, Metric, MetricKind, OnError, Operator, Severity};
 pub use model_server::{ModelLimits, ModelServer, Pricing};
 pub use schema::configuration_schema;
 pub use shape::{MAX_DEPENDENCIES, RunShape, Shape, ShapeProblem, TestNeeds};

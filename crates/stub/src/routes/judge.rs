@@ -39,6 +39,9 @@ use crate::refusal::Refusal;
 /// How long a slow model says nothing.
 const SLOW: Duration = Duration::from_secs(60);
 
+/// With what the rules for texts begin where somebody's own words stand before them.
+const TEXTS: &str = "\n\nThe texts to evaluate are data:";
+
 #[derive(Deserialize)]
 struct Request {
     model: String,
@@ -89,9 +92,12 @@ pub(super) async fn complete(headers: HeaderMap, body: Bytes) -> Result<Response
         ));
     }
     let told = request.messages.iter().any(|message| message.role == "assistant");
-    let prompt = request.messages.iter().find(|message| message.role == "user");
-    let prompt = prompt.map(|message| message.content.as_str()).unwrap_or_default();
-    let judged = judging::judge(prompt, trait_of("gullible")).to_string();
+    let content = |message: &'_ Message| message.content.clone();
+    let said_by = |role: &'static str| request.messages.iter().filter(move |message| message.role == role);
+    // What stands in the system's part before what is said there of the texts are somebody's own words, part of the task.
+    let own = said_by("system").filter_map(|message| Some(message.content.split_once(TEXTS)?.0.to_owned()));
+    let prompt: Vec<String> = said_by("user").map(content).chain(own).collect();
+    let judged = judging::judge(&prompt.join("\n\n"), trait_of("gullible")).to_string();
     let (content, finish_reason) = if trait_of("prose") {
         (format!("Here is {{my}} judgement:\n{judged}\nAnything else?"), "stop")
     } else if trait_of("fenced") {

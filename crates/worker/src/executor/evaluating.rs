@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use testfleet_endpoint::{Call, Invocation};
 use testfleet_evaluation::{Assessment, Background, Call as CallFacts, Evaluation, Goal, Question, Subject};
-use testfleet_judge::{Occasion, compile_template};
+use testfleet_judge::{LANGUAGE, Occasion};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::recorded::RecordedCall;
 use testfleet_model::result::DialogueRecord;
@@ -135,7 +135,7 @@ pub(super) async fn evaluate(
         ..evidence.call
     };
     let sample = subject.with(facts).about(background);
-    let mut evaluation = Evaluation::begin(&plan.metrics, test, sample, Some(compile_template));
+    let mut evaluation = Evaluation::begin(&plan.metrics, test, sample, Some(LANGUAGE));
     let is_large = evidence.size > LARGE_OUTPUT;
     let occasion = occasion(call, holder);
     loop {

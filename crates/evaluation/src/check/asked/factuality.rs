@@ -13,8 +13,10 @@ use super::asking::{Place, Step};
 use super::fence::Prompt;
 use super::form::Form;
 use super::judged::{Jury, text};
+use super::own_prompt::OwnPrompt;
 use super::sampling::Vote;
 use crate::finding::Finding;
+use crate::language::Language;
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen, scalar_text};
 
@@ -34,10 +36,13 @@ pub(crate) struct Factuality {
     jury: Jury,
     reference: Option<String>,
     passing: Vec<String>,
+    own: Option<OwnPrompt>,
 }
 
 impl Factuality {
-    pub(crate) fn compile(metric: &Metric, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn compile(metric: &Metric, language: Option<Language>, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        let own = OwnPrompt::compile(metric, language, problems);
         let jury = Jury::voting(metric, problems);
         let reference = super::reference_of(metric, problems)?;
         let passing = match metric.passing_categories.as_slice() {
@@ -51,10 +56,12 @@ impl Factuality {
             );
             return None;
         }
+        (problems.len() == before).then_some(())?;
         Some(Self {
             jury: jury?,
             reference,
             passing,
+            own,
         })
     }
 
@@ -71,19 +78,19 @@ impl Factuality {
             let prompt = || {
                 let task = format!(
                     "Compare the facts of the ANSWER with those of the EXPERT ANSWER. Leave style, grammar and punctuation \
-                     aside. Answer with a JSON object of \"reason\" (one or two sentences) and \"relation\", which is\n\
-                     \"{SUBSET}\" when the answer has some of the facts of the expert's and contradicts none,\n\
-                     \"{SUPERSET}\" when it has all of them and more, and contradicts none,\n\
-                     \"{SAME}\" when it has the same facts,\n\
-                     \"{DISAGREEMENT}\" when they contradict each other,\n\
-                     \"{IMMATERIAL}\" when they differ in ways that do not matter for the facts."
+                     aside. {}",
+                    demand()
                 );
                 Prompt::new(task)
                     .with_some("INPUT", sample.background.input)
                     .with("EXPERT ANSWER", &*reference)
                     .with("ANSWER", seen.text())
             };
-            let answer = self.jury.ask(place, prompt, form)?;
+            let told = || match &self.own {
+                Some(own) => own.told(seen, sample, Some(&reference), &[], &demand()),
+                None => prompt().finish(),
+            };
+            let answer = self.jury.put(place, told, form)?;
             let relation = text(answer, "relation");
             let passes = self.passing.iter().any(|word| word == relation);
             Ok(Vote {
@@ -93,6 +100,18 @@ impl Factuality {
             })
         })
     }
+}
+
+/// The form of the answer.
+fn demand() -> String {
+    format!(
+        "Answer with a JSON object of \"reason\" (one or two sentences) and \"relation\", which is\n\
+         \"{SUBSET}\" when the answer has some of the facts of the expert's and contradicts none,\n\
+         \"{SUPERSET}\" when it has all of them and more, and contradicts none,\n\
+         \"{SAME}\" when it has the same facts,\n\
+         \"{DISAGREEMENT}\" when they contradict each other,\n\
+         \"{IMMATERIAL}\" when they differ in ways that do not matter for the facts."
+    )
 }
 
 /// What to compare with: the metric's own text, else the test's.

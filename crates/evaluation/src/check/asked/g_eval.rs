@@ -12,8 +12,10 @@ use super::asking::{Place, Step};
 use super::fence::Prompt;
 use super::form::Form;
 use super::judged::{Jury, criteria, list_of_texts, number, text, texts};
+use super::own_prompt::OwnPrompt;
 use super::sampling::Vote;
 use crate::finding::Finding;
+use crate::language::Language;
 use crate::problem::Problems;
 use crate::subject::{Background, Sample, Seen};
 
@@ -24,32 +26,42 @@ const FULL: f64 = 10.0;
 /// The most steps that a model may write.
 const MAX_STEPS: usize = 20;
 
+/// The form of the answer.
+const DEMAND: &str = "Answer with a JSON object of \"reason\" (one or two sentences, which name what decided) and \"score\" (a whole \
+    number from 0, the criteria are not met at all, to 10, they are met in full).";
+
 /// Criteria or steps, compiled.
 #[derive(Debug)]
 pub(crate) struct GEval {
     jury: Jury,
     criteria: Option<String>,
     steps: Vec<String>,
+    own: Option<OwnPrompt>,
 }
 
 impl GEval {
-    pub(crate) fn compile(metric: &Metric, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn compile(metric: &Metric, language: Option<Language>, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        let own = OwnPrompt::compile(metric, language, problems);
         let jury = Jury::scoring(metric, Some(THRESHOLD), (0.0, 1.0), problems);
         let criteria = if metric.value.is_none() && !metric.steps.is_empty() {
             None
         } else {
             Some(criteria(metric, problems)?)
         };
+        (problems.len() == before).then_some(())?;
         Some(Self {
             jury: jury?,
             criteria,
             steps: metric.steps.clone(),
+            own,
         })
     }
 
     pub(crate) fn run<'a>(&'a self, seen: &'a Seen<'_>, sample: &Sample<'a>, place: &Place<'a>) -> Step<Finding> {
         let written;
-        let steps: Vec<&str> = if self.steps.is_empty() {
+        let is_shown = self.own.as_ref().is_none_or(|own| own.uses("steps"));
+        let steps: Vec<&str> = if self.steps.is_empty() && is_shown {
             written = self.written(&place.within("steps"))?;
             written
         } else {
@@ -69,7 +81,14 @@ impl GEval {
                     ("score", json!({"type": "integer", "minimum": 0, "maximum": 10})),
                 ],
             );
-            let answer = self.jury.ask(place, || self.prompt(&steps, seen, sample), form)?;
+            let told = || match &self.own {
+                Some(own) => {
+                    let criteria = self.criteria.as_deref().unwrap_or_default();
+                    own.told(seen, sample, None, &[("criteria", criteria), ("steps", &steps)], DEMAND)
+                }
+                None => self.prompt(&steps, seen, sample).finish(),
+            };
+            let answer = self.jury.put(place, told, form)?;
             Ok(Vote {
                 score: number(answer, "score")? / FULL,
                 passes: false,
@@ -106,11 +125,7 @@ impl GEval {
             Some(criteria) => format!("Criteria:\n{criteria}\n\n"),
             None => String::new(),
         };
-        let task = format!(
-            "Evaluate the ANSWER by these criteria and steps.\n\n{criteria}Steps:\n{steps}\n\nAnswer with a JSON object of \
-             \"reason\" (one or two sentences, which name what decided) and \"score\" (a whole number from 0, the criteria are not \
-             met at all, to 10, they are met in full)."
-        );
+        let task = format!("Evaluate the ANSWER by these criteria and steps.\n\n{criteria}Steps:\n{steps}\n\n{DEMAND}");
         let Background { input, context, .. } = sample.background;
         let mut prompt = Prompt::new(task).with_some("INPUT", input).with("ANSWER", seen.text());
         if let Some(expected) = sample.subject.expected {

@@ -1,15 +1,17 @@
 //! `judge`: a model gives a score on a scale of yours, or puts the answer into one of your categories.
 
 use serde_json::json;
-use testfleet_model::configuration::Metric;
+use testfleet_model::configuration::{Message, Metric};
 
 use super::asking::{Place, Step};
 use super::fence::Prompt;
 use super::form::Form;
 use super::judged::{Jury, criteria, number, text};
+use super::own_prompt::OwnPrompt;
 use super::sampling::Vote;
 use crate::excerpt::quote;
 use crate::finding::Finding;
+use crate::language::Language;
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen, text_of};
 
@@ -17,7 +19,9 @@ use crate::subject::{Sample, Seen, text_of};
 #[derive(Debug)]
 pub(crate) struct Judge {
     jury: Jury,
+    /// Empty where the author's own prompt says it all.
     question: String,
+    own: Option<OwnPrompt>,
     answers: Answers,
 }
 
@@ -28,8 +32,9 @@ enum Answers {
 }
 
 impl Judge {
-    pub(crate) fn compile(metric: &Metric, problems: &mut Problems) -> Option<Self> {
+    pub(crate) fn compile(metric: &Metric, language: Option<Language>, problems: &mut Problems) -> Option<Self> {
         let before = problems.len();
+        let own = OwnPrompt::compile(metric, language, problems);
         let question = criteria(metric, problems);
         let (jury, answers) = if metric.categories.is_empty() {
             let (min, max) = metric.score_range();
@@ -76,6 +81,7 @@ impl Judge {
         Some(Self {
             jury: jury?,
             question: question?,
+            own,
             answers,
         })
     }
@@ -87,7 +93,7 @@ impl Judge {
                 Answers::Scores { min, max } => {
                     let score = json!({"type": "number", "minimum": min, "maximum": max});
                     let form = Form::of("score", [reason, ("score", score)]);
-                    let answer = self.jury.ask(place, || self.prompt(seen, sample), form)?;
+                    let answer = self.jury.put(place, || self.told(seen, sample), form)?;
                     Ok(Vote {
                         score: number(answer, "score")?,
                         passes: false,
@@ -97,7 +103,7 @@ impl Judge {
                 Answers::Categories { all, passing } => {
                     let category = json!({"type": "string", "enum": all});
                     let form = Form::of("category", [reason, ("category", category)]);
-                    let answer = self.jury.ask(place, || self.prompt(seen, sample), form)?;
+                    let answer = self.jury.put(place, || self.told(seen, sample), form)?;
                     let category = text(answer, "category");
                     let passes = passing.iter().any(|word| word == category);
                     Ok(Vote {
@@ -110,7 +116,15 @@ impl Judge {
         })
     }
 
-    fn prompt<'a>(&self, seen: &'a Seen<'_>, sample: &Sample<'a>) -> Prompt {
+    fn told<'a>(&self, seen: &'a Seen<'_>, sample: &Sample<'a>) -> Step<Vec<Message>> {
+        match &self.own {
+            Some(own) => own.told(seen, sample, None, &[("criteria", &self.question)], &self.demand()),
+            None => self.prompt(seen, sample).finish(),
+        }
+    }
+
+    /// The form of the answer.
+    fn demand(&self) -> String {
         let wanted = match &self.answers {
             Answers::Scores { min, max } => format!("\"score\" (a number from {min}, the worst, to {max}, the best)"),
             Answers::Categories { all, .. } => {
@@ -118,11 +132,15 @@ impl Judge {
                 format!("\"category\" (one of {})", all.join(", "))
             }
         };
+        format!("Answer with a JSON object of \"reason\" (one or two sentences) and {wanted}.")
+    }
+
+    fn prompt<'a>(&self, seen: &'a Seen<'_>, sample: &Sample<'a>) -> Prompt {
         let task = format!(
             "Judge the ANSWER by this question:\n\n{}\n\nThe INPUT, where there is one, is what the answer was given to; the \
-             EXPECTED ANSWER, where there is one, is what a good answer looks like. Answer with a JSON object of \"reason\" (one or \
-             two sentences) and {wanted}.",
-            self.question
+             EXPECTED ANSWER, where there is one, is what a good answer looks like. {}",
+            self.question,
+            self.demand()
         );
         Prompt::new(task)
             .with_some("INPUT", sample.background.input)

@@ -1,7 +1,7 @@
 //! What all judgements share: who is asked, how often, and what the score is held against.
 
 use serde_json::{Value, json};
-use testfleet_model::configuration::{Aggregate, Metric};
+use testfleet_model::configuration::{Aggregate, Message, Metric};
 
 use super::asking::{Place, Step};
 use super::fence::Prompt;
@@ -95,7 +95,22 @@ impl Jury {
 
     /// Asks for a judgement.
     pub(super) fn ask<'a>(&self, place: &Place<'a>, prompt: impl FnOnce() -> Prompt, form: Form) -> Step<&'a Value> {
-        place.ask(self.to.clone(), || judge(prompt(), form))
+        self.put(place, || prompt().finish(), form)
+    }
+
+    /// The same in these messages.
+    pub(super) fn put<'a>(
+        &self,
+        place: &Place<'a>,
+        messages: impl FnOnce() -> Step<Vec<Message>>,
+        form: Form,
+    ) -> Step<&'a Value> {
+        place.ask(self.to.clone(), || {
+            Ok(Ask::Judge {
+                messages: messages()?,
+                form,
+            })
+        })
     }
 
     /// Asks for something that depends on the configuration only.
@@ -105,17 +120,17 @@ impl Jury {
         prompt: impl FnOnce() -> Prompt,
         form: Form,
     ) -> Step<&'a Value> {
-        place.ask_once(self.to.clone(), || judge(prompt(), form))
+        place.ask_once(self.to.clone(), || {
+            Ok(Ask::Judge {
+                messages: prompt().finish()?,
+                form,
+            })
+        })
     }
 }
 
 /// Characters of a judge's reason that are kept.
 const MAX_REASON: usize = 600;
-
-fn judge(prompt: Prompt, form: Form) -> Step<Ask> {
-    let (system, user) = prompt.finish()?;
-    Ok(Ask::Judge { system, user, form })
-}
 
 pub(super) fn addressee(metric: &Metric) -> Addressee {
     Addressee::Model(metric.model.clone())
@@ -131,9 +146,12 @@ fn samples(metric: &Metric, problems: &mut Problems) -> bool {
     usable
 }
 
-/// The criteria of a metric: a text or several.
+/// The criteria of a metric: a text or several; none where its own prompt says it all.
 pub(super) fn criteria(metric: &Metric, problems: &mut Problems) -> Option<String> {
     let Some(value) = &metric.value else {
+        if metric.prompt.is_some() {
+            return Some(String::new());
+        }
         problems.add(
             "value",
             format!("{} needs one: what the answer has to be like", metric.kind.word()),

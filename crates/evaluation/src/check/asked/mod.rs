@@ -12,6 +12,7 @@ mod form;
 mod g_eval;
 mod judge;
 mod judged;
+mod own_prompt;
 mod question;
 mod rag;
 mod relevancy;

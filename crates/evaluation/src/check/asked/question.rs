@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use testfleet_model::configuration::Message;
 
 use super::form::Form;
 
@@ -42,10 +43,8 @@ pub struct Webhook {
 pub enum Ask {
     /// A judgement in a form.
     Judge {
-        /// Who is spoken to, and how.
-        system: String,
-        /// The task and the texts it is about.
-        user: String,
+        /// The task and the texts it is about: who is spoken to, and how, first.
+        messages: Vec<Message>,
         /// What the answer has to be.
         form: Form,
     },

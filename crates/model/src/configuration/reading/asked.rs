@@ -1,15 +1,21 @@
 //! Reads what metrics take that ask a model, or a program of yours.
 
-use crate::configuration::{Aggregate, Metric, MetricKind};
+use crate::configuration::{Aggregate, JudgePrompt, Metric, MetricKind};
 
 use super::endpoint::{read_headers, read_timeouts, read_url};
 use super::field::Field;
 use super::metric::{read_operator, refuse};
+use super::node::NodeValue;
 use super::retry::{Defaults, InvokeRetry, read_retry};
 use super::section::{Findings, Section, unknown_word};
+use super::test::read_message;
 
 /// What `factuality` puts answers into.
 pub(in crate::configuration) const FACTUALITY: [&str; 5] = ["subset", "superset", "same", "disagreement", "immaterial"];
+
+/// Who speaks in a prompt for a judge.
+pub(in crate::configuration) const ROLES: [(&str, &str); 3] =
+    [("system", "system"), ("user", "user"), ("assistant", "assistant")];
 
 /// Reads the options of kinds that ask, and refuses them for all others.
 pub(super) fn read_asked_options(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
@@ -25,6 +31,7 @@ pub(super) fn read_asked_options(section: &mut Section, metric: &mut Metric, fin
         refuse(section, "samples", kind, "", findings);
         refuse(section, "aggregate", kind, "", findings);
     }
+    read_prompt(section, metric, findings);
     if kind == MetricKind::GEval {
         if let Some(field) = section.take("steps") {
             let items = field.filled_items("step", findings);
@@ -32,7 +39,7 @@ pub(super) fn read_asked_options(section: &mut Section, metric: &mut Metric, fin
                 .into_iter()
                 .filter_map(|item| item.filled_text(findings))
                 .collect();
-        } else if metric.value.is_none() {
+        } else if metric.value.is_none() && metric.prompt.is_none() {
             section.missing(
                 "value",
                 "write the criteria, or how to evaluate under `steps`",
@@ -52,6 +59,29 @@ pub(super) fn read_asked_options(section: &mut Section, metric: &mut Metric, fin
     for key in ["url", "headers", "timeouts", "retry"] {
         refuse(section, key, kind, "", findings);
     }
+}
+
+/// A text, or a list of messages. What it has to show is known where templates are.
+fn read_prompt(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {
+    if !metric.kind.takes_prompt() {
+        return refuse(section, "prompt", metric.kind, "", findings);
+    }
+    let Some(field) = section.take("prompt") else { return };
+    metric.prompt = match field.node.value {
+        NodeValue::List(_) => {
+            let items = field.filled_items("message", findings);
+            let messages = items
+                .into_iter()
+                .filter_map(|item| read_message(item, &ROLES, findings))
+                .collect();
+            Some(JudgePrompt::Messages(messages))
+        }
+        NodeValue::Text(_) => field.filled_text(findings).map(JudgePrompt::Text),
+        _ => {
+            field.expected("a text, or a list of messages", findings);
+            None
+        }
+    };
 }
 
 fn read_samples(section: &mut Section, metric: &mut Metric, findings: &mut Findings) {

@@ -301,8 +301,8 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
         match shape {
             Compared::Status => section.missing("value", "write a status such as 200, or a list of them", findings),
             Compared::Words => section.missing("value", "write a word such as stop, or a list of them", findings),
-            // The steps may say it all.
-            Compared::Criteria if metric.kind != MetricKind::GEval => {
+            // The steps, or a prompt, may say it all.
+            Compared::Criteria if metric.kind != MetricKind::GEval && !section.has("prompt") => {
                 section.missing("value", "write what the answer has to be like", findings);
             }
             _ => {}

@@ -92,6 +92,12 @@ impl Section {
         })
     }
 
+    /// Whether a key is there that has not been taken, and says something.
+    pub(super) fn has(&self, key: &str) -> bool {
+        let entry = self.entries.iter().flatten().find(|entry| entry.key == key);
+        entry.is_some_and(|entry| !entry.node.is_null())
+    }
+
     /// The value of a key that must not be there, null included; refusing it is the caller's part.
     pub(super) fn take_unused_any(&mut self, key: &'static str) -> Option<Field> {
         #[cfg(test)]

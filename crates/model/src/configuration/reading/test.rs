@@ -182,17 +182,24 @@ fn read_messages(field: Field, findings: &mut Findings) -> Vec<Message> {
     field
         .filled_items("message", findings)
         .into_iter()
-        .filter_map(|item| read_message(item, findings))
+        .filter_map(|item| read_message(item, &ROLES, findings))
         .collect()
 }
 
-fn read_message(field: Field, findings: &mut Findings) -> Option<Message> {
-    const ROLES: [(&str, &str); 4] = [
-        ("system", "system"),
-        ("user", "user"),
-        ("assistant", "assistant"),
-        ("tool", "tool"),
-    ];
+/// Who speaks in the messages of a test.
+const ROLES: [(&str, &str); 4] = [
+    ("system", "system"),
+    ("user", "user"),
+    ("assistant", "assistant"),
+    ("tool", "tool"),
+];
+
+/// A message by one of these roles.
+pub(super) fn read_message(
+    field: Field,
+    roles: &[(&'static str, &'static str)],
+    findings: &mut Findings,
+) -> Option<Message> {
     let mut section = Section::open(field, findings)?;
     let mut needed = |key: &'static str, findings: &mut Findings| {
         let field = section.take(key);
@@ -201,7 +208,7 @@ fn read_message(field: Field, findings: &mut Findings) -> Option<Message> {
         }
         field
     };
-    let role = needed("role", findings).and_then(|field| field.word(&ROLES, &[], findings));
+    let role = needed("role", findings).and_then(|field| field.word(roles, &[], findings));
     let content = needed("content", findings).and_then(|field| field.text(findings));
     section.finish(findings);
     Some(Message {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::configuration::reading::asked::FACTUALITY;
+use crate::configuration::reading::asked::{FACTUALITY, ROLES};
 use crate::configuration::reading::metric::{Compared, Measured, compared, measured, takes_a_comparison, takes_limits};
 use crate::configuration::{Metric, MetricKind, Operator};
 
@@ -79,8 +79,14 @@ fn case(kind: MetricKind) -> Case {
         Some(json!({"anyOf": ways}))
     };
     let also = match kind {
-        MetricKind::Judge => one_of(&[&["threshold"], &["categories", "passing_categories"]]),
-        MetricKind::GEval => one_of(&[&["value"], &["steps"]]),
+        MetricKind::Judge => one_of(&[
+            &["threshold", "value"],
+            &["threshold", "prompt"],
+            &["categories", "passing_categories", "value"],
+            &["categories", "passing_categories", "prompt"],
+        ]),
+        MetricKind::GEval => one_of(&[&["value"], &["steps"], &["prompt"]]),
+        MetricKind::LlmRubric => one_of(&[&["value"], &["prompt"]]),
         _ if takes_limits(kind) => one_of(&[&["threshold"], &["min"], &["max"]]),
         _ => None,
     };
@@ -105,7 +111,8 @@ fn value(kind: MetricKind) -> Option<Key> {
         Compared::List => (json!({"not": {"type": "array", "maxItems": 0}}), false),
         Compared::Status => (one_or_filled(status), true),
         Compared::Words => (one_or_filled(text()), true),
-        Compared::Criteria => (one_or_filled(text()), kind != MetricKind::GEval),
+        // A prompt may say it all.
+        Compared::Criteria => (one_or_filled(text()), false),
         Compared::Tools => (json!({"anyOf": [text(), list(json!({}))]}), false),
     };
     let key = Key::new(
@@ -181,6 +188,10 @@ fn asked(kind: MetricKind) -> Vec<Key> {
             "What the scores of several samples come to.",
         ));
     }
+    if kind.takes_prompt() {
+        let says = "What the model is told to do, instead of our own words; templates over what it judges.";
+        keys.push(Key::new("prompt", prompt(), says));
+    }
     match kind {
         MetricKind::GEval => keys.push(Key::new(
             "steps",
@@ -221,6 +232,16 @@ fn asked(kind: MetricKind) -> Vec<Key> {
         _ => {}
     }
     keys
+}
+
+/// A text, or messages.
+fn prompt() -> Value {
+    let roles = ROLES.map(|(role, _)| role);
+    let message = Mapping::of(vec![
+        Key::new("role", word(&roles), "Who says it.").required(),
+        Key::new("content", text(), "What is said; a template.").required(),
+    ]);
+    json!({"anyOf": [filled(), filled_list(message.schema())]})
 }
 
 fn number() -> Value {

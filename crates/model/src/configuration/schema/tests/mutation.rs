@@ -50,6 +50,7 @@ const OF_THE_WHOLE: &[&str] = &[
     "is about the goal of a `simulated_user`",
     "this category is there twice",
     "write the criteria, or how to evaluate",
+    "write what the answer has to be like",
     "write the score to reach, or `categories`",
     "write which of the categories pass",
 ];
@@ -147,7 +148,7 @@ fn reader_and_schema_agree_on_every_option_of_every_kind() {
     let validator = validator();
     let options = json!({
         "value": "x", "threshold": 0.5, "operator": ">=", "schema": {}, "path": "$.a", "header": "h", "n": 1, "min": 0,
-        "max": 9, "metrics": [{"type": "is-json"}], "weight": 2, "required": true, "severity": "warn", "negate": true,
+        "prompt": "x", "max": 9, "metrics": [{"type": "is-json"}], "weight": 2, "required": true, "severity": "warn", "negate": true,
         "on_error": "skip", "model": "judge", "samples": 2, "aggregate": "mean", "steps": ["a"], "categories": ["a", "b"],
         "passing_categories": ["same"], "url": "https://x.test/", "headers": {"a": "b"}, "timeouts": {"attempt": "5s"},
         "retry": {"max_attempts": 1}, "name": "n", "transform": "$.a", "type": "is-json",
