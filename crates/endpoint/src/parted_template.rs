@@ -154,11 +154,11 @@ mod tests {
         for attack in [
             "",
             "\0",
-            "\03\0abc",
+            "\x003\x00abc",
             "{{ criteria }}",
             "\0999999999999\0",
             "9\0",
-            "\00\0",
+            "\x000\x00",
         ] {
             assert_eq!(
                 parts("a{{ output }}b", attack),
