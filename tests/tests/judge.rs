@@ -86,6 +86,7 @@ async fn every_kind_that_asks_is_asked_and_its_cost_is_told_apart_from_the_endpo
         metric("faithful", json!({ "type": "faithfulness" })),
         metric("precise", json!({ "type": "contextual-precision" })),
         metric("recalled", json!({ "type": "contextual-recall" })),
+        metric("relevant context", json!({ "type": "contextual-relevancy" })),
         metric("set", json!({ "type": "assert-set" })),
     ];
     let set = metrics.last_mut().expect("a set").as_object_mut().expect("a metric");
@@ -111,7 +112,7 @@ async fn every_kind_that_asks_is_asked_and_its_cost_is_told_apart_from_the_endpo
         panic!("two results: {results:?}")
     };
     assert_eq!(right.status, Status::Pass, "{right:#?}");
-    assert_eq!(by_name(right).len(), 12);
+    assert_eq!(by_name(right).len(), 13);
     assert_eq!(wrong.status, Status::Fail, "{wrong:#?}");
     let said = by_name(wrong);
     assert!(said.values().all(Option::is_some), "{wrong:#?}");

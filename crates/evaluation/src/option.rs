@@ -138,13 +138,17 @@ fn takes(kind: MetricKind) -> Takes {
             transform: true,
             ..none
         },
-        K::AnswerRelevancy | K::Faithfulness | K::ContextualPrecision | K::ContextualRecall => Takes {
+        K::AnswerRelevancy
+        | K::Faithfulness
+        | K::ContextualPrecision
+        | K::ContextualRecall
+        | K::ContextualRelevancy => Takes {
             value: matches!(kind, K::ContextualPrecision | K::ContextualRecall),
             threshold: true,
             operator: true,
             model: true,
             samples: true,
-            // Precision and recall look at the context, and not at the output.
+            // The others look at the context, and not at the output.
             transform: matches!(kind, K::AnswerRelevancy | K::Faithfulness),
             ..none
         },

@@ -8,7 +8,7 @@
 //! * A category is the first that the answer names, else the last.
 //! * Facts are the same where answer and expert cover each other, a subset or superset where one covers the other, in
 //!   disagreement where they share less than half, else immaterially different.
-//! * Texts are taken apart at `.`, `!` and `?`. A statement is relevant that shares a word with the input; a claim or sentence is
+//! * Texts are taken apart at `.`, `!` and `?`. A statement, of an answer or of the context, is relevant that shares a word with the input; a claim or sentence is
 //!   supported that the context covers to 0.6; a document is useful that covers the expected answer to 0.3.
 //! * A user whom it plays says the sentences of its instructions, one each time, and the last one again and again; without
 //!   instructions it says what it wants. Its goal is reached when the newest answer covers what it wants.
@@ -39,11 +39,22 @@ pub(crate) fn judge(prompt: &str, gullible: bool) -> Value {
     }
     if asks("sentences") {
         let context = prompt.text("CONTEXT");
-        let sentences = apart(prompt.text("EXPECTED ANSWER")).map(|sentence| {
-            let supported = covers(context, sentence) >= 0.6;
-            json!({ "sentence": sentence, "reason": "by words", "verdict": yes(supported) })
-        });
-        return json!({ "sentences": sentences.collect::<Vec<_>>() });
+        let judged =
+            |sentence: &str, holds: bool| json!({ "sentence": sentence, "reason": "by words", "verdict": yes(holds) });
+        let sentences: Vec<Value> = if prompt.has("EXPECTED ANSWER") {
+            let expected = apart(prompt.text("EXPECTED ANSWER"));
+            expected
+                .map(|sentence| judged(sentence, covers(context, sentence) >= 0.6))
+                .collect()
+        } else {
+            let input = prompt.text("INPUT");
+            let documents = prompt.items("CONTEXT");
+            let statements = documents.into_iter().flat_map(apart);
+            statements
+                .map(|sentence| judged(sentence, shares(sentence, input)))
+                .collect()
+        };
+        return json!({ "sentences": sentences });
     }
     for parts in ["statements", "claims"] {
         if asks(parts) {

@@ -121,7 +121,7 @@ impl Check {
             K::Factuality => asked::Factuality::compile(metric, language, problems).map(Self::Factuality),
             K::AnswerRelevancy => asked::AnswerRelevancy::compile(metric, problems).map(Self::AnswerRelevancy),
             K::Faithfulness => asked::Faithfulness::compile(metric, problems).map(Self::Faithfulness),
-            K::ContextualPrecision | K::ContextualRecall => {
+            K::ContextualPrecision | K::ContextualRecall | K::ContextualRelevancy => {
                 asked::Contextual::compile(metric, problems).map(Self::Contextual)
             }
             K::Webhook => asked::Hook::compile(metric, problems).map(Self::Hook),

@@ -258,6 +258,15 @@ fn context_is_precise_when_what_is_useful_comes_first_and_complete_when_it_suppo
         0.5,
     );
     expect(&recall, "x", json!({"sentences": [sentence("yes")]}), Pass, 1.0);
+    let relevancy = json!({"type": "contextual-relevancy", "threshold": 0.5});
+    let of = |words: &[&str]| json!({"sentences": words.iter().map(|word| sentence(word)).collect::<Vec<_>>()});
+    expect(&relevancy, "x", of(&["yes", "no"]), Pass, 0.5);
+    let result = expect(&relevancy, "x", of(&["no", "no", "yes"]), Fail, 1.0 / 3.0);
+    assert!(
+        result.reason.contains("1 of 3 are relevant to the input"),
+        "{}",
+        result.reason
+    );
 }
 
 #[test]

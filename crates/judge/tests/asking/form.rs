@@ -9,7 +9,7 @@ async fn every_kind_is_judged_by_its_own_prompt() {
     let stub = stub();
     let url = format!("{}/judge/v1", stub.url());
     let good = "A kettle can be returned within 30 days.";
-    let cases: [(Value, &str, Option<bool>); 18] = [
+    let cases: [(Value, &str, Option<bool>); 20] = [
         (
             json!({"type": "llm-rubric", "value": "returned within days"}),
             good,
@@ -95,6 +95,17 @@ async fn every_kind_is_judged_by_its_own_prompt() {
             json!({"type": "contextual-recall", "value": "Returned within 30 days."}),
             good,
             Some(true),
+        ),
+        // One of the two documents is about what was asked.
+        (
+            json!({"type": "contextual-relevancy", "threshold": 0.5}),
+            good,
+            Some(true),
+        ),
+        (
+            json!({"type": "contextual-relevancy", "threshold": 0.6}),
+            good,
+            Some(false),
         ),
     ];
     for (metric, output, expected) in cases {

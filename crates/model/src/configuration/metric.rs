@@ -178,6 +178,7 @@ impl Metric {
                 | MetricKind::Faithfulness
                 | MetricKind::ContextualPrecision
                 | MetricKind::ContextualRecall
+                | MetricKind::ContextualRelevancy
                 | MetricKind::Webhook
         );
         // The score of a judge is from its `min` to its `max`.
@@ -334,6 +335,8 @@ kinds! {
     ContextualPrecision = "contextual-precision",
     /// The share of the expected output that the context supports, as a model sees it.
     ContextualRecall = "contextual-recall",
+    /// The share of the context's statements that bear on the input, as a model sees it.
+    ContextualRelevancy = "contextual-relevancy",
     /// What a program of yours says, called over HTTP.
     Webhook = "webhook",
     /// The weighted mean of `metrics` is at least `threshold`; without one, all of them pass.
@@ -366,6 +369,7 @@ impl MetricKind {
                 | Self::Faithfulness
                 | Self::ContextualPrecision
                 | Self::ContextualRecall
+                | Self::ContextualRelevancy
         )
     }
 }

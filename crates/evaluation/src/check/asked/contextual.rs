@@ -1,10 +1,11 @@
-//! `contextual-precision` and `contextual-recall`: how good the context of an answer is.
+//! `contextual-precision`, `contextual-recall` and `contextual-relevancy`: how good the context of an answer is.
 //!
 //! As in DeepEval, which follows ragas (*Context Precision* and *Context Recall* with a reference). Precision: a model says of each
 //! document whether it was useful to arrive at the expected output; with `v(k)` 1 for a useful document at place k, else 0, the
 //! score is the mean of `precision at k = (v(1) + … + v(k)) / k` over the useful documents, 0 where there is none. Recall: a model
 //! takes the expected output apart into sentences and says of each whether the context supports it; the score is supported
-//! sentences over sentences.
+//! sentences over sentences. Relevancy, as *Contextual Relevancy* of DeepEval: a model takes the context apart into statements and says of
+//! each whether it bears on the input; the score is relevant statements over statements.
 
 use serde_json::{Value, json};
 use testfleet_model::configuration::{Metric, MetricKind};
@@ -13,7 +14,7 @@ use super::asking::{Place, Step};
 use super::factuality::expected;
 use super::fence::Prompt;
 use super::form::Form;
-use super::judged::{Jury, context, list_of_verdicts, verdicts};
+use super::judged::{Jury, context, input, list_of_verdicts, verdicts};
 use super::rag::{MAX_PARTS, THRESHOLD, share};
 use super::sampling::Vote;
 use crate::finding::Finding;
@@ -25,7 +26,14 @@ use crate::subject::Sample;
 pub(crate) struct Contextual {
     jury: Jury,
     reference: Option<String>,
-    is_precision: bool,
+    measure: Measure,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Measure {
+    Precision,
+    Recall,
+    Relevancy,
 }
 
 impl Contextual {
@@ -35,21 +43,37 @@ impl Contextual {
         Some(Self {
             jury: jury?,
             reference,
-            is_precision: metric.kind == MetricKind::ContextualPrecision,
+            measure: match metric.kind {
+                MetricKind::ContextualPrecision => Measure::Precision,
+                MetricKind::ContextualRelevancy => Measure::Relevancy,
+                _ => Measure::Recall,
+            },
         })
     }
 
     pub(crate) fn run(&self, sample: &Sample<'_>, place: &Place<'_>) -> Step<Finding> {
         let context = context(&sample.background)?;
-        let expected = expected(self.reference.as_deref(), sample)?;
-        if self.is_precision {
-            return self.jury.hear(place, "the contextual precision", |place| {
-                self.precision(context, &expected, sample.background.input, place)
-            });
+        let expected = || expected(self.reference.as_deref(), sample);
+        match self.measure {
+            Measure::Precision => {
+                let expected = expected()?;
+                self.jury.hear(place, "the contextual precision", |place| {
+                    self.precision(context, &expected, sample.background.input, place)
+                })
+            }
+            Measure::Recall => {
+                let expected = expected()?;
+                self.jury.hear(place, "the contextual recall", |place| {
+                    self.recall(context, &expected, place)
+                })
+            }
+            Measure::Relevancy => {
+                let input = input(&sample.background)?;
+                self.jury.hear(place, "the contextual relevancy", |place| {
+                    self.relevancy(context, input, place)
+                })
+            }
         }
-        self.jury.hear(place, "the contextual recall", |place| {
-            self.recall(context, &expected, place)
-        })
     }
 
     fn precision(&self, context: &[String], expected: &str, input: Option<&str>, place: &Place<'_>) -> Step<Vote> {
@@ -99,32 +123,42 @@ impl Contextual {
                 .with_list("CONTEXT", context)
         };
         let answer = self.jury.ask(place, prompt, form)?;
-        let verdicts = verdicts(answer, "sentences");
-        if verdicts.is_empty() || verdicts.len() > MAX_PARTS {
-            let message = format!(
-                "the model took the expected output apart into {} sentences",
-                verdicts.len()
-            );
-            return Err(message.into());
-        }
-        let list = answer.get("sentences").and_then(Value::as_array);
-        let sentences = list
-            .into_iter()
-            .flatten()
-            .map(|item| super::judged::text(item, "sentence"));
-        let bad: Vec<_> = sentences
-            .zip(&verdicts)
-            .filter(|(_, (verdict, _))| *verdict != "yes")
-            .map(|(sentence, (_, reason))| (sentence, *reason))
-            .collect();
-        Ok(share(
-            verdicts.len() - bad.len(),
-            verdicts.len(),
-            "",
-            "supported by the context",
-            &bad,
-        ))
+        judged_parts(answer, "the expected output", "supported by the context")
     }
+
+    fn relevancy(&self, context: &[String], input: &str, place: &Place<'_>) -> Step<Vote> {
+        let form = Form::of("relevance", [("sentences", sentences_schema())]);
+        let prompt = || {
+            let task = format!(
+                "Take the CONTEXT apart into its statements, at most {MAX_PARTS}, and say of each whether it bears on the INPUT, that is \
+                 whether it helps to answer or address it: \"yes\" or \"no\". Answer with a JSON object of \"sentences\", a list with one \
+                 object of \"sentence\" (the statement), \"reason\" (a short sentence) and \"verdict\" for each."
+            );
+            Prompt::new(task).with("INPUT", input).with_list("CONTEXT", context)
+        };
+        let answer = self.jury.ask(place, prompt, form)?;
+        judged_parts(answer, "the context", "relevant to the input")
+    }
+}
+
+/// The share of good parts of a text, `what`, of an answer that names and judges them.
+fn judged_parts(answer: &Value, what: &str, good: &str) -> Step<Vote> {
+    let verdicts = verdicts(answer, "sentences");
+    if verdicts.is_empty() || verdicts.len() > MAX_PARTS {
+        let message = format!("the model took {what} apart into {} sentences", verdicts.len());
+        return Err(message.into());
+    }
+    let list = answer.get("sentences").and_then(Value::as_array);
+    let sentences = list
+        .into_iter()
+        .flatten()
+        .map(|item| super::judged::text(item, "sentence"));
+    let bad: Vec<_> = sentences
+        .zip(&verdicts)
+        .filter(|(_, (verdict, _))| *verdict != "yes")
+        .map(|(sentence, (_, reason))| (sentence, *reason))
+        .collect();
+    Ok(share(verdicts.len() - bad.len(), verdicts.len(), "", good, &bad))
 }
 
 fn sentences_schema() -> Value {

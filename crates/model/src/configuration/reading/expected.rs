@@ -11,7 +11,7 @@ use crate::configuration::MetricKind;
 use super::metric;
 use super::node::{Entry, Node, NodeValue, quote};
 use super::problem::Position;
-use super::section::{Findings, nearest, unsupported};
+use super::section::{Findings, nearest};
 
 /// Prefixes of promptfoo that run code or read files.
 const CODE: [&str; 6] = ["javascript", "fn", "eval", "python", "ruby", "file"];
@@ -118,7 +118,6 @@ pub fn expectation(cell: &str, position: Position) -> Result<Node, String> {
         let stands_alone = kind.is_some_and(|kind| threshold.is_some() || needs_nothing(kind));
         return match kind {
             Some(_) if stands_alone => Ok(metric_node(&own, position, threshold_entry(threshold, position))),
-            None if metric::LATER.contains(&bare) && bare.contains('-') => Err(unsupported(bare)),
             _ => plain(),
         };
     };
@@ -175,6 +174,7 @@ fn needs_nothing(kind: MetricKind) -> bool {
             | MetricKind::Faithfulness
             | MetricKind::ContextualPrecision
             | MetricKind::ContextualRecall
+            | MetricKind::ContextualRelevancy
     )
 }
 
@@ -220,9 +220,6 @@ fn split_prefix(cell: &str) -> Option<Prefix<'_>> {
 }
 
 fn refusal(word: &str, bare: &str, cell: &str) -> String {
-    if metric::LATER.contains(&bare) {
-        return unsupported(bare);
-    }
     if CODE.contains(&bare) {
         return format!("`{word}:` runs code, which tests of testfleet cannot do");
     }

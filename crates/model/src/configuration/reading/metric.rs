@@ -6,18 +6,10 @@ use crate::configuration::{Metric, MetricKind, OnError, Operator, Severity};
 
 use super::asked::read_asked_options;
 use super::endpoint::status;
+use super::expected::own_kind;
 use super::field::Field;
 use super::node::NodeValue;
-use super::section::{Findings, Section, nearest, unsupported};
-
-/// Kinds that the format knows and this version does not.
-pub(super) const LATER: [&str; 5] = [
-    "contextual-relevancy",
-    "context-recall",
-    "context-relevance",
-    "context-faithfulness",
-    "model-graded-closedqa",
-];
+use super::section::{Findings, Section, nearest};
 
 /// What a kind compares with.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,6 +80,7 @@ pub(in crate::configuration) fn compared(kind: MetricKind) -> Compared {
         | MetricKind::GoalReached
         | MetricKind::AnswerRelevancy
         | MetricKind::Faithfulness
+        | MetricKind::ContextualRelevancy
         | MetricKind::AssertSet => Compared::No,
     }
 }
@@ -121,6 +114,7 @@ pub(in crate::configuration) fn measured(kind: MetricKind) -> Option<Measured> {
         | MetricKind::Faithfulness
         | MetricKind::ContextualPrecision
         | MetricKind::ContextualRecall
+        | MetricKind::ContextualRelevancy
         | MetricKind::Webhook => (1.0, true, ""),
         MetricKind::WordCount => (f64::MAX, true, "write how many words there may be, or `min` and `max`"),
         MetricKind::Length => (
@@ -225,9 +219,8 @@ fn read_kind(field: Field, findings: &mut Findings) -> Option<(MetricKind, bool)
     if let Some(kind) = MetricKind::from_word(bare) {
         return Some((kind, prefixed));
     }
-    let message = if LATER.contains(&bare) {
-        unsupported(bare)
-    } else {
+    let own = own_kind(bare);
+    let message = if own == bare {
         match nearest(bare, MetricKind::ALL.iter().map(|kind| kind.word())) {
             Some(near) => format!("unknown metric {word:?}; did you mean {near:?}?"),
             None => {
@@ -235,6 +228,8 @@ fn read_kind(field: Field, findings: &mut Findings) -> Option<(MetricKind, bool)
                 format!("unknown metric {word:?}; this version has {}", all.join(", "))
             }
         }
+    } else {
+        format!("unknown metric {word:?}; its name is {own:?} here")
     };
     at.problem(message, findings);
     None
@@ -285,7 +280,8 @@ fn read_value(section: &mut Section, metric: &mut Metric, findings: &mut Finding
             | MetricKind::IsRefusal
             | MetricKind::GoalReached
             | MetricKind::AnswerRelevancy
-            | MetricKind::Faithfulness => "",
+            | MetricKind::Faithfulness
+            | MetricKind::ContextualRelevancy => "",
             MetricKind::AssertSet => "; write its members under `metrics`",
             _ => "; write the limit under `threshold`",
         };

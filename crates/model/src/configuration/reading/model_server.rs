@@ -205,7 +205,7 @@ pub(super) fn needs_context(metric: &Metric) -> Option<&Metric> {
     use crate::configuration::MetricKind as K;
     let looks = matches!(
         metric.kind,
-        K::Faithfulness | K::ContextualPrecision | K::ContextualRecall
+        K::Faithfulness | K::ContextualPrecision | K::ContextualRecall | K::ContextualRelevancy
     );
     if looks {
         return Some(metric);

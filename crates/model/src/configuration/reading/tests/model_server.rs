@@ -139,6 +139,26 @@ fn problems_of_metrics_that_ask() {
                 "suite.yaml:6:11: metrics[0].value: missing; write the criteria, or how to evaluate under `steps`",
             ),
             (
+                "{type: similar, value: x, prompt: y}",
+                "suite.yaml:6:37: metrics[0].prompt: does nothing for `similar`",
+            ),
+            (
+                "{type: llm-rubric, prompt: 7}",
+                "suite.yaml:6:38: metrics[0].prompt: expected a text, or a list of messages, found the number 7",
+            ),
+            (
+                "{type: llm-rubric, prompt: [{role: tool, content: x}]}",
+                "suite.yaml:6:46: metrics[0].prompt[0].role: unknown value \"tool\"; expected system, user or assistant",
+            ),
+            (
+                "{type: llm-rubric, prompt: [{role: user}]}",
+                "suite.yaml:6:39: metrics[0].prompt[0].content: missing; a message has a `role` and a `content`",
+            ),
+            (
+                "{type: context-recall}",
+                "suite.yaml:6:18: metrics[0].type: unknown metric \"context-recall\"; its name is \"contextual-recall\" here",
+            ),
+            (
                 "{type: judge, value: x}",
                 "suite.yaml:6:11: metrics[0].threshold: missing; write the score to reach, or `categories`",
             ),
@@ -193,5 +213,5 @@ fn problems_of_metrics_that_ask() {
         refused(&format!("{HEAD}{TESTS}{two}metrics: [{{type: answer-relevancy}}]")),
         "suite.yaml:6:11: metrics[0]: `answer-relevancy` asks a model and there are several; write one of a, b under `model`"
     );
-    assert!(MetricKind::ALL.iter().filter(|kind| kind.asks_model()).count() == 9);
+    assert!(MetricKind::ALL.iter().filter(|kind| kind.asks_model()).count() == 10);
 }
