@@ -1,28 +1,40 @@
 //! Assertions become metrics.
 
+use std::cell::RefCell;
+
 use serde_json::{Map, Value, json};
-use testfleet_evaluation::MetricSet;
-use testfleet_model::configuration::reading::{
-    Defaults, DocumentFormat, Node, NodeValue, expectation, own_kind, read_configuration,
-};
+use testfleet_model::configuration::reading::{Node, NodeValue, own_kind};
 
+use crate::absent::absent;
+use crate::acceptance::refused;
+use crate::asked::{Grading, Wants, put_asked};
 use crate::condition;
-use crate::note::{Notes, join};
+use crate::note::join;
 use crate::script;
-use crate::template::{fill, is_template};
+use crate::table::written_out;
+use crate::template::fill;
+use crate::value::put_value;
+use crate::work::Work;
 
-/// The thresholds that hold there where an assertion has none.
-const THRESHOLDS: [(&str, f64); 5] = [
+/// The thresholds that hold there where an assertion has none; those of other kinds are the same here.
+const THRESHOLDS: [(&str, f64); 6] = [
     ("levenshtein", 5.0),
     ("rouge-n", 0.75),
     ("bleu", 0.5),
     ("similar", 0.75),
     ("g-eval", 0.7),
+    ("answer-relevancy", 0.7),
 ];
-/// Kinds whose value is a list, or a text with commas.
-const LISTS: [&str; 4] = ["contains-any", "contains-all", "icontains-any", "icontains-all"];
+/// Kinds that do not look at the output, so that nothing has to be done with it.
+const WITHOUT_OUTPUT: [&str; 5] = [
+    "contextual-recall",
+    "contextual-relevancy",
+    "latency",
+    "cost",
+    "finish-reason",
+];
 /// Keys that are carried over.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 12] = [
     "type",
     "value",
     "threshold",
@@ -31,6 +43,10 @@ const KNOWN: [&str; 8] = [
     "transform",
     "assert",
     "$ref",
+    "provider",
+    "rubricPrompt",
+    "contextTransform",
+    "options",
 ];
 /// What a test's own transform starts with.
 pub(crate) const OUTPUT: [&str; 3] = ["JSON.parse(output)", "output", "json"];
@@ -41,48 +57,69 @@ pub(crate) struct Around<'a> {
     pub(crate) vars: &'a Map<String, Value>,
     /// The JSONPath of the test's own transform.
     pub(crate) transform: Option<&'a str>,
+    /// What it says to those who grade.
+    pub(crate) grading: Grading<'a>,
+    /// What its metrics want of it.
+    pub(crate) wants: &'a RefCell<Wants>,
     /// The whole document, for `$ref`.
     pub(crate) root: &'a Node,
 }
 
 /// The metric of an assertion; `None`, with a note, when there is nothing like it here.
-pub(crate) fn metric(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -> Option<Value> {
+pub(crate) fn metric(node: &Node, path: &str, around: &Around<'_>, work: &mut Work<'_, '_>) -> Option<Value> {
     let position = node.position;
-    let node = &match resolve(node, around.root) {
-        Ok(node) => node,
+    // What is left out as a whole leaves nothing behind.
+    let (graders, target, wants) = (work.graders.clone(), work.target.clone(), around.wants.borrow().clone());
+    let noted = work.notes.all.len();
+    let read = resolve(node, around.root).and_then(|node| {
+        let metric = match &node.value {
+            NodeValue::Text(text) => of_line(text, &node, path, around, work),
+            NodeValue::Map(_) => of_mapping(&node, path, around, work),
+            _ => Err(format!("expected an assertion, found {}", node.describe())),
+        }?;
+        taken(metric, &node, path, work)
+    });
+    match read {
+        Ok(metric) => Some(metric),
         Err(why) => {
-            notes.left_out(position, path, why);
-            return None;
+            work.notes.all.truncate(noted);
+            (work.graders, work.target) = (graders, target);
+            *around.wants.borrow_mut() = wants;
+            work.notes.left_out(position, path, why);
+            None
         }
-    };
-    let read = match &node.value {
-        NodeValue::Text(text) => of_line(text, node, around),
-        NodeValue::Map(_) => of_mapping(node, path, around, notes),
-        _ => Err(format!("expected an assertion, found {}", node.describe())),
-    };
-    let metric = match read {
-        Ok(metric) => metric,
-        Err(why) => {
-            notes.left_out(position, path, why);
-            return None;
-        }
-    };
-    if let Some(why) = refused(&metric) {
-        notes.left_out(position, path, why);
-        return None;
     }
-    Some(metric)
+}
+
+/// The metric as the readers of metrics take it.
+fn taken(metric: Value, node: &Node, path: &str, work: &mut Work<'_, '_>) -> Result<Value, String> {
+    let Some(why) = refused(&metric, &work.graders) else {
+        return Ok(metric);
+    };
+    // A threshold that does nothing does nothing there either.
+    let mut without = metric;
+    let removed = without
+        .as_object_mut()
+        .and_then(|metric| metric.shift_remove("threshold"));
+    if removed.is_some() && refused(&without, &work.graders).is_none() {
+        let position = node.get("threshold").map_or(node.position, |entry| entry.position);
+        let kind = without["type"].as_str().unwrap_or_default();
+        let says = format!("does nothing for `{kind}`, there as well");
+        work.notes.left_out(position, &join(path, "threshold"), says);
+        return Ok(without);
+    }
+    Err(why)
 }
 
 /// A line of text, as in a table.
-fn of_line(text: &str, node: &Node, around: &Around<'_>) -> Result<Value, String> {
+fn of_line(text: &str, node: &Node, path: &str, around: &Around<'_>, work: &mut Work<'_, '_>) -> Result<Value, String> {
     let code = ["fn:", "javascript:"]
         .iter()
         .find_map(|prefix| text.trim().strip_prefix(prefix));
     if let Some(metrics) = code.and_then(|code| condition::metrics(code, around.transform)) {
         return Ok(of_condition(node, metrics, around));
     }
-    Ok(expectation(text, node.position)?.into_json())
+    of_mapping(&written_out(node)?, path, around, work)
 }
 
 /// What `$ref: '#/assertionTemplates/name'` refers to.
@@ -104,17 +141,15 @@ fn resolve(node: &Node, root: &Node) -> Result<Node, String> {
     Ok(at.clone())
 }
 
-fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -> Result<Value, String> {
+fn of_mapping(node: &Node, path: &str, around: &Around<'_>, work: &mut Work<'_, '_>) -> Result<Value, String> {
     let word = node
         .get("type")
         .and_then(|entry| entry.node.as_text())
         .ok_or("an assertion has a `type`")?;
-    notes.leave_out_rest(node, path, &KNOWN, "assertions of testfleet have no such option");
-    let own = own_kind(word);
-    let (bare, ours) = (
-        word.strip_prefix("not-").unwrap_or(word),
-        own.strip_prefix("not-").unwrap_or(&own),
-    );
+    let why = "assertions of testfleet have no such option";
+    work.notes.leave_out_rest(node, path, &KNOWN, why);
+    let own = own_kind(word.strip_suffix(":cosine").unwrap_or(word));
+    let ours = own.strip_prefix("not-").unwrap_or(&own);
     let code = node
         .get("value")
         .and_then(|entry| entry.node.as_text())
@@ -125,29 +160,32 @@ fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -
     if let Some(metrics) = condition {
         return Ok(of_condition(node, metrics, around));
     }
-    if ["javascript", "python", "ruby"].contains(&bare) {
-        return Err(format!("`{word}` runs code, which tests of testfleet cannot do"));
+    if let Some(why) = absent(word) {
+        return Err(why);
+    }
+    if ours == "g-eval" && node.get("value").is_some_and(|entry| entry.node.items().len() > 1) {
+        return each(node, &own, path, around, work);
     }
     let mut metric = Map::new();
     metric.insert("type".to_owned(), own.clone().into());
-    if let Some(name) = node.get("metric").and_then(|entry| entry.node.as_text()) {
-        let name = fill(name, around.vars).unwrap_or_else(|_| name.to_owned());
-        metric.insert("name".to_owned(), name.into());
-    }
+    put_name(&mut metric, node, around);
     if let Some(value) = node.get("value") {
-        put_value(&mut metric, ours, value.node.clone().into_json(), around)?;
+        put_value(&mut metric, ours, value.node.clone().into_json(), around.vars, work)?;
     }
-    let own = node.get("threshold").map(|entry| entry.node.clone().into_json());
+    let given = node.get("threshold").map(|entry| entry.node.clone().into_json());
     let default = THRESHOLDS
         .iter()
         .find(|(kind, _)| *kind == ours)
         .map(|(_, threshold)| json!(threshold));
     // `Number` keeps whole numbers whole.
-    if let Some(threshold) = own.or(default) {
+    if let Some(threshold) = given.or(default) {
         metric.insert("threshold".to_owned(), threshold);
     }
     put_weight(&mut metric, node);
-    put_transform(&mut metric, node, around)?;
+    if !WITHOUT_OUTPUT.contains(&ours) {
+        put_transform(&mut metric, node, around)?;
+    }
+    put_asked(&mut metric, ours, node, path, around, work)?;
     if ours == "assert-set" {
         let members = node
             .get("assert")
@@ -158,7 +196,7 @@ fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -
             .items()
             .iter()
             .enumerate()
-            .filter_map(|(index, item)| self::metric(item, &format!("{inner}[{index}]"), around, notes))
+            .filter_map(|(index, item)| self::metric(item, &format!("{inner}[{index}]"), around, work))
             .collect();
         if read.is_empty() {
             return Err("none of its members can be carried over".to_owned());
@@ -168,18 +206,44 @@ fn of_mapping(node: &Node, path: &str, around: &Around<'_>, notes: &mut Notes) -
     Ok(Value::Object(metric))
 }
 
+/// Several criteria that are scored one by one: a set of which the mean of the scores counts.
+fn each(node: &Node, own: &str, path: &str, around: &Around<'_>, work: &mut Work<'_, '_>) -> Result<Value, String> {
+    let mut set = Map::new();
+    let (not, kind) = own.strip_prefix("not-").map_or(("", own), |kind| ("not-", kind));
+    set.insert("type".to_owned(), format!("{not}assert-set").into());
+    put_name(&mut set, node, around);
+    set.entry("name").or_insert_with(|| own.into());
+    let threshold = node.get("threshold").map(|entry| entry.node.clone().into_json());
+    set.insert("threshold".to_owned(), threshold.unwrap_or_else(|| json!(0.7)));
+    put_weight(&mut set, node);
+    put_transform(&mut set, node, around)?;
+    let mut members = Vec::new();
+    for value in node.get("value").map(|entry| entry.node.items()).unwrap_or_default() {
+        let mut member = Map::new();
+        member.insert("type".to_owned(), kind.into());
+        put_value(&mut member, kind, value.clone().into_json(), around.vars, work)?;
+        put_asked(&mut member, kind, node, path, around, work)?;
+        members.push(Value::Object(member));
+    }
+    set.insert("metrics".to_owned(), members.into());
+    Ok(Value::Object(set))
+}
+
+fn put_name(metric: &mut Map<String, Value>, node: &Node, around: &Around<'_>) {
+    if let Some(name) = node.get("metric").and_then(|entry| entry.node.as_text()) {
+        let name = fill(name, around.vars).unwrap_or_else(|_| name.to_owned());
+        metric.insert("name".to_owned(), name.into());
+    }
+}
+
 /// One metric, or a set of those that all have to hold.
 fn of_condition(node: &Node, mut metrics: Vec<Value>, around: &Around<'_>) -> Value {
     let mut metric = match metrics.len() {
         1 => metrics.remove(0),
         _ => json!({"type": "assert-set", "metrics": metrics}),
     };
-    let name = node.get("metric").and_then(|entry| entry.node.as_text());
     if let Some(metric) = metric.as_object_mut() {
-        if let Some(name) = name {
-            let name = fill(name, around.vars).unwrap_or_else(|_| name.to_owned());
-            metric.insert("name".to_owned(), name.into());
-        }
+        put_name(metric, node, around);
         put_weight(metric, node);
     }
     metric
@@ -192,48 +256,6 @@ fn put_weight(metric: &mut Map<String, Value>, node: &Node) {
         Value::Number(zero) if zero.as_f64() == Some(0.0) => metric.insert("severity".to_owned(), "warn".into()),
         weight => metric.insert("weight".to_owned(), weight),
     };
-}
-
-fn put_value(metric: &mut Map<String, Value>, kind: &str, value: Value, around: &Around<'_>) -> Result<(), String> {
-    let value = filled(value, around.vars)?;
-    if let Value::String(text) = &value
-        && text.starts_with("file://")
-    {
-        return Err(format!("its value is in another file ({text})"));
-    }
-    let (key, value) = match (kind, value) {
-        ("is-json" | "contains-json", value) => ("schema", value),
-        (kind, Value::String(text)) if LISTS.contains(&kind) => ("value", split(&text)?.into()),
-        ("word-count", Value::Number(number)) => {
-            metric.insert("min".to_owned(), number.clone().into());
-            ("max", number.into())
-        }
-        ("word-count", Value::Object(limits)) => {
-            metric.extend(limits);
-            return Ok(());
-        }
-        // A text there, whatever it looks like.
-        (
-            "contains" | "icontains" | "starts-with" | "ends-with" | "regex",
-            value @ (Value::Number(_) | Value::Bool(_)),
-        ) => ("value", value.to_string().into()),
-        (_, value) => ("value", value),
-    };
-    metric.insert(key.to_owned(), value);
-    Ok(())
-}
-
-/// Texts of a value with the test's variables in them.
-fn filled(value: Value, vars: &Map<String, Value>) -> Result<Value, String> {
-    Ok(match value {
-        Value::String(text) if is_template(&text) => fill(&text, vars)?.into(),
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| filled(item, vars))
-            .collect::<Result<Vec<_>, _>>()?
-            .into(),
-        other => other,
-    })
 }
 
 fn put_transform(metric: &mut Map<String, Value>, node: &Node, around: &Around<'_>) -> Result<(), String> {
@@ -258,72 +280,41 @@ fn put_transform(metric: &mut Map<String, Value>, node: &Node, around: &Around<'
     Ok(())
 }
 
-/// A list as there: commas separate, double quotes keep them.
-fn split(text: &str) -> Result<Vec<String>, String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let mut items = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|_| format!("expected values with commas between them, found {text:?}"))?;
-        items.extend(record.iter().filter(|item| !item.is_empty()).map(str::to_owned));
-    }
-    Ok(items)
-}
-
-/// Why this version would not take a metric; `None` when it does.
-fn refused(metric: &Value) -> Option<String> {
-    let document = json!({
-        "version": 1, "name": "n", "endpoint": {"url": "https://endpoint.invalid/"},
-        "test_set": {"tests": [{"input": "x", "expected_output": "x"}]},
-        "metrics": [metric],
-    });
-    let read = read_configuration(&document.to_string(), "", DocumentFormat::Json, &Defaults::default());
-    match read {
-        Err(problems) => {
-            let said: Vec<String> = problems
-                .0
-                .into_iter()
-                .map(|problem| strip(&problem.key, problem.message))
-                .collect();
-            Some(said.join("; "))
-        }
-        Ok(reading) => {
-            let problems = MetricSet::compile(&reading.configuration.metrics).err()?;
-            Some(
-                problems
-                    .into_iter()
-                    .map(|problem| problem.message)
-                    .collect::<Vec<_>>()
-                    .join("; "),
-            )
-        }
-    }
-}
-
-fn strip(key: &str, message: String) -> String {
-    match key.strip_prefix("metrics[0].") {
-        Some("type") | None => message,
-        Some(key) => format!("{key}: {message}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use testfleet_model::configuration::reading::DocumentFormat;
+
     use super::*;
+    use crate::Files;
+    use crate::grader::Graders;
+    use crate::note::Notes;
+    use crate::work::Target;
 
     fn one(assertion: Value, vars: Value) -> Result<Value, String> {
         let text = assertion.to_string();
         let node = testfleet_model::configuration::reading::located(&text, "a.json", DocumentFormat::Json).unwrap();
-        let mut notes = Notes::new("a.json");
+        let wants = RefCell::default();
         let around = Around {
             vars: vars.as_object().unwrap(),
             transform: None,
+            grading: Grading::default(),
+            wants: &wants,
             root: &node,
         };
-        metric(&node, "assert[0]", &around, &mut notes)
-            .ok_or_else(|| notes.all.iter().map(|note| note.problem.message.clone()).collect())
+        let mut read = |name: &str| match name {
+            "a.txt" => Ok("of {{who}}\n".to_owned()),
+            "a.json" => Ok("{\"type\": \"object\"}".to_owned()),
+            _ => Err("there is no such file".to_owned()),
+        };
+        let mut files = Files::new(&mut read);
+        let mut work = Work {
+            files: &mut files,
+            notes: Notes::new("a.json"),
+            graders: Graders::default(),
+            target: Target::default(),
+        };
+        let metric = metric(&node, "assert[0]", &around, &mut work);
+        metric.ok_or_else(|| work.notes.all.iter().map(|note| note.problem.message.clone()).collect())
     }
 
     #[test]
@@ -362,6 +353,18 @@ mod tests {
                 json!({"type": "word-count", "min": 1, "max": 3}),
             ),
             (json!("icontains: x"), json!({"type": "icontains", "value": "x"})),
+            (
+                json!({"type": "contains", "value": "a", "threshold": 0.9}),
+                json!({"type": "contains", "value": "a"}),
+            ),
+            (
+                json!({"type": "contains", "value": "file://a.txt"}),
+                json!({"type": "contains", "value": "of Ada"}),
+            ),
+            (
+                json!({"type": "is-json", "value": "file://a.json"}),
+                json!({"type": "is-json", "schema": {"type": "object"}}),
+            ),
         ];
         for (theirs, ours) in cases {
             assert_eq!(
@@ -381,8 +384,16 @@ mod tests {
                 json!({"type": "contains", "value": "{{ a | upper }}"}),
                 "none of the test's variables",
             ),
-            (json!({"type": "contains", "value": "file://x.txt"}), "in another file"),
-            (json!({"type": "is-sql"}), "unknown metric"),
+            (json!({"type": "contains", "value": "file://x.js"}), "in another file"),
+            (json!({"type": "contains", "value": "file://x.txt"}), "no such file"),
+            (json!({"type": "is-sql"}), "a parser of SQL"),
+            (
+                json!({"type": "not-select-best", "value": "x"}),
+                "each test stands by itself",
+            ),
+            (json!({"type": "trajectory:tool-used", "value": "x"}), "traces"),
+            (json!({"type": "context-recall", "value": "x"}), "there is no context"),
+            (json!({"type": "contains"}), "expected_output"),
             (
                 json!({"type": "equals", "value": "x", "transform": "output.trim()"}),
                 "runs code",

@@ -6,7 +6,9 @@
 //!
 //! * `provider`: providers become the endpoint; one at a time, since a configuration has one.
 //! * `prompt`, `test`, `table`: prompts and tests, multiplied out, become tests.
-//! * `assertion`: assertions become metrics, if the readers and compilers of metrics take them.
+//! * `assertion`, `value`, `absent`: assertions become metrics, if the readers and compilers of metrics take them.
+//! * `asked`, `grader`, `rubric_prompt`: what model-graded assertions need beside that: models, their words, the context.
+//! * `server`: which ids of providers are models of servers that speak OpenAI's API.
 //! * `template`, `script`, `condition`: templates are rewritten; of JavaScript only what says where something is, and plain
 //!   conditions, are understood.
 //! * `yaml`: the result as text.
@@ -15,16 +17,23 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod absent;
 mod acceptance;
+mod asked;
 mod assertion;
 mod condition;
+mod grader;
 mod note;
 mod prompt;
 mod provider;
+mod rubric_prompt;
 mod script;
+mod server;
 mod table;
 mod template;
 mod test;
+mod value;
+mod work;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,14 +41,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use testfleet_model::configuration::reading::{DocumentFormat, Node, NodeValue, Problem, Problems, located};
 
+use grader::Graders;
 pub use note::{Fate, Note};
 use note::{Notes, join};
 use prompt::prompts;
 use provider::{Endpoint, endpoint, name_of};
 use test::{Making, Written, tests, written};
+use work::{Target, Work};
 
 /// Keys of the document that are carried over.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
+    "env",
     "$schema",
     "description",
     "prompts",
@@ -114,15 +126,29 @@ pub fn import(text: &str, file: &str, provider: Option<&str>, files: &mut Files<
     }
     let mut notes = Notes::new(file);
     notes.leave_out_rest(&root, "", &KNOWN, "configurations of testfleet have no such key");
+    if let Some(entry) = root.get("env") {
+        let names: Vec<&str> = entry.node.entries().iter().map(|entry| entry.key.as_str()).collect();
+        let how = format!(
+            "values are not repeated; put them into the environment of testfleet: {}",
+            names.join(", ")
+        );
+        notes.changed(entry.position, "env", how);
+    }
     let endpoint = choose(&root, provider, &mut notes).map_err(|message| refuse(&root, "providers", &message))?;
-    let tests = all_tests(&root, files, &mut notes);
+    let mut work = Work {
+        files,
+        notes,
+        graders: Graders::default(),
+        target: Target::of(&endpoint),
+    };
+    let tests = all_tests(&root, &mut work);
     if tests.is_empty() {
         let mut problems = refuse(&root, "tests", "no test is left that can be carried over").0;
-        problems.extend(notes.all.into_iter().map(|note| note.problem));
+        problems.extend(work.notes.all.into_iter().map(|note| note.problem));
         return Err(Problems::sorted(problems));
     }
-    let (document, comments) = assemble(&root, file, endpoint, tests, &mut notes);
-    let mut notes = notes.all;
+    let (document, comments) = assemble(&root, file, endpoint, tests, &mut work);
+    let mut notes = work.notes.all;
     notes.sort_by_key(|note| note.problem.position());
     let yaml = yaml::write(&document, &comments);
     acceptance::accept(&yaml, file)?;
@@ -159,7 +185,7 @@ fn choose(root: &Node, wanted: Option<&str>, notes: &mut Notes) -> Result<Endpoi
             notes.left_out(node.position, &path, why);
             continue;
         }
-        match endpoint(&id, options, &path, notes) {
+        match endpoint(&id, node, options, &path, notes) {
             Ok(endpoint) => chosen = Some(endpoint),
             Err(why) if wanted.is_some() => return Err(format!("the provider {id:?} cannot be carried over: {why}")),
             Err(why) => notes.left_out(node.position, &path, why),
@@ -189,14 +215,14 @@ fn choose(root: &Node, wanted: Option<&str>, notes: &mut Notes) -> Result<Endpoi
     Ok(endpoint)
 }
 
-fn all_tests(root: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Value> {
+fn all_tests(root: &Node, work: &mut Work<'_, '_>) -> Vec<Value> {
     let prompts = match root.get("prompts") {
-        Some(entry) => prompts(&entry.node, "prompts", files, notes),
+        Some(entry) => prompts(&entry.node, "prompts", work.files, &mut work.notes),
         None => Vec::new(),
     };
     if prompts.is_empty() {
         let position = root.get("prompts").map_or(root.position, |entry| entry.position);
-        notes.left_out(
+        work.notes.left_out(
             position,
             "prompts",
             "no prompt is left that can be carried over, and without one there is nothing to send",
@@ -207,7 +233,7 @@ fn all_tests(root: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Value
     let default = match default.and_then(Node::as_text) {
         Some(file) => {
             let position = default.map_or(root.position, |node| node.position);
-            notes.left_out(
+            work.notes.left_out(
                 position,
                 "defaultTest",
                 format!("it is in another file ({file}); write it here"),
@@ -223,10 +249,10 @@ fn all_tests(root: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Value
     };
     let mut all: Vec<Written> = Vec::new();
     if let Some(entry) = root.get("tests") {
-        all.extend(written(entry, "tests", files, notes));
+        all.extend(written(entry, "tests", work));
     }
     if let Some(entry) = root.get("scenarios") {
-        all.extend(scenarios(&entry.node, files, notes));
+        all.extend(scenarios(&entry.node, work));
     }
     if all.is_empty() && root.get("tests").is_none() && root.get("scenarios").is_none() {
         // The prompts alone are what is sent.
@@ -239,10 +265,10 @@ fn all_tests(root: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Value
     }
     let mut made = Vec::new();
     for written in &all {
-        made.extend(tests(written, &making, files, notes));
+        made.extend(tests(written, &making, work));
         if made.len() > MOST_TESTS {
             let why = format!("there are more than {MOST_TESTS} tests; those beyond are not in the result");
-            notes.left_out(written.node.position, &written.path, why);
+            work.notes.left_out(written.node.position, &written.path, why);
             made.truncate(MOST_TESTS);
             break;
         }
@@ -251,25 +277,25 @@ fn all_tests(root: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Value
 }
 
 /// Each configuration of a scenario with each of its tests.
-fn scenarios(node: &Node, files: &mut Files<'_>, notes: &mut Notes) -> Vec<Written> {
+fn scenarios(node: &Node, work: &mut Work<'_, '_>) -> Vec<Written> {
     let mut all = Vec::new();
     for (index, scenario) in node.items().iter().enumerate() {
         let path = format!("scenarios[{index}]");
         let (Some(config), Some(entry)) = (scenario.get("config"), scenario.get("tests")) else {
-            notes.left_out(
+            work.notes.left_out(
                 scenario.position,
                 &path,
                 "a scenario has `config` and `tests`, both written here",
             );
             continue;
         };
-        notes.leave_out_rest(
+        work.notes.leave_out_rest(
             scenario,
             &path,
             &["config", "tests", "description"],
             "nothing here is like it",
         );
-        let tests = written(entry, &join(&path, "tests"), files, notes);
+        let tests = written(entry, &join(&path, "tests"), work);
         for (number, under) in config.node.items().iter().enumerate() {
             for test in &tests {
                 all.push(Written {
@@ -288,7 +314,7 @@ fn assemble(
     file: &str,
     endpoint: Endpoint,
     tests: Vec<Value>,
-    notes: &mut Notes,
+    work: &mut Work<'_, '_>,
 ) -> (Value, BTreeMap<String, Vec<String>>) {
     let mut document = Map::new();
     document.insert("version".to_owned(), 1.into());
@@ -304,7 +330,9 @@ fn assemble(
         for tag in entry.node.entries() {
             match tag.node.as_text() {
                 Some(text) => drop(tags.insert(tag.key.clone(), text.into())),
-                None => notes.left_out(tag.position, &join("tags", &tag.key), "a tag is a text"),
+                None => work
+                    .notes
+                    .left_out(tag.position, &join("tags", &tag.key), "a tag is a text"),
             }
         }
         document.insert("tags".to_owned(), tags.into());
@@ -315,12 +343,19 @@ fn assemble(
     let mut endpoint = endpoint;
     let mut attributes = Map::new();
     if let Some(entry) = root.get("evaluateOptions") {
-        options(&entry.node, &mut attributes, &mut endpoint, notes);
+        options(&entry.node, &mut attributes, &mut endpoint, &mut work.notes);
     }
-    let secrets: BTreeSet<String> = std::mem::take(&mut endpoint.secrets);
+    if let Some(context) = &work.target.context {
+        endpoint.put_context(context);
+    }
+    let mut secrets: BTreeSet<String> = std::mem::take(&mut endpoint.secrets);
+    secrets.append(&mut work.graders.secrets);
     if !secrets.is_empty() {
         let secrets = secrets.into_iter().map(|name| (name, json!({"required": true})));
         document.insert("secrets".to_owned(), Value::Object(secrets.collect()));
+    }
+    if !work.graders.models.is_empty() {
+        document.insert("models".to_owned(), std::mem::take(&mut work.graders.models).into());
     }
     document.insert("endpoint".to_owned(), endpoint.value.into());
     document.insert("test_set".to_owned(), json!({"tests": tests}));
@@ -329,16 +364,16 @@ fn assemble(
     }
     let reports = root
         .get("outputPath")
-        .map(|entry| reports(&entry.node, notes))
+        .map(|entry| reports(&entry.node, &mut work.notes))
         .unwrap_or_default();
     if !reports.is_empty() {
         document.insert("reports".to_owned(), reports.into());
     }
-    let mut comments = BTreeMap::new();
+    let mut comments = std::mem::take(&mut work.graders.comments);
     let mut top = vec![format!("Imported from {file}.")];
-    if !notes.all.is_empty() {
+    if !work.notes.all.is_empty() {
         top.push("Not in it as it was there:".to_owned());
-        let mut listed: Vec<&Note> = notes.all.iter().collect();
+        let mut listed: Vec<&Note> = work.notes.all.iter().collect();
         listed.sort_by_key(|note| note.problem.position());
         top.extend(
             listed

@@ -64,6 +64,14 @@ impl Notes {
         self.add(Fate::Changed, position, key, how.into());
     }
 
+    /// What holds wherever something of a kind is used is said where it is used first.
+    pub(crate) fn changed_once(&mut self, position: Position, key: &str, how: impl Into<String>) {
+        let how = how.into();
+        if !self.all.iter().any(|note| note.problem.message == how) {
+            self.changed(position, key, how);
+        }
+    }
+
     /// The same thing is said once, however often it is used (a default of all tests, a shared template).
     fn add(&mut self, fate: Fate, position: Position, key: &str, message: String) {
         let note = Note {

@@ -7,6 +7,7 @@ use testfleet_model::configuration::reading::{Entry, Node, NodeValue};
 
 use crate::note::{Notes, join};
 use crate::script;
+use crate::server::{Purpose, Server, server_of};
 use crate::template::{Rewritten, is_template, rewrite};
 
 /// An endpoint, as it is written in a configuration.
@@ -18,32 +19,6 @@ pub(crate) struct Endpoint {
     pub(crate) comments: Vec<String>,
 }
 
-/// Servers that speak the API of chat completions: prefix, base URL, variable of the key.
-const CHATS: [(&str, &str, Option<&str>); 7] = [
-    ("openai:chat:", "https://api.openai.com/v1", Some("OPENAI_API_KEY")),
-    ("openai:", "https://api.openai.com/v1", Some("OPENAI_API_KEY")),
-    ("ollama:chat:", "http://localhost:11434/v1", None),
-    (
-        "openrouter:",
-        "https://openrouter.ai/api/v1",
-        Some("OPENROUTER_API_KEY"),
-    ),
-    ("groq:", "https://api.groq.com/openai/v1", Some("GROQ_API_KEY")),
-    ("deepseek:", "https://api.deepseek.com", Some("DEEPSEEK_API_KEY")),
-    ("mistral:", "https://api.mistral.ai/v1", Some("MISTRAL_API_KEY")),
-];
-/// Other APIs of the same servers.
-const OTHER_APIS: [&str; 9] = [
-    "responses",
-    "completion",
-    "embedding",
-    "embeddings",
-    "image",
-    "moderation",
-    "realtime",
-    "assistant",
-    "transcription",
-];
 /// Options of chats that become parameters of the call.
 const PARAMS: [&str; 14] = [
     "temperature",
@@ -61,6 +36,8 @@ const PARAMS: [&str; 14] = [
     "verbosity",
     "n",
 ];
+/// The version of Azure's API where none is named, as there.
+const AZURE_VERSION: &str = "2024-12-01-preview";
 /// Headers whose values are secrets, in lower case.
 const PRIVATE: [&str; 6] = [
     "authorization",
@@ -89,20 +66,29 @@ pub(crate) fn name_of(node: &Node) -> Option<(String, Option<&Node>)> {
 ///
 /// # Errors
 /// Why there is none.
-pub(crate) fn endpoint(id: &str, options: Option<&Node>, path: &str, notes: &mut Notes) -> Result<Endpoint, String> {
+pub(crate) fn endpoint(
+    id: &str,
+    node: &Node,
+    options: Option<&Node>,
+    path: &str,
+    notes: &mut Notes,
+) -> Result<Endpoint, String> {
     let config = options
         .and_then(|options| options.get("config"))
         .map(|entry| &entry.node);
     let at = join(path, "config");
     let mut endpoint = if id == "echo" {
         echo()
-    } else if let Some((base, key, model)) = chat_of(id) {
-        chat(base, key, model, config, &at, notes)?
+    } else if let Some(server) = server_of(id, Purpose::Text) {
+        if let Some(differs) = server.differs {
+            notes.changed(node.position, path, differs);
+        }
+        chat(&server, config, &at, notes)?
     } else if ["http", "https"].contains(&id) || id.starts_with("http://") || id.starts_with("https://") {
         http(id, config, &at, notes)?
     } else {
         return Err(format!(
-            "there is no endpoint like {id:?}; of providers, http, openai, ollama:chat, openrouter, groq, deepseek, mistral and echo are known"
+            "there is no endpoint like {id:?}; known are http, echo, and models of servers that speak OpenAI's API, such as openai, azure, anthropic, google, ollama, openrouter, groq and mistral"
         ));
     };
     if let Some(options) = options {
@@ -117,13 +103,6 @@ pub(crate) fn endpoint(id: &str, options: Option<&Node>, path: &str, notes: &mut
         }
     }
     Ok(endpoint)
-}
-
-fn chat_of(id: &str) -> Option<(&'static str, Option<&'static str>, &str)> {
-    let (prefix, base, key) = CHATS.iter().find(|(prefix, ..)| id.starts_with(prefix))?;
-    let model = &id[prefix.len()..];
-    let api = model.split(':').next().unwrap_or_default();
-    (!model.is_empty() && !OTHER_APIS.contains(&api)).then_some((*base, *key, model))
 }
 
 /// What answers with what it was asked.
@@ -143,22 +122,30 @@ fn echo() -> Endpoint {
     }
 }
 
-fn chat(
-    base: &str,
-    key: Option<&str>,
-    model: &str,
+/// A chat at a server.
+///
+/// # Errors
+/// When something of its options is a template that cannot be carried over, or a host is missing.
+pub(crate) fn chat(
+    server: &Server<'_>,
     config: Option<&Node>,
     path: &str,
     notes: &mut Notes,
 ) -> Result<Endpoint, String> {
     let mut endpoint = Endpoint::default();
-    let (mut url, mut key) = (base.to_owned(), key.map(str::to_owned));
-    let mut params = Map::new();
+    let mut key = server.key.map(str::to_owned);
+    let mut url = (!server.is_azure).then(|| server.base.to_owned());
+    let (mut params, mut version) = (Map::new(), AZURE_VERSION.to_owned());
     for entry in config.map(Node::entries).unwrap_or_default() {
         let text = entry.node.as_text();
         match (entry.key.as_str(), text) {
-            ("apiBaseUrl", Some(base)) => url = endpoint.text(base)?,
-            ("apiHost", Some(host)) => url = format!("https://{host}/v1"),
+            ("apiBaseUrl", Some(base)) => url = Some(endpoint.text(base)?),
+            ("apiHost", Some(host)) if server.is_azure => {
+                let host = endpoint.text(host)?;
+                url = Some(server.base.replace("{host}", &host).replace("{model}", server.model));
+            }
+            ("apiVersion", Some(named)) if server.is_azure => named.clone_into(&mut version),
+            ("apiHost", Some(host)) => url = Some(format!("https://{host}/v1")),
             ("apiKeyEnvar", Some(name)) => key = Some(name.to_owned()),
             ("apiKey", Some(value)) => match rewrite(value)?.secrets.first() {
                 Some(name) => key = Some(name.clone()),
@@ -168,6 +155,10 @@ fn chat(
                     "the key itself is not repeated; put it into the environment under the name of the secret",
                 ),
             },
+            ("apiKeyRequired", None) if entry.node.clone().into_json() == json!(false) => key = None,
+            // Only what is said counts here, whatever was thought.
+            ("showThinking", None) => {}
+            ("headers", None) => headers(entry, &join(path, "headers"), &mut endpoint, notes)?,
             ("passthrough", None) => {
                 for inner in entry.node.entries() {
                     params.insert(inner.key.clone(), endpoint.tree(inner.node.clone().into_json())?);
@@ -183,17 +174,25 @@ fn chat(
             ),
         }
     }
+    let mut url = url.ok_or(
+        "which host it is at is said in the environment there; write it as `config.apiHost`, for example name.openai.azure.com",
+    )?;
+    if server.is_azure && !url.contains('?') {
+        url += &format!("?api-version={version}");
+    }
     endpoint.put("type", "openai-chat");
     endpoint.put("url", url);
-    endpoint.put("model", model);
+    endpoint.put("model", server.model);
     if !params.is_empty() {
         endpoint.put("params", params);
     }
     if let Some(key) = key {
-        endpoint.put(
-            "auth",
-            json!({"type": "bearer", "token": format!("{{{{ secrets.{key} }}}}")}),
-        );
+        let secret = format!("{{{{ secrets.{key} }}}}");
+        let auth = match server.is_azure {
+            true => json!({"type": "api_key", "in": "header", "name": "api-key", "value": secret}),
+            false => json!({"type": "bearer", "token": secret}),
+        };
+        endpoint.put("auth", auth);
         endpoint.secrets.insert(key);
     }
     Ok(endpoint)
@@ -361,6 +360,18 @@ fn texts(value: Value) -> Value {
 impl Endpoint {
     pub(crate) fn put(&mut self, key: &str, value: impl Into<Value>) {
         self.value.insert(key.to_owned(), value.into());
+    }
+
+    /// Where the context stands in its answer.
+    pub(crate) fn put_context(&mut self, path: &str) {
+        let response = self.value.entry("response").or_insert_with(|| json!({}));
+        let Some(response) = response.as_object_mut() else {
+            return;
+        };
+        let map = response.entry("map").or_insert_with(|| json!({}));
+        if let Some(map) = map.as_object_mut() {
+            map.insert("context".to_owned(), path.into());
+        }
     }
 
     /// A text as a template of ours.

@@ -47,6 +47,24 @@ pub(crate) fn path(script: &str, words: &[&str]) -> Option<String> {
     Some(path)
 }
 
+/// The JSONPath of a list, or of one thing: as [`path`], and `output.list.join(' ')`, `output.list.map(d => d.text).join(' ')`.
+pub(crate) fn list(script: &str, words: &[&str]) -> Option<String> {
+    let script = script.trim().trim_end_matches(';').trim();
+    let joined = script
+        .strip_suffix(')')
+        .and_then(|call| call.rsplit_once(".join("))
+        .filter(|(_, separator)| separator.len() < 2 || separator.ends_with(['"', '\'']))
+        .map_or(script, |(list, _)| list);
+    let Some((list, function)) = joined.strip_suffix(')').and_then(|call| call.split_once(".map(")) else {
+        return path(joined, words);
+    };
+    let (name, body) = function.split_once("=>")?;
+    let name = name.trim().trim_start_matches('(').trim_end_matches(')').trim();
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let item = path(body.trim(), &[name]).filter(|_| is_name)?;
+    Some(format!("{}[*]{}", path(list, words)?, &item[1..]))
+}
+
 /// What an arrow function of simple parameters gives: `(json, text) => json.a` → `json.a`.
 fn arrow_body(script: &str) -> &str {
     match script.split_once("=>") {
@@ -70,6 +88,29 @@ fn arrow_body(script: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_context_is_a_place_or_a_list_of_places() {
+        let words = ["JSON.parse(output)", "output"];
+        let cases = [
+            ("output.context", Some("$.context")),
+            ("output.citations.join(\"\\n\")", Some("$.citations")),
+            (
+                "output.documents.map(d => d.text).join(\" \")",
+                Some("$.documents[*].text"),
+            ),
+            ("JSON.parse(output).sources.map((s) => s.a.b)", Some("$.sources[*].a.b")),
+            ("output.list.join()", Some("$.list")),
+            ("output.list.map(d => d.text.trim()).join(' ')", None),
+            ("output.list.map(d => e.text)", None),
+            ("context.metadata.docs.join(' ')", None),
+            ("JSON.stringify(output, null, 2)", None),
+            ("output.context ?? 'none'", None),
+        ];
+        for (script, expected) in cases {
+            assert_eq!(list(script, &words).as_deref(), expected, "{script}");
+        }
+    }
 
     #[test]
     fn only_places_are_understood() {

@@ -1,7 +1,9 @@
 //! Tests in a table: variables in columns, and columns with two underscores for the rest.
 
 use serde_json::Number;
-use testfleet_model::configuration::reading::{Entry, Node, NodeValue, Position};
+use testfleet_model::configuration::reading::{Entry, Node, NodeValue, Position, expectation};
+
+use crate::absent::absent;
 
 /// The tests of a CSV file, in the shape they have in a configuration.
 ///
@@ -33,7 +35,7 @@ pub(crate) fn tests(text: &str, file: &str) -> Result<Vec<Node>, String> {
 
 fn test<'r>(cells: impl Iterator<Item = (&'r str, &'r str)>, at: Position) -> Node {
     let (mut vars, mut metadata, mut assert, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut thresholds, mut name) = (Vec::new(), None);
+    let (mut thresholds, mut name, mut options) = (Vec::new(), None, Vec::new());
     for (column, cell) in cells {
         let special = column.strip_prefix("__");
         let filled = !cell.trim().is_empty();
@@ -47,6 +49,7 @@ fn test<'r>(cells: impl Iterator<Item = (&'r str, &'r str)>, at: Position) -> No
             Some("description") => rest.push(entry("description", Node::text(at, cell))),
             Some("threshold") => rest.push(entry("threshold", number(cell, at))),
             Some("metric") => name = Some(cell.to_owned()),
+            Some(column @ ("prefix" | "suffix")) => options.push(entry(column, Node::text(at, cell))),
             Some(column) if column.starts_with("metadata:") => {
                 let key = &column["metadata:".len()..];
                 let value = match key.strip_suffix("[]") {
@@ -78,6 +81,9 @@ fn test<'r>(cells: impl Iterator<Item = (&'r str, &'r str)>, at: Position) -> No
     });
     let assert: Vec<Node> = assert.collect();
     rest.push(entry("vars", Node::new(at, NodeValue::Map(vars))));
+    if !options.is_empty() {
+        rest.push(entry("options", Node::new(at, NodeValue::Map(options))));
+    }
     if !metadata.is_empty() {
         rest.push(entry("metadata", Node::new(at, NodeValue::Map(metadata))));
     }
@@ -87,33 +93,59 @@ fn test<'r>(cells: impl Iterator<Item = (&'r str, &'r str)>, at: Position) -> No
     Node::new(at, NodeValue::Map(rest))
 }
 
+/// The thresholds that hold there where a cell has none.
+const THRESHOLDS: [(&str, f64); 5] = [
+    ("similar", 0.8),
+    ("answer-relevancy", 0.75),
+    ("faithfulness", 0.75),
+    ("contextual-recall", 0.75),
+    ("contextual-relevancy", 0.75),
+];
+
 /// An assertion of a cell, with what other cells say about it. One that is none of ours stays the text that it is, to be
 /// refused by name.
 fn with(node: Node, name: Option<&str>, threshold: Option<&(u32, Node)>) -> Node {
-    let read = node
-        .as_text()
-        .and_then(|text| testfleet_model::configuration::reading::expectation(text, node.position).ok());
-    let Some(Node {
+    let Ok(Node {
         position,
-        value: NodeValue::Map(entries),
-    }) = read
+        value: NodeValue::Map(mut entries),
+    }) = written_out(&node)
     else {
         return node;
     };
-    let mut entries: Vec<Entry> = entries
-        .into_iter()
-        .map(|known| match known.key.as_str() {
-            // A mapping of ours says `schema` where theirs says `value`.
-            "schema" => entry("value", known.node),
-            _ => known,
-        })
-        .collect();
     if let Some((_, threshold)) = threshold {
         entries.retain(|entry| entry.key != "threshold");
         entries.push(entry("threshold", threshold.clone()));
     }
+    let kind = entries.first().and_then(|kind| kind.node.as_text()).unwrap_or_default();
+    let kind = kind.strip_prefix("not-").unwrap_or(kind);
+    let default = THRESHOLDS.iter().find(|(known, _)| *known == kind);
+    if let Some(number) = default.and_then(|(_, number)| Number::from_f64(*number))
+        && !entries.iter().any(|entry| entry.key == "threshold")
+    {
+        entries.push(entry("threshold", Node::new(position, NodeValue::Number(number))));
+    }
     entries.extend(name.map(|name| entry("metric", Node::text(position, name))));
     Node::new(position, NodeValue::Map(entries))
+}
+
+/// An assertion that is one text, such as `icontains: refund`, as a mapping of theirs.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn written_out(node: &Node) -> Result<Node, String> {
+    let text = node.as_text().ok_or("expected a text")?;
+    let word = text.trim_start().split([':', '(']).next().unwrap_or_default();
+    if let Some(why) = absent(word).filter(|_| text.contains(':')) {
+        return Err(why);
+    }
+    let mut read = expectation(text, node.position)?;
+    if let NodeValue::Map(entries) = &mut read.value {
+        for entry in entries.iter_mut().filter(|entry| entry.key == "schema") {
+            // A mapping of ours says `schema` where theirs says `value`.
+            "value".clone_into(&mut entry.key);
+        }
+    }
+    Ok(read)
 }
 
 fn number(cell: &str, at: Position) -> Node {

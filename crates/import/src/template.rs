@@ -27,11 +27,23 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-/// Rewrites a template; what stands around expressions stays as it is.
+/// What a variable of theirs is here.
+pub(crate) type Names<'n> = dyn Fn(&str) -> Option<String> + 'n;
+
+/// Rewrites a template; what stands around expressions stays as it is. Variables of tests get `vars.` in front.
 ///
 /// # Errors
 /// Why our language has nothing like it.
 pub(crate) fn rewrite(text: &str) -> Result<Rewritten, String> {
+    let names = |word: &str| (word == "prompt").then(|| "input".to_owned());
+    rewrite_as(text, &names)
+}
+
+/// The same; `names` says what variables are that are none of the test's.
+///
+/// # Errors
+/// Why our language has nothing like it.
+pub(crate) fn rewrite_as(text: &str, names: &Names<'_>) -> Result<Rewritten, String> {
     let mut rewritten = Rewritten::default();
     let mut rest = text;
     while let Some(start) = next_block(rest) {
@@ -48,7 +60,7 @@ pub(crate) fn rewrite(text: &str) -> Result<Rewritten, String> {
         let inner = &block[2..end];
         if close != "#}" {
             rewritten.text += &block[..2];
-            let expression = expression(inner, close == "%}", &mut rewritten)?;
+            let expression = expression(inner, close == "%}", names, &mut rewritten)?;
             rewritten.text += &expression;
             rewritten.text += close;
         }
@@ -63,7 +75,7 @@ fn next_block(text: &str) -> Option<usize> {
 }
 
 /// Puts `vars.` before the variables of an expression.
-fn expression(inner: &str, is_statement: bool, into: &mut Rewritten) -> Result<String, String> {
+fn expression(inner: &str, is_statement: bool, names: &Names<'_>, into: &mut Rewritten) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = inner;
     if is_statement {
@@ -107,9 +119,13 @@ fn expression(inner: &str, is_statement: bool, into: &mut Rewritten) -> Result<S
                 }
                 into.secrets.insert(name[..end].to_owned());
                 out += "secrets";
-            } else if word == "prompt" {
-                into.prompt = true;
-                out += "input";
+            } else if let Some(ours) = names(word) {
+                into.prompt |= word == "prompt";
+                // What only stands for a missing variable has no members.
+                out += match ours.split_once(" | ") {
+                    Some((name, _)) if after.starts_with(['.', '[']) => name,
+                    _ => &ours,
+                };
             } else {
                 out += "vars.";
                 out += word;

@@ -3,49 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod checked;
+
 use serde_json::{Value, json};
-use testfleet_evaluation::MetricSet;
-use testfleet_import::{Fate, Files, Imported, import};
-use testfleet_model::configuration::reading::{Defaults, DocumentFormat, plain_value, read_configuration};
+use testfleet_import::Fate;
 
-fn try_import(text: &str, provider: Option<&str>, files: &[(&str, &str)]) -> Result<Imported, String> {
-    let mut read = |name: &str| {
-        let found = files.iter().find(|(file, _)| *file == name);
-        found
-            .map(|(_, text)| (*text).to_owned())
-            .ok_or_else(|| "there is no such file".to_owned())
-    };
-    let imported = import(text, "promptfooconfig.yaml", provider, &mut Files::new(&mut read))
-        .map_err(|problems| problems.to_string())?;
-    accepted(&imported);
-    Ok(imported)
-}
-
-fn imported(text: &str) -> Imported {
-    try_import(text, None, &[]).unwrap()
-}
-
-/// What `config check` asks.
-fn accepted(imported: &Imported) {
-    let read = read_configuration(&imported.yaml, "suite.yaml", DocumentFormat::Yaml, &Defaults::default());
-    let reading = read.unwrap_or_else(|problems| panic!("{problems}\n{}", imported.yaml));
-    assert_eq!(
-        plain_value(&imported.yaml, "suite.yaml", DocumentFormat::Yaml).unwrap(),
-        imported.document
-    );
-    let configuration = reading.configuration;
-    let endpoint = testfleet_endpoint::check(&configuration.endpoint, &configuration.secrets);
-    assert!(endpoint.is_empty(), "{endpoint:?}\n{}", imported.yaml);
-    for test in &configuration.test_set.tests {
-        let problems = testfleet_endpoint::check_test(test, "", configuration.endpoint.response.format);
-        assert!(problems.is_empty(), "{problems:?}\n{}", imported.yaml);
-        MetricSet::compile(&test.metrics).unwrap();
-    }
-}
-
-fn notes(imported: &Imported) -> Vec<String> {
-    imported.notes.iter().map(ToString::to_string).collect()
-}
+use checked::{imported, notes, try_import};
 
 #[test]
 fn a_whole_configuration_is_carried_over() {
@@ -164,7 +127,7 @@ tests:
       - {type: contains, value: x}
       - {type: contain}
   - provider: openai:gpt-b
-    options: {rubricPrompt: x}
+    options: {threads: x}
     assertScoringFunction: file://score.js
   - vars: {a: 'file://*.txt'}
 ";
@@ -179,7 +142,7 @@ tests:
             "promptfooconfig.yaml:8:9: tests[0].assert[2]: left out: unknown metric \"contain\"; did you mean \"contains\"?",
             "promptfooconfig.yaml:9:5: tests[1].provider: left out: tests of testfleet have no such key",
             "promptfooconfig.yaml:9:5: tests[1]: changed: it has no assertion (left), so only the status of the call is checked",
-            "promptfooconfig.yaml:10:15: tests[1].options.rubricPrompt: left out: tests of testfleet have no such option",
+            "promptfooconfig.yaml:10:15: tests[1].options.threads: left out: tests of testfleet have no such option",
             "promptfooconfig.yaml:11:5: tests[1].assertScoringFunction: left out: tests of testfleet have no such key",
             "promptfooconfig.yaml:12:5: tests[2]: left out: the variable `a`: \"*.txt\" cannot be carried over; only single files of text can",
         ]
