@@ -1,5 +1,7 @@
 //! Follows a run to its end, and ends it early when somebody asks for that.
 
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use testfleet_dispatcher::{Ended, wait_until_ended};
@@ -13,6 +15,8 @@ use crate::progress::Progress;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long the store may be silent before people are told.
+const LONG_SILENCE: Duration = Duration::from_secs(3);
 /// How long a worker may take to collect a cancelled run before we do it.
 const COLLECTED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -74,8 +78,21 @@ pub async fn until_ended(
     progress: &mut Progress,
 ) -> Result<Waited, Failure> {
     let since = Instant::now();
-    let mut show = |seen: &testfleet_dispatcher::Progress| progress.show(seen, since.elapsed());
+    let silence = Silence::new(progress);
+    let mut show = |seen: &testfleet_dispatcher::Progress| silence.broken_by(seen, since.elapsed());
     let deadline = timeout.map(|timeout| since + timeout);
+    tokio::select! {
+        waited = until_it_stays_ended(store, run, &mut show, deadline) => waited,
+        never = silence.watch() => match never {},
+    }
+}
+
+async fn until_it_stays_ended(
+    store: &Store,
+    run: RunId,
+    mut show: impl FnMut(&testfleet_dispatcher::Progress),
+    deadline: Option<Instant>,
+) -> Result<Waited, Failure> {
     loop {
         let seen = match wait_until_ended(store, run, LOOK_EVERY, &mut show, deadline).await? {
             Ended::Unknown => return Err(unknown(run)),
@@ -93,6 +110,46 @@ pub async fn until_ended(
             state: seen.state,
             stop_reason: seen.stop_reason,
         }));
+    }
+}
+
+/// Tells people when the store gives no answer for a while, and when it does again. What workers hold goes on meanwhile.
+struct Silence<'a> {
+    progress: RefCell<&'a mut Progress>,
+    heard: Cell<Instant>,
+    is_told: Cell<bool>,
+}
+
+impl<'a> Silence<'a> {
+    fn new(progress: &'a mut Progress) -> Self {
+        Self {
+            progress: RefCell::new(progress),
+            heard: Cell::new(Instant::now()),
+            is_told: Cell::new(false),
+        }
+    }
+
+    fn broken_by(&self, seen: &testfleet_dispatcher::Progress, elapsed: Duration) {
+        self.heard.set(Instant::now());
+        let mut progress = self.progress.borrow_mut();
+        if self.is_told.replace(false) {
+            progress.note("Redis answers again");
+        }
+        progress.show(seen, elapsed);
+    }
+
+    async fn watch(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !self.is_told.get() && self.heard.get().elapsed() >= LONG_SILENCE {
+                self.is_told.set(true);
+                let silence = testfleet_model::duration::format(LONG_SILENCE);
+                let told = format!(
+                    "Redis has not answered for {silence}; what workers hold goes on, and this waits until it answers"
+                );
+                self.progress.borrow().note(&told);
+            }
+        }
     }
 }
 

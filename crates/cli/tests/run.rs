@@ -4,12 +4,14 @@
 
 mod harness;
 
+use std::io::BufRead;
 use std::process::Stdio;
 use std::time::Duration;
 
 use harness::{Harness, TOKEN, stub};
 use serde_json::Value;
 use testfleet_stub::{Behaviour, Fault, FaultKind};
+use testfleet_testkit::TestRedis;
 
 #[test]
 fn the_parallel_example_gives_what_it_says_of_itself() {
@@ -224,6 +226,29 @@ fn ctrl_c_cancels_the_run_and_reports_its_part() {
     assert_eq!(output.status.code(), Some(105));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["summary"]["tests_cancelled"], 3);
+}
+
+#[test]
+fn a_silent_server_is_told_of_and_waited_for() {
+    let (harness, stub, redis) = (Harness::new(), hanging_stub(), TestRedis::persistent());
+    harness.write("suite.yaml", &hello(stub.url(), 1));
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_testfleet"))
+        .args(["run", "suite.yaml", "--workers", "1", "--allow-egress", "127.0.0.1"])
+        .args(["--redis", &redis.url(), "--log", "error"])
+        .current_dir(harness.path(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(stub.wait_for_calls(Duration::from_secs(30), |calls| calls.len() == 1));
+    redis.pause();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = |text: &str| lines.any(|line| line.unwrap().contains(text));
+    assert!(told("Redis has not answered for 3s; what workers hold goes on"));
+    redis.resume();
+    assert!(told("Redis answers again"));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// So many greetings that need no token.
