@@ -334,6 +334,18 @@ fn status_code_takes_single_ones_classes_ranges_and_lists() {
         };
         expect(&json!({"type": "status-code", "value": value}), &subject, expected);
     }
+    let subject = Subject {
+        status: Some(200),
+        ..Subject::of(&output)
+    };
+    for (value, expected, reason) in [
+        (json!(200), Pass, "the status is 200"),
+        (json!("2xx"), Pass, "the status is 200, as wanted (200-299)"),
+        (json!([201, 404]), Fail, "the status is 200, not 201 or 404"),
+    ] {
+        let result = expect(&json!({"type": "status-code", "value": value}), &subject, expected);
+        assert_eq!(result.reason, reason);
+    }
 }
 
 #[test]

@@ -98,11 +98,11 @@ fn facts(result: &TestResult) -> Vec<(&'static str, String)> {
         ("judge cost", result.judge_cost.map(|cost| grouped(cost, 6))),
         ("ended with", result.finish_reason.clone()),
         (
-            "said",
+            "dialogue",
             result
                 .conversation_id
                 .as_ref()
-                .map(|id| format!("in the conversation {id}")),
+                .map(|id| format!("the endpoint knows it as {id}")),
         ),
         ("worker", result.worker.clone()),
         (

@@ -60,11 +60,13 @@ impl StatusCode {
         let status = subject.status.ok_or("the response has no HTTP status")?;
         let holds = self.wanted.iter().any(|range| range.0.contains(&status));
         let wanted: Vec<_> = self.wanted.iter().take(10).map(ToString::to_string).collect();
-        let not = if holds { "" } else { "not " };
-        Ok(Finding::holds(
-            holds,
-            format!("the status is {status}, {not}{}", wanted.join(" or ")),
-        ))
+        let wanted = wanted.join(" or ");
+        let reason = match holds {
+            true if wanted == status.to_string() => format!("the status is {status}"),
+            true => format!("the status is {status}, as wanted ({wanted})"),
+            false => format!("the status is {status}, not {wanted}"),
+        };
+        Ok(Finding::holds(holds, reason))
     }
 }
 
