@@ -60,7 +60,7 @@ const VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// A compiled request.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    method: Method,
+    method: MethodSource,
     url: Option<Template>,
     headers: Vec<Header>,
     query: Vec<(String, Template)>,
@@ -69,6 +69,58 @@ pub(crate) struct Plan {
     /// Authorities to trust, as PEM.
     ca: Option<Template>,
     schemes: [&'static str; 2],
+}
+
+#[derive(Debug)]
+enum MethodSource {
+    Fixed(Method),
+    /// Each test says its own.
+    Rendered(Template),
+}
+
+impl MethodSource {
+    fn compile(source: &str, compiler: &mut Compiler<'_>) -> Self {
+        const KEY: &str = "endpoint.method";
+        if is_template(source) {
+            let template = compiler.template(KEY.to_owned(), source);
+            return template.map_or(Self::Fixed(Method::default()), Self::Rendered);
+        }
+        match method_of(source) {
+            Ok(method) => Self::Fixed(method),
+            Err(message) => {
+                compiler.problem(KEY.to_owned(), message);
+                Self::Fixed(Method::default())
+            }
+        }
+    }
+
+    fn render(&self, variables: &Value, budget: &mut Budget) -> Result<Method, String> {
+        match self {
+            Self::Fixed(method) => Ok(method.clone()),
+            Self::Rendered(template) => {
+                let text = template
+                    .text(variables, budget)
+                    .map_err(|message| unrendered("endpoint.method", &message))?;
+                let text = text.ok_or("endpoint.method is undefined")?;
+                method_of(text.trim()).map_err(|message| format!("endpoint.method: {message}"))
+            }
+        }
+    }
+
+    fn template(&self) -> Option<&Template> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Rendered(template) => Some(template),
+        }
+    }
+}
+
+/// A tunnel is no call.
+fn method_of(text: &str) -> Result<Method, String> {
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes())
+        .ok()
+        .filter(|method| method != Method::CONNECT)
+        .ok_or_else(|| format!("{text:?} is not a method that can be sent"))
 }
 
 #[derive(Debug)]
@@ -145,13 +197,7 @@ impl Plan {
     /// Compiles the request of an endpoint. What could not be compiled is reported and left out.
     pub(crate) fn compile(endpoint: &Endpoint, scope: &Scope, problems: &mut Vec<CompileProblem>) -> Self {
         let mut compiler = Compiler { scope, problems };
-        let method = Method::from_bytes(endpoint.method.as_bytes())
-            .ok()
-            .filter(|method| method != Method::CONNECT);
-        if method.is_none() {
-            let message = format!("{:?} is not a method that can be sent", endpoint.method);
-            compiler.problem("endpoint.method".into(), message);
-        }
+        let method = MethodSource::compile(&endpoint.method, &mut compiler);
         let is_socket = endpoint.kind == EndpointKind::WebSocket;
         let schemes = if is_socket { WEB_SOCKET } else { HTTP };
         if !is_template(&endpoint.url)
@@ -229,7 +275,7 @@ impl Plan {
             (None, None) => Body::None,
         };
         Self {
-            method: method.unwrap_or_default(),
+            method,
             url,
             headers,
             query,
@@ -276,7 +322,8 @@ impl Plan {
 
     /// All templates but those of the body.
     fn templates(&self) -> impl Iterator<Item = &Template> {
-        let templates = self.url.iter().chain(self.headers.iter().map(|header| &header.value));
+        let templates = self.url.iter().chain(self.method.template());
+        let templates = templates.chain(self.headers.iter().map(|header| &header.value));
         templates
             .chain(self.query.iter().map(|(_, value)| value))
             .chain(self.auth.templates())
@@ -291,6 +338,7 @@ impl Plan {
         variables: &Value,
         budget: &mut Budget,
     ) -> Result<Outgoing, String> {
+        let method = self.method.render(variables, budget)?;
         let mut url = self.url(variables, budget)?;
         for (name, template) in &self.query {
             let key = format!("endpoint.query.{name}");
@@ -344,20 +392,20 @@ impl Plan {
         }
         identify(call, conversation, &mut headers)?;
         Ok(Outgoing {
-            method: self.method.clone(),
+            record: RequestRecord {
+                method: method.to_string(),
+                url: recorded_url.into(),
+                headers: recorded,
+                body: recorded_body,
+                input: None,
+            },
+            method,
             url,
             headers,
             body,
             secret_body: !self.body.secrets().is_empty(),
             messages,
             token,
-            record: RequestRecord {
-                method: self.method.to_string(),
-                url: recorded_url.into(),
-                headers: recorded,
-                body: recorded_body,
-                input: None,
-            },
         })
     }
 

@@ -167,6 +167,37 @@ async fn method_query_and_bodies_arrive_as_configured() {
 }
 
 #[tokio::test]
+async fn each_test_may_say_its_method_and_whether_there_is_a_body() {
+    let own = json!({"method": "{{ vars.method }}", "body": "{{ vars.body }}"});
+    let request = sent_for(own.clone(), json!({"vars": {"method": "patch", "body": {"a": 1}}})).await;
+    assert_eq!((request.method.as_str(), &*request.body), ("PATCH", &b"{\"a\":1}"[..]));
+    let request = sent_for(own, json!({"vars": {"method": "DELETE"}})).await;
+    assert_eq!((request.method.as_str(), request.body.len()), ("DELETE", 0));
+}
+
+#[tokio::test]
+async fn a_method_that_cannot_be_sent_is_an_error_that_names_it() {
+    for (vars, said) in [
+        (
+            json!({"method": "GET IT"}),
+            "endpoint.method: \"GET IT\" is not a method that can be sent",
+        ),
+        (
+            json!({"method": "CONNECT"}),
+            "endpoint.method: \"CONNECT\" is not a method that can be sent",
+        ),
+        (json!({}), "endpoint.method is undefined"),
+    ] {
+        let endpoint = endpoint("http://127.0.0.1:9/", json!({"method": "{{ vars.method }}"}));
+        let error = invoke(&endpoint, &test_case(json!({"vars": vars})))
+            .await
+            .unwrap_err()
+            .detail;
+        assert_eq!((error.class, error.message.as_str()), (ErrorClass::Template, said));
+    }
+}
+
+#[tokio::test]
 async fn prompts_arrive_exactly_as_they_were_written() {
     let body = json!({"body": {"prompt": "{{ input }}", "messages": "{{ messages }}"}});
     for prompt in [

@@ -27,7 +27,7 @@ pub struct Endpoint {
     pub kind: EndpointKind,
     /// The URL.
     pub url: String,
-    /// The HTTP method, upper case; any token.
+    /// The HTTP method, upper case; any token, or a template.
     pub method: String,
     /// Headers to send.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

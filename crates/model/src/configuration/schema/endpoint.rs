@@ -71,7 +71,7 @@ pub(super) fn endpoint() -> Value {
             Key::new(
                 "method",
                 method(),
-                "Any HTTP method; else POST with a body and GET without.",
+                "Any HTTP method, or a template; else POST with a body and GET without.",
             ),
             Key::new("body", json!({}), "Sent as JSON; every text in it is a template."),
             Key::alias("request_mapping", "body", json!({})),
@@ -148,7 +148,7 @@ fn conversation() -> Value {
 }
 
 fn method() -> Value {
-    json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "examples": ["GET", "POST"]})
+    json!({"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$|\\{\\{", "examples": ["GET", "POST", "{{ vars.method }}"]})
 }
 
 pub(super) fn headers() -> Value {
