@@ -128,6 +128,18 @@ fn only_the_store_speaks_redis() {
     }
 }
 
+/// The functions of JSONPaths are registered for the whole program, with their bounds.
+#[test]
+fn only_the_queries_are_made_by_the_library_for_them() {
+    for package in ours(&metadata()) {
+        let name = short(&package.name).expect("packages are named testfleet-…");
+        for dependency in &package.dependencies {
+            let is_theirs = dependency.name.starts_with("serde_json_path");
+            assert!(!is_theirs || name == "query", "{name} depends on {}", dependency.name);
+        }
+    }
+}
+
 #[test]
 fn what_is_for_tests_is_in_no_program() {
     for (name, arrows) in arrows_of_the_code(&metadata()) {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{Value, cmd};
 use testfleet_model::RunId;
+use testfleet_model::configuration::ModelLimits;
+use testfleet_store::Entry;
 use testfleet_tests::{Fleet, FleetOptions, echo_suite, page};
 
 const PAGE: &str = "docs/operating.md";
@@ -28,6 +30,7 @@ fn fill_in(words: &[String], run: RunId, worker: &str) -> Vec<String> {
             let word = word.replace(":RUN", &format!(":{run}"));
             word.replace(":WORKER", &format!(":{worker}"))
                 .replace(":ENDPOINT", ":stub")
+                .replace(":MODEL", ":judge")
         })
         .collect()
 }
@@ -71,6 +74,20 @@ async fn the_commands_show_a_run_in_flight_and_what_became_of_it() {
     let run = fleet.submit(&suite).await;
     fleet.wait_for_calls("two calls in flight", |calls| calls.len() == 2);
     let worker = fleet.store().worker_views().await.expect("a view").remove(0).worker;
+    let limits = ModelLimits {
+        max_concurrency: Some(1),
+        rate: None,
+    };
+    let store = fleet.store();
+    let entered = store
+        .enter_model("judge", &worker, "permit", &limits, Duration::from_secs(60))
+        .await;
+    assert_eq!(entered.expect("an answer"), Entry::Entered);
+    let hold = Some(Duration::from_secs(60));
+    store
+        .leave_model("judge", &worker, "another", hold)
+        .await
+        .expect("an answer");
 
     let during = answers(&fleet, run, &worker).await;
     let text = |key: &str| format!("{:?}", during[key]);
@@ -84,6 +101,8 @@ async fn the_commands_show_a_run_in_flight_and_what_became_of_it() {
         "ZRANGE tf:{0}:workers 0 -1 WITHSCORES",
         "HGETALL tf:{0}:worker:WORKER",
         "SMEMBERS tf:{0}:worker:WORKER:jobs",
+        "ZRANGE tf:{0}:model:MODEL:calls 0 -1 WITHSCORES",
+        "HGETALL tf:{0}:model:MODEL:state",
     ] {
         assert!(
             !is_empty(&during[told]),
@@ -162,6 +181,7 @@ fn every_key_of_the_commands_is_a_key_of_the_architecture_page() {
             .replace(":RUN", ":<id>")
             .replace(":WORKER", ":<id>")
             .replace(":ENDPOINT", ":<name>")
+            .replace(":MODEL", ":<name>")
             .replace(":default:waiting", ":<tenant>:waiting");
         keys.contains(&key)
     };

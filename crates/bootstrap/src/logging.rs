@@ -61,13 +61,13 @@ where
     })
 }
 
-/// Whether an event is of a library that would tell headers, messages or frames: tungstenite below a warning, and h2 in its
-/// finest detail.
+/// Whether an event is of a library that would tell headers, messages or frames: tungstenite below a warning, and h2 in detail,
+/// which is a line for each frame that the other side likes to send.
 fn tells_content(metadata: &Metadata<'_>) -> bool {
     let library = metadata.target().split("::").next().unwrap_or_default();
     match library {
         "tungstenite" | "tokio_tungstenite" => *metadata.level() > Level::WARN,
-        "h2" => *metadata.level() > Level::DEBUG,
+        "h2" => *metadata.level() > Level::INFO,
         _ => false,
     }
 }

@@ -152,4 +152,10 @@ impl Failure {
             used: Used::default(),
         }
     }
+
+    /// Whether it says nothing good of the connection that the call was made over.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        let class = self.detail.class;
+        matches!(class, ErrorClass::Timeout | ErrorClass::Protocol | ErrorClass::TooLarge)
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use testfleet_model::configuration::{Endpoint, ResponseFormat, SecretSpec, TestCase};
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::client;
 use crate::language::{self, Scope};
 use crate::mapping;

@@ -25,6 +25,10 @@ use crate::unmade;
 
 /// How long an idle connection is kept. Short of the 60 seconds after which many servers and load balancers close.
 const POOL_IDLE: Duration = Duration::from_secs(50);
+/// How long what was sent may remain without being taken. Without it a connection whose other side reads nothing any more, but is
+/// there, would be kept for as long as that likes.
+#[cfg(target_os = "linux")]
+const UNTAKEN: Duration = Duration::from_secs(60);
 /// Clients that are kept; only a URL whose port is a template needs more than one.
 const MAX_CLIENTS: usize = 16;
 /// What the other side of an HTTP/2 connection may send of one answer before we read it, in bytes: a call that waits for
@@ -76,6 +80,15 @@ impl Clients {
         self.get(url.port_or_known_default().unwrap_or_default(), proxy)
     }
 
+    /// Lets go of all connections: calls that are under way keep theirs, others make new ones. Where HTTP/2 may be spoken,
+    /// a connection outlives a call that failed, and the other side can go on to send what has to be read (pings, settings,
+    /// resets), without a call and as fast as it likes.
+    pub(crate) fn let_go(&self) {
+        if self.http2 != Http2::Never {
+            self.by_port.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     fn get(&self, port: u16, proxy: Option<&Proxy>) -> Result<Client, Failure> {
         let key = (port, proxy.is_some());
         let mut clients = self.by_port.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,6 +137,10 @@ impl Clients {
                 Http2::PriorKnowledge => builder.http2_prior_knowledge(),
                 Http2::Never => builder.http1_only(),
             };
+            #[cfg(target_os = "linux")]
+            {
+                builder = builder.tcp_user_timeout(UNTAKEN);
+            }
             builder
                 .user_agent(NAME)
                 .dns_resolver(Arc::clone(&resolver))

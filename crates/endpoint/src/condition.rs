@@ -1,11 +1,10 @@
 //! A condition on an event of a stream, or a message of a WebSocket.
 
 use serde_json::Value;
+use testfleet_query::{Budget, Path};
 
-use crate::budget::Budget;
 use crate::language::{Scope, is_template};
 use crate::mapping::Document;
-use crate::path::Path;
 use crate::template::Template;
 
 /// The most that a condition may select in one event, in bytes.

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 use serde_json::Value as Json;
-
-use crate::budget::Budget;
+use testfleet_query::Budget;
 
 /// The most that one value may take as text inside a template, in bytes.
 const MAX_TEXT: usize = 4 * 1024 * 1024;

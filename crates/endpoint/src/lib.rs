@@ -21,7 +21,6 @@
 //! refused, and as often as `max_redirects` allows when it is redirected), uses no proxy that [`Egress`] does not name, and
 //! knows nothing of queues or metrics.
 
-mod budget;
 mod call;
 mod check;
 mod client;
@@ -38,9 +37,7 @@ mod mapping;
 mod memory;
 mod metered;
 mod parted_template;
-mod path;
 mod patience;
-mod pattern;
 mod problem;
 mod redaction;
 mod redirect;

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
 use testfleet_model::configuration::{Endpoint, ResponseFormat, TestCase};
+use testfleet_query::{Budget, Path};
 
-use crate::budget::Budget;
 use crate::call::Used;
 use crate::conversation::{id_of, places};
 use crate::conversion::from_json;
 use crate::language::{Scope, is_template};
-use crate::path::Path;
 use crate::problem::CompileProblem;
 use crate::template::Template;
 use crate::tool_call::ToolCalls;

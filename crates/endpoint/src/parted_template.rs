@@ -2,8 +2,8 @@
 
 use minijinja::Value;
 use serde_json::Value as Json;
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::conversion::from_json;
 use crate::language::{MARK, Scope};
 use crate::template::Template;

@@ -16,13 +16,13 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use testfleet_model::configuration::{Endpoint, EndpointKind};
 use testfleet_model::result::{ErrorClass, RequestRecord};
+use testfleet_query::Budget;
 use url::Url;
 
 use self::body::Body;
 pub(crate) use self::body::Messages;
 pub(crate) use self::credentials::literal_credentials;
 use self::credentials::{Credentials, Sink};
-use crate::budget::Budget;
 use crate::call::{Call, Failure};
 use crate::check::check_authorities;
 use crate::client;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde_json::Value;
 use testfleet_model::configuration::{Endpoint, ResponseFormat, TestCase};
 use testfleet_model::result::ErrorClass;
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::call::Used;
 use crate::condition::Condition;
 use crate::event::{Event, Framing};

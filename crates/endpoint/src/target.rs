@@ -11,8 +11,8 @@ use chrono::TimeDelta;
 use minijinja::Value;
 use testfleet_model::configuration::{Endpoint, Pricing, Retry, Timeouts};
 use testfleet_model::result::{ErrorClass, ErrorDetail, RequestRecord};
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::call::{Call, Failure, GivenResponse, Invocation, InvokeError, Used};
 use crate::client::{self, Clients};
 use crate::conversation::{Conversation, Naming};
@@ -198,6 +198,9 @@ impl Target {
         let mut patience = Patience::new(self.timeouts.attempt);
         let mut redactor = self.redactor.clone();
         let received = Box::pin(self.exchange(call, outgoing, conversation, &mut redactor, &mut patience, share)).await;
+        if received.as_ref().is_err_and(Failure::is_of_the_connection) {
+            self.clients.let_go();
+        }
         let invocation = self.answer(call, record, received, patience.spent(), &redactor)?;
         match self.naming.learn(invocation.conversation_id.as_deref(), conversation) {
             Ok(()) => Ok(invocation),

@@ -9,8 +9,8 @@ use std::io;
 
 use minijinja::{Environment, Error, Expression, Value};
 use serde_json::Value as Json;
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::conversion;
 use crate::language::{self, Scope};
 

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use minijinja::Value;
 use serde_json::{Map, Value as Json};
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::language::Scope;
 use crate::problem::CompileProblem;
 use crate::template::Template;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use testfleet_model::configuration::SecretSpec;
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::conversion::from_json;
 use crate::language::Scope;
 use crate::template::Template;

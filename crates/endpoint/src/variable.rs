@@ -4,8 +4,8 @@
 use minijinja::Value;
 use serde_json::{Value as Json, json};
 use testfleet_model::configuration::{Message, TestCase};
+use testfleet_query::Budget;
 
-use crate::budget::Budget;
 use crate::call::Call;
 use crate::conversation::{Conversation, Turn};
 use crate::conversion::from_json;

@@ -21,7 +21,6 @@ mod check;
 mod effective;
 mod excerpt;
 mod finding;
-mod json_path;
 mod language;
 mod metric_set;
 mod option;

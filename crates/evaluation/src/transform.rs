@@ -1,12 +1,15 @@
 //! What a metric is shown instead of the whole output: a JSONPath of it, or a template over it.
 
 use serde_json::{Map, Value};
+use testfleet_query::{Budget, Path};
 
 use crate::excerpt::quote;
-use crate::json_path::Path;
 use crate::language::{Language, Template};
 use crate::problem::Problems;
 use crate::subject::{Sample, Seen};
+
+/// The most that a path may select, in bytes.
+pub(crate) const MAX_SELECTED: usize = 4 * 1024 * 1024;
 
 /// A compiled `transform`.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ impl Transform {
                         path.text()
                     )
                 })?;
-                path.select(document)?.ok_or_else(|| {
+                path.select(document, &mut Budget::new(MAX_SELECTED))?.ok_or_else(|| {
                     format!(
                         "the transform {} selects nothing in the output {}",
                         path.text(),

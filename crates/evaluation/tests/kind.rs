@@ -263,6 +263,28 @@ fn is_json_parses_and_validates() {
 }
 
 #[test]
+fn an_answer_that_makes_a_path_expensive_is_an_error_of_the_metric() {
+    let large = json!([{"a": "aaa", "b": "(a{99}){99}"}]);
+    let deep = (0..60).fold(json!(1), |inner, _| json!([inner, 1]));
+    let long = (0..60).fold(json!("x".repeat(200_000)), |inner, _| json!([inner]));
+    for (output, path, said) in [
+        (&large, "$[?search(@.a, @.b)]", "too long or too large"),
+        (&deep, "$..*..*..*..*..*", "could visit"),
+        // Copies of copies.
+        (&long, "$..*", "larger than"),
+    ] {
+        for metric in [
+            json!({"type": "jsonpath", "path": path}),
+            json!({"type": "contains", "value": "a", "transform": path}),
+        ] {
+            let result = expect(&metric, &Subject::of(output), Error);
+            let error = result.error.unwrap();
+            assert!(error.contains(said), "{path}: {error}");
+        }
+    }
+}
+
+#[test]
 fn jsonpath_selects_and_compares() {
     let output = json!({"items": [{"name": "kettle", "price": 30}, {"name": "pot", "price": 12.5}], "none": null});
     let of = |path: &str, operator: Option<&str>, value: Value| {

@@ -89,7 +89,7 @@ fn each_mistake_is_named_with_its_key() {
         (json!({"type": "jsonpath"}), "metrics[0].path: jsonpath needs one"),
         (
             json!({"type": "jsonpath", "path": "a.b"}),
-            "metrics[0].path: not a JSONPath",
+            "metrics[0].path: \"a.b\" is not a JSONPath",
         ),
         (
             json!({"type": "jsonpath", "path": "$.a", "operator": "<"}),
@@ -174,7 +174,7 @@ fn each_mistake_is_named_with_its_key() {
         ),
         (
             json!({"type": "equals", "value": "a", "transform": "answer"}),
-            "metrics[0].transform: not a JSONPath",
+            "metrics[0].transform: \"answer\" is not a JSONPath",
         ),
         (
             json!({"type": "equals", "value": "a", "weight": 0}),

@@ -268,3 +268,66 @@ fn what_is_no_such_configuration_is_refused() {
         assert!(said.contains(message), "{text}\n{said}");
     }
 }
+
+/// Keys that people write into their files stay there: they are neither in the result nor in a note nor in an error.
+#[test]
+fn the_keys_of_a_file_are_repeated_nowhere() {
+    const KEY: &str = "sk-kQ7zWm4Lv9xT";
+    let with = |provider: &str, rest: &str| {
+        format!("prompts: ['{{{{input}}}}']\n{rest}providers:\n  - {provider}\ntests: [{{vars: {{input: hi}}}}]\n")
+    };
+    let http = |config: &str| {
+        with(
+            &format!(
+                "{{id: https, config: {{url: 'https://example.com/chat', method: POST, body: {{q: '{{{{prompt}}}}'}}, {config}}}}}"
+            ),
+            "",
+        )
+    };
+    let texts = [
+        with(&format!("{{id: 'openai:chat:small', config: {{apiKey: {KEY}}}}}"), ""),
+        with(&format!("{{id: 'openai:chat:small', config: {{apiKey: [{KEY}]}}}}"), ""),
+        with(
+            &format!("{{id: 'openai:chat:small', config: {{apiKey: '{KEY}{{{{ x'}}}}"),
+            "",
+        ),
+        with(
+            &format!("{{id: 'openai:chat:small', env: {{OPENAI_API_KEY: {KEY}}}}}"),
+            "",
+        ),
+        with("'openai:chat:small'", &format!("env: {{OPENAI_API_KEY: {KEY}}}\n")),
+        with(
+            "'openai:chat:small'",
+            &format!("defaultTest: {{options: {{provider: {{id: 'openai:gpt', config: {{apiKey: {KEY}}}}}}}}}\n"),
+        ),
+        http(&format!(
+            "headers: {{Authorization: 'Bearer {KEY}', X-Api-Key: {KEY}, Cookie: 'a={KEY}'}}"
+        )),
+        http(&format!("auth: {{type: bearer, token: {KEY}}}")),
+        http(&format!("auth: {{type: basic, username: me, password: {KEY}}}")),
+        http(&format!(
+            "auth: {{type: api_key, placement: query, keyName: k, value: {KEY}}}"
+        )),
+        http(&format!(
+            "auth: {{type: oauth, grantType: client_credentials, tokenUrl: 'https://example.com/t', clientId: me, clientSecret: {KEY}}}"
+        )),
+        http(&format!(
+            "auth: {{type: oauth, grantType: password, username: me, password: {KEY}}}"
+        )),
+        http(&format!("auth: {{type: something, token: {KEY}}}")),
+        http(&format!("signatureAuth: {{privateKey: {KEY}}}")),
+        http(&format!("tls: {{key: {KEY}, passphrase: {KEY}}}")),
+    ];
+    for text in texts {
+        let told = match try_import(&text, None, &[]) {
+            Ok(imported) => format!(
+                "{}\n{}\n{}",
+                imported.document,
+                imported.yaml,
+                notes(&imported).join("\n")
+            ),
+            Err(problems) => problems,
+        };
+        assert!(!told.contains(KEY), "{text}\n{told}");
+    }
+}

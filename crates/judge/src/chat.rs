@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::error::{AskErrorKind, excerpt};
 
+/// More tokens than any call has; what is said to be more is not counted, so that sums stay numbers.
+const MOST_TOKENS: f64 = 1e15;
+
 /// What a model said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chat {
@@ -64,7 +67,12 @@ pub(crate) fn usage(body: &Value) -> BTreeMap<String, f64> {
     let Some(usage) = body.get("usage") else {
         return BTreeMap::new();
     };
-    let count = |name: &str| usage.get(name).and_then(Value::as_f64).filter(|count| *count >= 0.0);
+    let count = |name: &str| {
+        usage
+            .get(name)
+            .and_then(Value::as_f64)
+            .filter(|count| (0.0..=MOST_TOKENS).contains(count))
+    };
     names
         .into_iter()
         .filter_map(|(theirs, ours)| Some((ours.to_owned(), count(theirs)?)))
@@ -110,7 +118,9 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_not_counted() {
-        let body = json!({"usage": {"prompt_tokens": 12, "completion_tokens": null, "total_tokens": 12}});
-        assert_eq!(usage(&body), BTreeMap::from([("input_tokens".to_owned(), 12.0)]));
+        for other in [json!(null), json!(-1), json!("7"), json!(1e308)] {
+            let body = json!({"usage": {"prompt_tokens": 12, "completion_tokens": other, "total_tokens": 12}});
+            assert_eq!(usage(&body), BTreeMap::from([("input_tokens".to_owned(), 12.0)]));
+        }
     }
 }

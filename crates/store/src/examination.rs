@@ -139,6 +139,7 @@ struct Subjects {
     configurations: BTreeSet<String>,
     baselines: BTreeSet<String>,
     submissions: BTreeSet<String>,
+    models: BTreeSet<String>,
 }
 
 impl Subjects {
@@ -159,6 +160,11 @@ impl Subjects {
             "config" => self.configurations.insert(rest.to_owned()),
             "baseline" => self.baselines.insert(rest.to_owned()),
             "submission" => self.submissions.insert(rest.to_owned()),
+            // Of a model, too: its name has the address of its server.
+            "model" => match rest.rsplit_once(':') {
+                Some((model, _)) => self.models.insert(model.to_owned()),
+                None => false,
+            },
             _ => false,
         };
     }
@@ -304,6 +310,9 @@ impl Store {
         }
         for id in &subjects.submissions {
             self.index("submission", id, hand, &mut seen).await?;
+        }
+        for model in &subjects.models {
+            self.index("model", model, hand, &mut seen).await?;
         }
         let mut runs = 0;
         for run in &subjects.runs {
@@ -567,6 +576,7 @@ mod tests {
             "config:c:1",
             "baseline:main",
             "submission:ci:42",
+            "model:m@http://judge:80:calls",
             "ready",
             "dead:jobs",
             "aside:run:9",
@@ -579,6 +589,7 @@ mod tests {
         assert_eq!(subjects.configurations, ["c:1".to_owned()].into());
         assert_eq!(subjects.baselines, ["main".to_owned()].into());
         assert_eq!(subjects.submissions, ["ci:42".to_owned()].into());
+        assert_eq!(subjects.models, ["m@http://judge:80".to_owned()].into());
     }
 
     #[test]

@@ -90,8 +90,10 @@ kinds! {
     OutboxOrphan = "outbox-orphan", "memory is held for nothing", "it is removed";
     DeadRecordMissing = "dead-record-missing", "nobody knows why the job was given up", "a record says that it was lost";
     DeadUnlisted = "dead-unlisted", "no list shows the job, and nothing forgets it", "it is listed";
-    ExpiryMissing = "expiry-missing", "memory is held for ever", "it expires after the retention";
+    ExpiryMissing = "expiry-missing", "memory is held for ever", "it expires: after the retention, or when it says nothing any more";
     ExpiryEarly = "expiry-early", "the run loses data while it is running", "it does not expire";
+    ModelHeld = "model-held", "metrics that ask the model wait until the time of their tests is over", "it is removed";
+    ModelUnreadable = "model-unreadable", "a limit of the model does not hold", "it is removed: the next call brings its own";
     Leftover = "leftover", "memory is held until the run is forgotten", "it is removed";
     QuarantineOrphan = "quarantine-orphan", "memory is held for nothing", "it is removed";
     ConfigurationLost = "configuration-lost", "a stored configuration is listed and cannot be read", "it is taken off the list";

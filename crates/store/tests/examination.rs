@@ -3,13 +3,15 @@
 #![allow(clippy::print_stdout, reason = "how many damages were done, and figures")]
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use deadpool_redis::redis::Value as Reply;
 use serde_json::{Value, json};
+use testfleet_model::configuration::{ModelLimits, Rate};
 use testfleet_model::{RunId, RunState, Status};
 use testfleet_store::{
-    Collected, Completion, ControlJob, Delivery, Filling, Finding, FindingKind, Idempotency, JobRef, NewRun, Paused,
-    Retry, Seat, Vacancy, Vacated,
+    Collected, Completion, ControlJob, Delivery, Entry, Filling, Finding, FindingKind, Idempotency, JobRef, NewRun,
+    Paused, Retry, Seat, Vacancy, Vacated,
 };
 
 use crate::support::{Bench, RETENTION, STAGING, Spec, completion, id};
@@ -47,7 +49,9 @@ impl Damage {
             "limits" => true,
             _ if self.key.starts_with("submission:")
                 || self.key.starts_with("config:")
-                || self.key.starts_with("baseline:") =>
+                || self.key.starts_with("baseline:")
+                // A call that was let in stays in, and the next one brings its limits.
+                || self.key.starts_with("model:") =>
             {
                 true
             }
@@ -255,7 +259,34 @@ async fn busy() -> Bench {
     let words = bench.store.vacate(&seat.worker, &[vacancy]).await.unwrap();
     assert_eq!(words, [Vacated::Vacated]);
     keep_baseline(&bench).await;
+    judge(&bench).await;
     bench
+}
+
+const MODEL: &str = "http://judge.example:80/v1 small";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn limits_of_the_judge() -> ModelLimits {
+    ModelLimits {
+        max_concurrency: Some(5),
+        rate: Some(Rate {
+            count: 10,
+            per: HOUR,
+            burst: Some(5),
+        }),
+    }
+}
+
+/// Two calls of a model, one of which was told to wait.
+async fn judge(bench: &Bench) {
+    for permit in ["a", "b"] {
+        let entered = bench
+            .store
+            .enter_model(MODEL, "w1", permit, &limits_of_the_judge(), HOUR)
+            .await;
+        assert_eq!(entered.unwrap(), Entry::Entered);
+    }
+    bench.store.leave_model(MODEL, "w1", "b", Some(HOUR)).await.unwrap();
 }
 
 async fn keep_baseline(bench: &Bench) {
@@ -476,6 +507,75 @@ async fn whatever_is_lost_every_run_ends_by_itself() {
         }
     }
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// F96
+#[tokio::test]
+async fn what_is_wrong_with_the_limits_of_a_model_is_found_and_mended() {
+    let bench = Bench::start().await;
+    let (calls, state) = (
+        bench.key(&format!("model:{MODEL}:calls")),
+        bench.key(&format!("model:{MODEL}:state")),
+    );
+    let far_ms = "99999999999999";
+    let cases: [(&[&str], FindingKind); 8] = [
+        (&["PERSIST", &calls], FindingKind::ExpiryMissing),
+        (&["PERSIST", &state], FindingKind::ExpiryMissing),
+        (&["ZADD", &calls, far_ms, "c"], FindingKind::ModelHeld),
+        (&["ZADD", &calls, "inf", "c"], FindingKind::ModelHeld),
+        (&["HSET", &state, "hold_until", far_ms], FindingKind::ModelHeld),
+        (
+            &["HSET", &state, "tat", "99999999999999999.125"],
+            FindingKind::ModelHeld,
+        ),
+        (&["HSET", &state, "hold_until", "inf"], FindingKind::ModelUnreadable),
+        (&["HSET", &state, "tat", "soon"], FindingKind::ModelUnreadable),
+    ];
+    for (words, kind) in cases {
+        let () = bench.ask(&["FLUSHALL"]).await;
+        judge(&bench).await;
+        assert_eq!(look(&bench).await, []);
+        let _: Reply = bench.ask(words).await;
+        let found = look(&bench).await;
+        assert_eq!(
+            found.iter().map(|found| found.code).collect::<Vec<_>>(),
+            [kind],
+            "{words:?}"
+        );
+        let mended = bench.store.mend(RETENTION).await.unwrap();
+        assert_eq!((mended.mended, mended.left.findings), (found, vec![]), "{words:?}");
+        // The call that is in has its place, and nothing stays for ever.
+        assert!(
+            bench.ask::<Option<f64>>(&["ZSCORE", &calls, "w1|a"]).await.is_some(),
+            "{words:?}"
+        );
+        for key in [&calls, &state] {
+            let ttl: i64 = bench.ask(&["PTTL", key]).await;
+            assert!(
+                ttl > 0 && ttl <= i64::try_from(HOUR.as_millis()).unwrap(),
+                "{words:?}: {ttl}"
+            );
+        }
+    }
+    // Nobody can call it until somebody mends that.
+    for key in [&calls, &state] {
+        let () = bench.ask(&["FLUSHALL"]).await;
+        let () = bench.ask(&["SET", key, "x"]).await;
+        let enter = async || {
+            bench
+                .store
+                .enter_model(MODEL, "w1", "a", &limits_of_the_judge(), HOUR)
+                .await
+        };
+        enter().await.unwrap_err();
+        let found = look(&bench).await;
+        assert_eq!(
+            found.iter().map(|found| found.code).collect::<Vec<_>>(),
+            [FindingKind::WrongType]
+        );
+        assert_eq!(bench.store.mend(RETENTION).await.unwrap().left.findings, []);
+        assert_eq!(enter().await.unwrap(), Entry::Entered);
+    }
 }
 
 #[tokio::test]

@@ -3,19 +3,23 @@
 //! The path of the request says what happens; [`Hostile`] has all of them. Every answer closes the connection, or never ends.
 
 mod bomb;
+mod http2;
 mod socket;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// Between two bytes of what is slow.
 const DRIP: Duration = Duration::from_millis(20);
+/// What a connection of TLS begins with: the type of the first record.
+const TLS_HANDSHAKE: u8 = 22;
 /// The longest head of a request that is read, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
 
@@ -37,6 +41,14 @@ macro_rules! hostile {
                 match self {
                     $(Self::$name => concat!("/hostile/", $path),)*
                 }
+            }
+
+            /// What is asked for with a path: that of a behaviour, or one below it.
+            pub(crate) fn of(path: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|hostile| {
+                    let rest = path.strip_prefix(hostile.path());
+                    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
             }
         }
     };
@@ -101,15 +113,57 @@ hostile! {
     HugeFrame = "huge-frame",
     /// Pings of a WebSocket and nothing else.
     EndlessPings = "endless-pings",
+    /// A frame of a WebSocket with a length that there may not be: 2^63.
+    ImpossibleFrame = "impossible-frame",
+    /// A frame of a WebSocket that says it is compressed, which nobody agreed on.
+    CompressedFrame = "compressed-frame",
+    /// A body of 64 MiB that is compressed twice.
+    GzipInGzip = "gzip-in-gzip",
+    /// A TLS handshake that never comes to an end.
+    EndlessHandshake = "endless-handshake",
+    /// Over HTTP/2: the stream is reset, again and again.
+    ResetFlood = "reset-flood",
+    /// Over HTTP/2: pings and nothing else.
+    PingFlood = "ping-flood",
+    /// Over HTTP/2: settings and nothing else.
+    SettingsFlood = "settings-flood",
+    /// Over HTTP/2: a body of pieces without content, for ever.
+    EmptyData = "empty-data",
+    /// Over HTTP/2: a block of headers that is continued for ever.
+    EndlessContinuation = "endless-continuation",
+    /// Over HTTP/2: 64 kB that become 240 MB of headers.
+    HeaderBomb = "header-bomb",
+    /// Over HTTP/2: a window of 0, so that the body of the request cannot be sent.
+    NoWindow = "no-window",
 }
 
 /// How often which path was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Hits {
     counts: Mutex<BTreeMap<String, u64>>,
+    /// Connections that are open.
+    open: AtomicUsize,
+}
+
+/// A connection, for as long as it is open.
+struct Open<'h>(&'h Hits);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Hits {
+    fn opened(&self) -> Open<'_> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self)
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
     fn count(&self, path: &str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(path.to_owned()).or_default() += 1;
@@ -133,7 +187,10 @@ pub(crate) async fn serve(listener: TcpListener, hits: Arc<Hits>) {
             Ok((stream, _)) => {
                 let hits = Arc::clone(&hits);
                 // An error means that the caller is gone.
-                connections.spawn(async move { answer(stream, &hits).await.unwrap_or_default() });
+                connections.spawn(async move {
+                    let _open = hits.opened();
+                    answer(stream, &hits).await.unwrap_or_default();
+                });
             }
             Err(error) => {
                 tracing::error!(%error, "could not accept a connection");
@@ -145,12 +202,26 @@ pub(crate) async fn serve(listener: TcpListener, hits: Arc<Hits>) {
 
 async fn answer(mut stream: TcpStream, hits: &Hits) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let mut first = [0; 1];
+    match stream.peek(&mut first).await? {
+        1 if first[0] == TLS_HANDSHAKE => {
+            hits.count(Hostile::EndlessHandshake.path());
+            // A record of 16 kB with a server's greeting of about that length (RFC 8446, sections 5.1 and 4).
+            let record = [TLS_HANDSHAKE, 3, 3, 0x3f, 0xff, 2, 0, 0x3f, 0xfb];
+            return drip(&mut stream, &record, b"x").await;
+        }
+        // No method begins with this letter but POST, PUT and PATCH, and their second letters are others.
+        1 if first[0] == http2::PREFACE[0] && begins_http2(&stream).await? => {
+            return http2::answer(&mut stream, hits).await;
+        }
+        _ => {}
+    }
     let head = read_head(&mut stream).await?;
     let target = head.split(' ').nth(1).unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
     hits.count(path);
-    match Hostile::ALL.iter().find(|hostile| hostile.path() == path) {
-        Some(hostile) => misbehave(*hostile, &mut stream, &head).await?,
+    match Hostile::of(path) {
+        Some(hostile) => misbehave(hostile, &mut stream, &head).await?,
         None => {
             stream
                 .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
@@ -159,9 +230,30 @@ async fn answer(mut stream: TcpStream, hits: &Hits) -> io::Result<()> {
     }
     // What came with the request and was not read would otherwise reset the connection before the answer has arrived.
     stream.shutdown().await?;
+    until_closed(&mut stream).await
+}
+
+/// Takes whatever comes, and says nothing, until the other side closes the connection.
+async fn until_closed(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
     let mut rest = [0; 4096];
     while stream.read(&mut rest).await? > 0 {}
     Ok(())
+}
+
+/// Whether what comes first is what every connection of HTTP/2 begins with.
+async fn begins_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0; http2::PREFACE.len()];
+    loop {
+        let peeked = stream.peek(&mut first).await?;
+        let (come, wanted) = (&first[..peeked], &http2::PREFACE[..peeked]);
+        if come != wanted || peeked == 0 {
+            return Ok(false);
+        }
+        if peeked == first.len() {
+            return Ok(true);
+        }
+        tokio::time::sleep(DRIP).await;
+    }
 }
 
 async fn read_head(stream: &mut TcpStream) -> io::Result<String> {
@@ -189,10 +281,17 @@ async fn misbehave(hostile: Hostile, stream: &mut TcpStream, head: &str) -> io::
     };
     let redirect = |to: &str| format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
     let answer: Vec<u8> = match hostile {
-        Hostile::Silent => return std::future::pending().await,
+        Hostile::Silent => return until_closed(stream).await,
         Hostile::Cut => return Ok(()),
-        Hostile::SlowHead => return drip(stream, "HTTP/1.1 200 OK\r\nx: ", b"x").await,
-        Hostile::SlowBody => return drip(stream, &format!("{JSON}content-length: 1000000000\r\n\r\n\""), b"x").await,
+        Hostile::SlowHead => return drip(stream, b"HTTP/1.1 200 OK\r\nx: ", b"x").await,
+        Hostile::SlowBody => {
+            return drip(
+                stream,
+                format!("{JSON}content-length: 1000000000\r\n\r\n\"").as_bytes(),
+                b"x",
+            )
+            .await;
+        }
         Hostile::EndlessBody => return flood(stream, &chunked(JSON), &chunk(b"[0],").repeat(1000)).await,
         Hostile::GzipBomb => {
             let (begin, again) = bomb::gzip();
@@ -239,17 +338,32 @@ async fn misbehave(hostile: Hostile, stream: &mut TcpStream, head: &str) -> io::
             )
             .await;
         }
-        Hostile::EndlessMessages | Hostile::EndlessFragments | Hostile::HugeFrame | Hostile::EndlessPings => {
+        Hostile::GzipInGzip => whole(format!("{JSON}content-encoding: gzip, gzip\r\n"), bomb::twice()),
+        Hostile::EndlessMessages
+        | Hostile::EndlessFragments
+        | Hostile::HugeFrame
+        | Hostile::ImpossibleFrame
+        | Hostile::CompressedFrame
+        | Hostile::EndlessPings => {
             let (begin, again) = socket::frames(hostile, head);
             return flood(stream, &begin, &again).await;
         }
+        // These are for those who speak TLS or HTTP/2.
+        Hostile::EndlessHandshake
+        | Hostile::ResetFlood
+        | Hostile::PingFlood
+        | Hostile::SettingsFlood
+        | Hostile::EmptyData
+        | Hostile::EndlessContinuation
+        | Hostile::HeaderBomb
+        | Hostile::NoWindow => b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n".to_vec(),
     };
     stream.write_all(&answer).await
 }
 
 /// Sends a beginning, and then one byte after the other.
-async fn drip(stream: &mut TcpStream, begin: &str, byte: &[u8]) -> io::Result<()> {
-    stream.write_all(begin.as_bytes()).await?;
+async fn drip(stream: &mut TcpStream, begin: &[u8], byte: &[u8]) -> io::Result<()> {
+    stream.write_all(begin).await?;
     loop {
         tokio::time::sleep(DRIP).await;
         stream.write_all(byte).await?;
@@ -257,7 +371,7 @@ async fn drip(stream: &mut TcpStream, begin: &str, byte: &[u8]) -> io::Result<()
 }
 
 /// Sends a beginning, and then the same again and again.
-async fn flood(stream: &mut TcpStream, begin: &[u8], again: &[u8]) -> io::Result<()> {
+async fn flood(stream: &mut (impl AsyncWrite + Unpin), begin: &[u8], again: &[u8]) -> io::Result<()> {
     stream.write_all(begin).await?;
     let again = again.repeat((16 * 1024 / again.len()).max(1));
     loop {

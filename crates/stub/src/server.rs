@@ -323,6 +323,12 @@ impl StubHandle {
         self.hits.all()
     }
 
+    /// Connections that are open where it is hostile.
+    #[must_use]
+    pub fn hostile_connections(&self) -> usize {
+        self.hits.connections()
+    }
+
     /// All calls that are still kept, oldest first, those in flight included.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {

@@ -37,6 +37,22 @@ fn what_ends_is_sent_whole_and_what_does_not_goes_on() {
         if *hostile == Hostile::Silent {
             continue;
         }
+        let elsewhere = matches!(
+            hostile,
+            Hostile::EndlessHandshake
+                | Hostile::ResetFlood
+                | Hostile::PingFlood
+                | Hostile::SettingsFlood
+                | Hostile::EmptyData
+                | Hostile::EndlessContinuation
+                | Hostile::HeaderBomb
+                | Hostile::NoWindow
+        );
+        if elsewhere {
+            let got = beginning(&stub, hostile.path(), 1_000);
+            assert!(got.starts_with(b"HTTP/1.1 426 "), "{hostile:?}");
+            continue;
+        }
         let slow = matches!(hostile, Hostile::SlowHead | Hostile::SlowBody);
         let most = if slow { 100 } else { 20_000 };
         let got = beginning(&stub, hostile.path(), most);
@@ -49,6 +65,21 @@ fn what_ends_is_sent_whole_and_what_does_not_goes_on() {
         assert_eq!(stub.hostile_hits()[hostile.path()], 1);
     }
     assert!(stub.calls().is_empty(), "they are no calls of the routes");
+}
+
+#[test]
+fn who_begins_with_tls_is_greeted_for_ever() {
+    let stub = start();
+    let address = stub.hostile_url().unwrap().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The head of a record, RFC 8446, section 5.1.
+    stream.write_all(&[22, 3, 1, 0, 200]).unwrap();
+    let mut got = [0; 40];
+    stream.read_exact(&mut got).unwrap();
+    assert_eq!(got[..6], [22, 3, 3, 0x3f, 0xff, 2]);
+    assert_eq!(stub.hostile_hits()[Hostile::EndlessHandshake.path()], 1);
+    assert_eq!(stub.hostile_connections(), 1);
 }
 
 #[test]

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use self::dialogue::Attempt;
+pub use self::dialogue::DialogueState;
 use self::evaluating::Evidence;
 use self::slot::Slot;
 use crate::apart::{self, Apart, Lost};

@@ -54,7 +54,7 @@ pub use attempt::{Execute, Job, Outcome};
 pub use caretaking::take_care;
 pub use collection::{CollectError, CollectOutcome, collect_now};
 pub use drill::Drill;
-pub use executor::TestExecutor;
+pub use executor::{DialogueState, TestExecutor};
 pub use health::{Health, Question, Verdict};
 pub use letter::Letter;
 pub use noop::NoOpExecutor;

@@ -12,7 +12,10 @@ use testfleet_model::configuration::{Endpoint, SecretSpec, TestCase};
 use super::input::{SECRET, said};
 
 /// Knows the one secret.
-struct Vault;
+pub(super) struct Vault;
+
+/// The one there is.
+pub(super) const VAULT: Vault = Vault;
 
 impl Lookup for Vault {
     fn variable(&self, name: &str) -> Option<String> {
@@ -37,10 +40,19 @@ pub(super) fn endpoint() -> Endpoint {
 
 /// Compiles, or checks that every problem has its place.
 pub(super) fn target(endpoint: &Endpoint, specs: &BTreeMap<String, SecretSpec>) -> Option<Target> {
-    let secrets = Secrets::resolve(specs, &Vault);
+    compiled(endpoint, specs, Egress::public_only())
+}
+
+/// The same for an endpoint of this machine that has no secrets but those in its text.
+pub(super) fn local_target(endpoint: &Endpoint) -> Option<Target> {
+    compiled(endpoint, &BTreeMap::new(), Egress::public_only().allow_loopback(true))
+}
+
+fn compiled(endpoint: &Endpoint, specs: &BTreeMap<String, SecretSpec>, egress: Egress) -> Option<Target> {
+    let secrets = Secrets::resolve(specs, &VAULT);
     let context = CompileContext {
         secrets: &secrets,
-        egress: Egress::public_only(),
+        egress,
         limits: Limits {
             max_body_bytes: 64 * 1024,
             max_request_bytes: 256 * 1024,

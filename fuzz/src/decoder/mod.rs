@@ -7,6 +7,8 @@
 //! An input is bytes. Where a decoder needs more than one text, they are separated by lines, so that inputs can be
 //! written by hand and survive mutation: see [`input`].
 
+pub mod baseline;
+pub mod checkpoint;
 pub mod claim;
 pub mod configuration;
 pub mod egress;
@@ -14,6 +16,7 @@ mod endpoint;
 pub mod import;
 mod input;
 pub mod job;
+pub mod judge;
 pub mod mail;
 pub mod metric;
 pub mod request;
@@ -21,20 +24,26 @@ pub mod response;
 pub mod result;
 pub mod retry_after;
 pub mod scalar;
+mod server;
 pub mod settings;
+pub mod socket;
 pub mod template;
 pub mod test_set;
+pub mod token;
 
 /// A decoder by the name of its file, its target and its corpus.
 pub type Decoder = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Decoder; 15] = [
+pub const ALL: [Decoder; 20] = [
+    ("baseline", baseline::check),
+    ("checkpoint", checkpoint::check),
     ("claim", claim::check),
     ("configuration", configuration::check),
     ("egress", egress::check),
     ("import", import::check),
     ("job", job::check),
+    ("judge", judge::check),
     ("mail", mail::check),
     ("metric", metric::check),
     ("request", request::check),
@@ -43,6 +52,8 @@ pub const ALL: [Decoder; 15] = [
     ("retry_after", retry_after::check),
     ("scalar", scalar::check),
     ("settings", settings::check),
+    ("socket", socket::check),
     ("template", template::check),
     ("test_set", test_set::check),
+    ("token", token::check),
 ];

@@ -84,7 +84,8 @@ macro_rules! decoders {
 }
 
 decoders! {
-    claim configuration egress import job mail metric request response result retry_after scalar settings template test_set
+    baseline checkpoint claim configuration egress import job judge mail metric
+    request response result retry_after scalar settings socket template test_set token
 }
 
 fn names_in(directory: &str) -> BTreeSet<String> {

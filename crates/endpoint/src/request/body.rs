@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use minijinja::Value;
 use serde_json::Value as Json;
 use testfleet_model::configuration::Endpoint;
+use testfleet_query::Budget;
 
 use super::unrendered;
-use crate::budget::Budget;
 use crate::language::Scope;
 use crate::problem::CompileProblem;
 use crate::template::Template;

@@ -8,10 +8,10 @@ use minijinja::Value;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::SecretString;
 use testfleet_model::configuration::{ApiKeyPlace, Auth, ClientAuth, Endpoint};
+use testfleet_query::Budget;
 use url::Url;
 
 use super::{Compiler, HTTP, header_value, parse_url, unrendered};
-use crate::budget::Budget;
 use crate::language::is_template;
 use crate::redaction::PLACEHOLDER;
 use crate::template::Template;

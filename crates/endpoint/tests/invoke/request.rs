@@ -389,7 +389,7 @@ fn all_problems_of_an_endpoint_are_reported_at_once_with_their_keys() {
             "body_text": "both",
             "auth": {"type": "bearer", "token": "{{"},
             "response": {
-                "map": {"output": "choices", "fields": {"context": "$..a..b"}, "usage": {"n": "{{ input }}"}},
+                "map": {"output": "choices", "fields": {"context": "$["}, "usage": {"n": "{{ input }}"}},
                 "success": {"status": [{"first": 200, "last": 299}], "error_when": "{{ body. }}"},
             },
         }),

@@ -218,3 +218,26 @@ async fn error_when_makes_an_error_of_a_response_that_looks_fine() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_makes_a_path_expensive_is_an_error_of_the_mapping() {
+    let large = json!([{"a": "aaa", "b": "(a{99}){99}"}]);
+    let deep = (0..60).fold(json!(1), |inner, _| json!([inner, 1]));
+    for (body, path) in [(&large, "$[?search(@.a, @.b)]"), (&deep, "$..*..*..*..*..*")] {
+        for map in [
+            json!({"output": path}),
+            json!({"output": "$[0]", "fields": {"context": path}}),
+        ] {
+            let response = ResponseTemplate::new(200).set_body_json(body);
+            let error = answer(response, json!({"response": {"map": map}}), json!({}))
+                .await
+                .unwrap_err();
+            assert_eq!(
+                error.detail.class,
+                ErrorClass::Mapping,
+                "{path}: {}",
+                error.detail.message
+            );
+        }
+    }
+}

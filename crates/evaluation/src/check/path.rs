@@ -4,13 +4,14 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 use testfleet_model::configuration::{Metric, Operator};
+use testfleet_query::{Budget, Path};
 
 use super::equality::{order, same};
 use crate::excerpt::quote;
 use crate::finding::{Finding, Outcome};
-use crate::json_path::Path;
 use crate::problem::Problems;
 use crate::subject::{Seen, scalar_text, text_of, type_word};
+use crate::transform::MAX_SELECTED;
 
 /// Selects, and compares where there is something to compare with.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl PathCheck {
                 return Ok(Finding::holds(false, reason));
             }
         };
-        let Some(selected) = self.path.select(document)? else {
+        let Some(selected) = self.path.select(document, &mut Budget::new(MAX_SELECTED))? else {
             return Ok(Finding::holds(
                 false,
                 format!("{path} selects nothing in the output {}", quote(seen.text())),

@@ -13,6 +13,10 @@ use crate::summary::{ResultDigest, ResultLabels};
 pub const MAX_COMPARED_METRICS: usize = 100;
 /// The version of the stored form.
 const FORMAT: u32 = 1;
+/// Executions of one test that a stored outcome may have; a configuration can ask for 1,000. What compares them counts them.
+const MAX_EXECUTED: u32 = 100_000;
+/// The largest score or time of a stored outcome, either way.
+const MAX_NUMBER: f64 = 1e15;
 
 /// The outcomes of a run's tests by id; repetitions are put together.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +51,9 @@ pub enum OutcomesProblem {
     /// They are of another version.
     #[error("it has format {0}, and this version knows {FORMAT}; store the baseline again")]
     Format(u32),
+    /// A number that no run has: somebody else wrote it.
+    #[error("the outcome of test {0:?} has numbers that no run has; store the baseline again")]
+    Number(String),
 }
 
 /// The stored form: lists without names, since there are as many of them as tests.
@@ -59,6 +66,18 @@ struct Stored {
 
 #[derive(Serialize, Deserialize)]
 struct StoredTest(String, Status, u32, u32, Option<f64>, Vec<(u16, f64)>);
+
+impl StoredTest {
+    /// Whether a run can have had it.
+    fn is_possible(&self) -> bool {
+        let Self(_, _, passed, executed, latency_ms, scores) = self;
+        let scores = scores.iter().map(|(_, score)| score);
+        passed <= executed
+            && *executed <= MAX_EXECUTED
+            && latency_ms.is_none_or(|latency| latency >= 0.0)
+            && scores.chain(latency_ms).all(|number| number.abs() <= MAX_NUMBER)
+    }
+}
 
 impl Outcomes {
     /// The stored form, about 50 bytes and its id for each test.
@@ -99,6 +118,9 @@ impl Outcomes {
             return Err(OutcomesProblem::Format(head.format));
         }
         let Stored { metrics, tests, .. } = serde_json::from_str(stored)?;
+        if let Some(wrong) = tests.iter().find(|test| !test.is_possible()) {
+            return Err(OutcomesProblem::Number(wrong.0.clone()));
+        }
         let tests = tests
             .into_iter()
             .map(|StoredTest(id, status, passed, executed, latency_ms, scores)| {

@@ -4,9 +4,9 @@
 -- Keys: run run:owners run:results aside baseline baselines bell clock config configs control control:attempts control:owners lingering
 --   wakes ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused mails
 --   dead dead:jobs endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons submission worker
---   worker:jobs workers
+--   worker:jobs workers model
 -- ARGV: 1 the index: a key that all runs share, `tenants`, `slots`, `lingering` or `waiting` of an endpoint, `jobs` of a
---   worker, or a single `endpoint`, `worker`, `config`, `baseline` or `submission`; 2 whose it is, or ''; 3 where to begin, '0' at first; 4 how many
+--   worker, or a single `endpoint`, `worker`, `config`, `baseline`, `submission` or `model`; 2 whose it is, or ''; 3 where to begin, '0' at first; 4 how many
 -- Answers: where to go on, '0' at the end; entries; then per finding: code, subject, detail, 1 when it can be mended
 --@include keys
 --@include time

@@ -4,7 +4,7 @@
 -- Keys: run run:owners run:results aside baseline baselines bell clock config configs control control:attempts control:owners lingering
 --   wakes ready:endpoints fleet endpoint:waiting endpoint:tenants endpoint:lingering endpoint:history paused mails
 --   dead dead:jobs endpoint endpoint:slots endpoints leases outbox quarantine quarantine:reasons submission worker
---   worker:jobs workers
+--   worker:jobs workers model
 -- ARGV: 1 the index; 2 whose it is, or ''; 3 where to begin, '0' at first; 4 how many
 -- Answers: as `examine_index`; what can be mended has been
 --@include keys

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::OnceLock;
 
+use flate2::write::GzEncoder;
 use flate2::{Compress, Compression, FlushCompress};
 
 /// What of zeros is compressed at once, in bytes.
@@ -34,4 +35,24 @@ pub(super) fn brotli() -> Vec<u8> {
         out
     })
     .clone()
+}
+
+/// 64 MiB of zeros, compressed twice: 64 KiB become 64 MiB in the second step.
+pub(super) fn twice() -> Vec<u8> {
+    static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
+    BOMB.get_or_init(|| {
+        let zeros = vec![0; ZEROS];
+        let once = pressed((0..64).map(|_| zeros.as_slice()));
+        pressed(std::iter::once(once.as_slice()))
+    })
+    .clone()
+}
+
+fn pressed<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+    for piece in pieces {
+        // Writing into memory does not fail.
+        let _ = writer.write_all(piece);
+    }
+    writer.finish().unwrap_or_default()
 }

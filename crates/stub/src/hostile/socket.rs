@@ -22,6 +22,12 @@ pub(super) fn frames(hostile: Hostile, head: &str) -> (Vec<u8>, Vec<u8>) {
             [&[0x81, 127][..], &(1_u64 << 62).to_be_bytes()].concat(),
             vec![b'1'; 1024],
         ),
+        Hostile::ImpossibleFrame => (
+            [&[0x81, 127][..], &(1_u64 << 63).to_be_bytes()].concat(),
+            vec![b'1'; 1024],
+        ),
+        // The first reserved bit, as RFC 7692 uses it.
+        Hostile::CompressedFrame => (Vec::new(), frame(0xc1, b"\xca\x48\xcd\xc9\xc9\x07\x00")),
         Hostile::EndlessPings => (Vec::new(), frame(0x89, b"still there")),
         _ => (
             Vec::new(),

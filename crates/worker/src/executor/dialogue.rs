@@ -26,7 +26,8 @@ use testfleet_store::{ClaimedTest, Kept, Signal};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::state::{DialogueState, MAX_TRANSCRIPT};
+pub use self::state::DialogueState;
+use self::state::MAX_TRANSCRIPT;
 use super::evaluating::Evidence;
 use super::{
     NOT_NOW, TestExecutor, call_of, captured_too_much, evaluating, milliseconds, not_now, time_limit, too_long,

@@ -294,6 +294,54 @@ function EXAMINE.submission(id)
   end
 end
 
+-- How far ahead anything of a model may be: the longest time of a rate is a day, and calls take less.
+local FARTHEST_MS = 7 * 86400000
+
+-- Calls of a model in flight.
+local function examine_calls(model, calls)
+  if not is_readable(calls, 'zset', 'calls of the model ' .. model) or redis.call('EXISTS', calls) == 0 then return end
+  local far = '(' .. whole(now + FARTHEST_MS)
+  local held = redis.call('ZCOUNT', calls, far, '+inf')
+  if held > 0 then
+    report('model-held', model, held .. ' places of it end in more than a week', function()
+      redis.call('ZREMRANGEBYSCORE', calls, far, '+inf')
+    end)
+  elseif redis.call('PTTL', calls) == -1 then
+    local last = tonumber(redis.call('ZRANGE', calls, -1, -1, 'WITHSCORES')[2])
+    report('expiry-missing', calls, 'places of a model that never expire', function()
+      redis.call('PEXPIRE', calls, whole(math.max(1, math.ceil(last - now))))
+    end)
+  end
+end
+
+-- Its hold and its rate.
+local function examine_model_state(model, state)
+  if not is_readable(state, 'hash', 'state of the model ' .. model) or redis.call('EXISTS', state) == 0 then return end
+  local until_ms = now
+  for field, to_ms in pairs({ hold_until = 1, tat = 1000 }) do
+    local value = redis.call('HGET', state, field)
+    local at = value and string.match(value, '^%d+%.?%d*$') and tonumber(value) / to_ms
+    local drop = function() redis.call('HDEL', state, field) end
+    if value and not at then
+      report('model-unreadable', model .. ' ' .. field, 'it is no number', drop)
+    elseif at and at > now + FARTHEST_MS then
+      report('model-held', model .. ' ' .. field, 'nobody calls it for more than a week', drop)
+    elseif at then
+      until_ms = math.max(until_ms, at)
+    end
+  end
+  if redis.call('PTTL', state) == -1 then
+    report('expiry-missing', state, 'the state of a model that never expires', function()
+      redis.call('PEXPIRE', state, whole(math.max(1, math.ceil(until_ms - now))))
+    end)
+  end
+end
+
+function EXAMINE.model(model)
+  examine_calls(model, key('model:' .. model .. ':calls'))
+  examine_model_state(model, key('model:' .. model .. ':state'))
+end
+
 local SHARED_TYPES = { ['ready:endpoints'] = 'zset', wakes = 'zset', tenants = 'hash', fleet = 'hash', alarm = 'hash', lingering = 'zset', paused = 'zset', delayed = 'zset', leases = 'zset', workers = 'zset',
   control = 'zset', mails = 'zset', ['control:owners'] = 'hash', ['control:attempts'] = 'hash', outbox = 'hash',
   dead = 'zset', ['dead:jobs'] = 'hash', deadlines = 'zset', runs = 'zset', endpoints = 'zset', quarantine = 'zset',

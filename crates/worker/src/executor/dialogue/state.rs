@@ -10,7 +10,7 @@ pub(super) const MAX_TRANSCRIPT: usize = 4 * 1024 * 1024;
 
 /// Where a dialogue is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct DialogueState {
+pub struct DialogueState {
     /// All that was said, in order, with the messages before the first turn.
     pub(super) transcript: Vec<Message>,
     /// How many of those the endpoint has.
@@ -31,14 +31,16 @@ pub(super) struct DialogueState {
 
 impl DialogueState {
     /// As it is stored; `None` when that is more than `most` bytes.
-    pub(super) fn to_stored(&self, most: usize) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn to_stored(&self, most: usize) -> Option<Vec<u8>> {
         let bytes = serde_json::to_vec(self).ok()?;
         (bytes.len() <= most).then_some(bytes)
     }
 
     /// What was kept, when it belongs to a dialogue of at most so many turns: of another version, or by somebody else's
     /// hand, it may be anything.
-    pub(super) fn from_stored(bytes: &[u8], max_turns: usize) -> Option<Self> {
+    #[must_use]
+    pub fn from_stored(bytes: &[u8], max_turns: usize) -> Option<Self> {
         let state: Self = serde_json::from_slice(bytes).ok()?;
         let is_sound = (!state.turns.is_empty() || state.next.is_some())
             && state.turns.len() < max_turns

@@ -36,7 +36,7 @@ fn broken(case: &Case) -> Option<String> {
         Err(_) if case.invalid_selector => return None,
         Err(refusal) => return Some(refusal),
     };
-    let selected = match path.select(&case.document) {
+    let selected = match path.select(&case.document, &mut Budget::new(usize::MAX)) {
         Ok(selected) => selected,
         Err(refusal) => return Some(refusal),
     };

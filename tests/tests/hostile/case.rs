@@ -1,31 +1,27 @@
-//! Endpoints that do what no server should. Each costs one test error of its class within its own time-out and a bounded amount
-//! of memory, and nothing else: the tests around it pass, and the worker goes on.
-
-#![allow(clippy::unwrap_used)]
+//! What is hostile, and what it is to cost.
 
 use serde_json::{Value, json};
-use testfleet_model::Status;
 use testfleet_model::result::ErrorClass;
-use testfleet_stub::{Hostile, StubSettings};
-use testfleet_tests::{Fleet, FleetOptions};
+use testfleet_stub::Hostile;
+use testfleet_tests::Fleet;
 
 /// What a test is called for, and the class of the error that it is to cost.
-struct Case {
-    url: String,
-    class: ErrorClass,
+pub(crate) struct Case {
+    pub(crate) url: String,
+    pub(crate) class: ErrorClass,
     /// Calls of the URL.
-    calls: u64,
+    pub(crate) calls: u64,
 }
 
 /// Tests of one form of answer, each hostile one followed by one that is not.
-struct Part {
-    endpoint: Value,
-    good: String,
-    cases: Vec<Case>,
+pub(crate) struct Part {
+    pub(crate) endpoint: Value,
+    pub(crate) good: String,
+    pub(crate) cases: Vec<Case>,
 }
 
 impl Part {
-    fn suite(&self) -> Value {
+    pub(crate) fn suite(&self) -> Value {
         let mut tests = Vec::new();
         for (at, case) in self.cases.iter().enumerate() {
             tests.push(json!({"id": format!("hostile-{at}"), "input": "hello", "vars": {"url": case.url}}));
@@ -33,92 +29,110 @@ impl Part {
         }
         let mut endpoint = self.endpoint.clone();
         endpoint["url"] = json!("{{ vars.url }}");
-        endpoint["timeouts"] = json!({"connect": "10s", "first_byte": "5s", "idle": "5s", "attempt": "15s"});
-        endpoint["retry"] = json!({"max_attempts": 1});
-        // A 429 or 503 is not among the answers, so nothing slows the run down.
-        endpoint["limits"] = json!({"adaptive": false});
-        json!({
-            "version": 1, "name": "hostile", "endpoint": endpoint, "test_set": {"tests": tests},
-            "metrics": [{"type": "contains", "value": "Brightwater"}],
-            "attributes": {"batch_concurrency": 8, "recovery_rounds": 0},
-        })
+        suite(endpoint, tests)
     }
 }
 
-#[tokio::test]
-async fn a_hostile_endpoint_costs_one_error_each_and_nothing_else() {
-    let options = FleetOptions {
-        stub: StubSettings {
-            tls: true,
-            hostile: true,
-            threads: 2,
-            ..StubSettings::default()
+fn suite(mut endpoint: Value, tests: Vec<Value>) -> Value {
+    endpoint["timeouts"] = json!({"connect": "15s", "first_byte": "10s", "idle": "10s", "attempt": "20s"});
+    endpoint["retry"] = json!({"max_attempts": 1});
+    // A 429 or 503 is not among the answers, so nothing slows the run down.
+    endpoint["limits"] = json!({"adaptive": false});
+    json!({
+        "version": 1, "name": "hostile", "endpoint": endpoint, "test_set": {"tests": tests},
+        "metrics": [{"type": "contains", "value": "Brightwater"}],
+        "attributes": {"batch_concurrency": 8, "recovery_rounds": 0},
+    })
+}
+
+/// What those do to whom endpoints are not the only ones that are called.
+pub(crate) const ASKED: &[Hostile] = &[
+    Hostile::Silent,
+    Hostile::Cut,
+    Hostile::SlowHead,
+    Hostile::SlowBody,
+    Hostile::EndlessBody,
+    Hostile::EndlessLine,
+    Hostile::GzipBomb,
+    Hostile::BrotliBomb,
+    Hostile::GzipInGzip,
+    Hostile::HugeHeader,
+    Hostile::HugeChunk,
+    Hostile::RedirectMetadata,
+    Hostile::EndlessInterim,
+    Hostile::InvalidUtf8,
+    Hostile::DeepJson,
+    Hostile::Garbage,
+];
+
+fn url_of(fleet: &Fleet, hostile: Hostile) -> String {
+    format!("{}{}", fleet.stub.hostile_url().unwrap(), hostile.path())
+}
+
+/// One test of an endpoint that is none of that, with a token from somebody who is.
+pub(crate) fn token_suite(fleet: &Fleet, hostile: Hostile) -> Value {
+    let endpoint = json!({
+        "url": format!("{}/chat", fleet.stub.url()), "body": {"message": "{{ input }}"}, "response": {"map": {"output": "$.answer"}},
+        "auth": {
+            "type": "oauth2_client_credentials", "token_url": url_of(fleet, hostile), "client_id": "fleet", "client_secret": "not a secret",
         },
-        ..FleetOptions::default()
+    });
+    suite(endpoint, vec![json!({"id": "t", "input": "hello"})])
+}
+
+/// One test that asks every judge and webhook that is hostile, and one that asks nobody.
+pub(crate) fn asked_suite(fleet: &Fleet) -> Value {
+    let timeouts = json!({"connect": "5s", "first_byte": "3s", "idle": "3s", "attempt": "6s"});
+    let (mut models, mut metrics) = (json!({}), Vec::new());
+    for hostile in ASKED {
+        let (name, url) = (format!("{hostile:?}"), url_of(fleet, *hostile));
+        models[&name] = json!({"base_url": url, "model": "m", "timeouts": timeouts, "retry": {"max_attempts": 1}});
+        metrics.push(json!({"type": "llm-rubric", "value": "polite", "model": name}));
+        metrics.push(json!({"type": "webhook", "url": url, "timeouts": timeouts, "retry": {"max_attempts": 1}}));
     }
-    .variable("TESTFLEET_EGRESS_ALLOW", "127.0.0.0/8,localhost")
-    .variable("TESTFLEET_LIMITS_ANSWER_MEMORY", "64MiB");
-    let fleet = Fleet::start(options);
-    let mut worker = fleet.worker("a").await;
-    let parts = parts(&fleet);
-    let mut runs = Vec::new();
-    for part in &parts {
-        runs.push(fleet.submit(&part.suite()).await);
-    }
-    let mut problems = Vec::new();
-    for (part, run) in parts.iter().zip(runs) {
-        let results = fleet.ended(run).await.all_results();
-        assert_eq!(results.len(), 2 * part.cases.len());
-        for (case, pair) in part.cases.iter().zip(results.chunks(2)) {
-            let class = pair[0].error.as_ref().map(|error| error.class);
-            if (pair[0].status, class, pair[0].attempts) != (Status::Error, Some(case.class), 1) {
-                problems.push(format!("{}: expected {:?}, found {:?}", case.url, case.class, pair[0]));
-            }
-            if pair[1].status != Status::Pass {
-                problems.push(format!("after {}: {:?}", case.url, pair[1]));
-            }
-        }
-    }
-    assert!(problems.is_empty(), "{}", problems.join("\n"));
-    // Every one was called as often as it should have been, and no other path of it.
-    let hostile = fleet.stub.hostile_url().unwrap().to_owned();
-    let mut expected = std::collections::BTreeMap::<String, u64>::new();
-    for case in parts.iter().flat_map(|part| &part.cases) {
-        let path = case
-            .url
-            .split_once("//")
-            .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
-        if case.url.contains(hostile.trim_start_matches("http://")) && !case.url.starts_with("https") {
-            *expected.entry(path.unwrap()).or_default() += case.calls;
-        }
-    }
-    assert_eq!(fleet.stub.hostile_hits(), expected);
-    for hostile in Hostile::ALL {
-        assert!(expected.contains_key(hostile.path()), "{hostile:?} was not tried");
-    }
-    fleet.idle().await;
-    assert!(worker.is_running());
-    let log = worker.log();
-    assert!(!log.contains("panicked"), "{log}");
-    let peak = peak_mib(worker.pid());
-    assert!(
-        peak < 300,
-        "the worker took {peak} MiB at its peak; 64 MiB are for answers, and what it takes besides does not grow with them"
+    let endpoint = json!({
+        "url": format!("{}/chat", fleet.stub.url()), "body": {"message": "{{ input }}"}, "response": {"map": {"output": "$.answer"}},
+    });
+    let mut suite = suite(
+        endpoint,
+        vec![
+            json!({"id": "asks", "input": "hello", "metrics": metrics, "metrics_mode": "replace"}),
+            json!({"id": "good", "input": "hello"}),
+        ],
     );
+    suite["models"] = models;
+    // All are asked within the time of the test, 16 at once.
+    suite["endpoint"]["timeouts"]["attempt"] = json!("40s");
+    suite
 }
 
-/// The most memory the process has had, in MiB.
-fn peak_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process that runs");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("its peak");
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kib / 1024
+/// Each over HTTP/2 with a configuration of its own: connections are shared, and each of these spoils its own.
+pub(crate) fn other_parts(fleet: &Fleet) -> Vec<Part> {
+    use ErrorClass::{Protocol, Timeout};
+    let cases = [
+        (Hostile::ResetFlood, Protocol),
+        (Hostile::PingFlood, Timeout),
+        (Hostile::SettingsFlood, Timeout),
+        (Hostile::EmptyData, Protocol),
+        (Hostile::EndlessContinuation, Protocol),
+        (Hostile::HeaderBomb, Protocol),
+        (Hostile::NoWindow, Timeout),
+    ];
+    let part = |(hostile, class)| Part {
+        endpoint: json!({
+            "http2": "prior_knowledge", "body": {"message": "{{ input }}"}, "response": {"map": {"output": "$.answer"}},
+        }),
+        good: format!("{}/chat", fleet.stub.url()),
+        cases: vec![Case {
+            url: url_of(fleet, hostile),
+            class,
+            calls: 1,
+        }],
+    };
+    cases.into_iter().map(part).collect()
 }
 
-fn parts(fleet: &Fleet) -> Vec<Part> {
+pub(crate) fn parts(fleet: &Fleet) -> Vec<Part> {
     use ErrorClass::{Connect, Egress, Mapping, Protocol, Status, Timeout, TooLarge};
     let base = fleet.stub.hostile_url().unwrap().to_owned();
     let case = |hostile: Hostile, class: ErrorClass| Case {
@@ -132,6 +146,10 @@ fn parts(fleet: &Fleet) -> Vec<Part> {
         calls: 1,
     };
     let secure = fleet.stub.secure().unwrap();
+    let secure_case = |mut case: Case| {
+        case.url = case.url.replace("http://", "https://");
+        case
+    };
     let mut http = vec![
         case(Hostile::Silent, Timeout),
         case(Hostile::Cut, Protocol),
@@ -155,11 +173,13 @@ fn parts(fleet: &Fleet) -> Vec<Part> {
         case(Hostile::InvalidUtf8, Mapping),
         case(Hostile::DeepJson, Mapping),
         case(Hostile::BrokenGzip, Protocol),
+        case(Hostile::GzipInGzip, Mapping),
         at(format!("{}/echo", secure.expired_url)),
         at(format!("{}/echo", secure.wrong_host_url)),
         at(format!("{}/echo", secure.self_signed_url)),
         // Nobody trusts the authority of the stub here.
         at(format!("{}/echo", secure.url)),
+        secure_case(case(Hostile::EndlessHandshake, Timeout)),
         // Plain text where TLS is expected.
         at(fleet.stub.url().replace("http://", "https://")),
     ];
@@ -220,6 +240,8 @@ fn parts(fleet: &Fleet) -> Vec<Part> {
                 socket(case(Hostile::EndlessMessages, TooLarge)),
                 socket(case(Hostile::EndlessFragments, TooLarge)),
                 socket(case(Hostile::HugeFrame, TooLarge)),
+                socket(case(Hostile::ImpossibleFrame, TooLarge)),
+                socket(case(Hostile::CompressedFrame, Protocol)),
                 socket(case(Hostile::EndlessPings, TooLarge)),
                 socket(case(Hostile::Silent, Timeout)),
                 // The library takes so many small pieces for an attack.

@@ -8,36 +8,36 @@ use serde_json::Value;
 /// More was to be built than the bound allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the result is larger than {limit} bytes")]
-pub(crate) struct OverBudget {
+pub struct OverBudget {
     limit: usize,
 }
 
 /// Bytes that may still be built; roughly the size of the JSON text.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     limit: usize,
     left: usize,
 }
 
 impl Budget {
     /// A fresh bound of that many bytes.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self { limit, left: limit }
     }
 
     /// Bytes that are left.
-    pub(crate) fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         self.left
     }
 
     /// Takes bytes off, or refuses.
-    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), OverBudget> {
+    pub fn take(&mut self, bytes: usize) -> Result<(), OverBudget> {
         self.left = self.left.checked_sub(bytes).ok_or(OverBudget { limit: self.limit })?;
         Ok(())
     }
 
     /// A copy of the value, within the bound.
-    pub(crate) fn copy(&mut self, value: &Value) -> Result<Value, OverBudget> {
+    pub fn copy(&mut self, value: &Value) -> Result<Value, OverBudget> {
         Ok(match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {
                 self.take(8)?;
