@@ -11,6 +11,27 @@ use crate::exit::Failure;
 use crate::output;
 use crate::session::Session;
 
+/// The most files that one pattern may name.
+const MOST_FILES: usize = 10_000;
+
+/// The files that fit a pattern below a directory, in the order of their names, as they are named from there.
+fn listed(directory: &Path, pattern: &str) -> Result<Vec<String>, String> {
+    let whole = Path::new(&glob::Pattern::escape(&directory.to_string_lossy())).join(pattern);
+    let found = glob::glob(&whole.to_string_lossy()).map_err(|error| error.to_string())?;
+    let mut files = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| error.to_string())?;
+        if path.is_file() {
+            let name = path.strip_prefix(directory).unwrap_or(&path);
+            files.push(name.to_string_lossy().into_owned());
+        }
+        if files.len() > MOST_FILES {
+            return Err(format!("there are more than {MOST_FILES} such files"));
+        }
+    }
+    Ok(files)
+}
+
 /// Imports a file.
 ///
 /// # Errors
@@ -22,7 +43,9 @@ pub fn execute(arguments: &ImportArguments, session: &Session) -> Result<ExitCod
         .map_err(|error| Failure::usage(format!("could not read {name}: {error}")))?;
     let directory = arguments.file.parent().unwrap_or(Path::new("")).to_owned();
     let mut read = |file: &str| std::fs::read_to_string(directory.join(file)).map_err(|error| error.to_string());
-    let imported = import(&text, &name, arguments.provider.as_deref(), &mut Files::new(&mut read))?;
+    let mut list = |pattern: &str| listed(&directory, pattern);
+    let mut files = Files::new(&mut read).listed_by(&mut list);
+    let imported = import(&text, &name, arguments.provider.as_deref(), &mut files)?;
     for note in &imported.notes {
         output::note(&note.to_string());
     }

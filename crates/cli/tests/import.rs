@@ -52,6 +52,57 @@ fn as_json_it_is_one_document_with_its_notes() {
 }
 
 #[test]
+fn patterns_name_all_files_that_fit() {
+    let harness = Harness::new();
+    let config = "prompts: file://prompts/*.txt\nproviders: echo\ntests: [{vars: {article: 'file://articles/*'}, assert: [{type: contains, value: x}]}, 'file://more/*.yaml']\n";
+    harness.write("promptfooconfig.yaml", config);
+    for (name, text) in [
+        ("prompts/b.txt", "Sing {{article}}"),
+        ("prompts/a.txt", "Say {{article}}"),
+        ("articles/two.txt", "second"),
+        ("articles/one.txt", "first"),
+        (
+            "more/a.yaml",
+            "- vars: {article: third}\n  assert: [{type: contains, value: y}]\n",
+        ),
+    ] {
+        std::fs::create_dir_all(harness.path(name).parent().unwrap()).unwrap();
+        harness.write(name, text);
+    }
+    let ran = harness.run(&["config", "import", "promptfooconfig.yaml", "--json"]);
+    assert_eq!(ran.err, "tests imported: 6; left out: 0; changed: 0\n");
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    let tests = document["configuration"]["test_set"]["tests"].as_array().unwrap();
+    let said: Vec<(&str, &str)> = tests
+        .iter()
+        .map(|test| {
+            (
+                test["input"].as_str().unwrap(),
+                test["vars"]["article"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let (say, sing) = ("Say {{vars.article}}", "Sing {{vars.article}}");
+    let expected = [
+        (say, "first"),
+        (sing, "first"),
+        (say, "second"),
+        (sing, "second"),
+        (say, "third"),
+        (sing, "third"),
+    ];
+    assert_eq!(said, expected);
+    harness.write("promptfooconfig.yaml", &config.replace("articles/*", "gone/*"));
+    let ran = harness.run(&["config", "import", "promptfooconfig.yaml"]);
+    assert!(
+        ran.err
+            .contains("the variable `article`: \"gone/*\": there is no such file"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn strict_writes_nothing_when_something_is_left_out() {
     let harness = harness();
     let ran = harness.run(&[

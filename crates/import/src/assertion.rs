@@ -105,7 +105,7 @@ fn taken(metric: Value, node: &Node, path: &str, work: &mut Work<'_, '_>) -> Res
         let position = node.get("threshold").map_or(node.position, |entry| entry.position);
         let kind = without["type"].as_str().unwrap_or_default();
         let says = format!("does nothing for `{kind}`, there as well");
-        work.notes.left_out(position, &join(path, "threshold"), says);
+        work.notes.left_out_once(position, &join(path, "threshold"), says);
         return Ok(without);
     }
     Err(why)

@@ -70,15 +70,43 @@ const KNOWN: [&str; 14] = [
 /// The most tests of a result, which is one document. Larger sets are files of their own.
 const MOST_TESTS: usize = 20_000;
 
+/// Gives the files that a pattern names, or says why it could not.
+type List<'f> = &'f mut dyn FnMut(&str) -> Result<Vec<String>, String>;
+
 /// Texts of files that a configuration refers to.
 pub struct Files<'f> {
     read: &'f mut dyn FnMut(&str) -> Result<String, String>,
+    list: Option<List<'f>>,
 }
 
 impl<'f> Files<'f> {
     /// `read` gives the text of a file by its path as written, relative to the configuration, or says why it could not.
     pub fn new(read: &'f mut dyn FnMut(&str) -> Result<String, String>) -> Self {
-        Self { read }
+        Self { read, list: None }
+    }
+
+    /// The same; `list` gives the files that a pattern with `*` names, in the order of their names, or says why it could not.
+    #[must_use]
+    pub fn listed_by(self, list: List<'f>) -> Self {
+        Self {
+            list: Some(list),
+            ..self
+        }
+    }
+
+    /// The files that a name stands for: itself, or all that fit a pattern.
+    pub(crate) fn named(&mut self, file: &str) -> Result<Vec<String>, String> {
+        if !file.contains('*') {
+            return Ok(vec![file.to_owned()]);
+        }
+        let Some(list) = &mut self.list else {
+            return Err(format!("{file:?} names several files; name them one by one"));
+        };
+        match list(file) {
+            Ok(files) if files.is_empty() => Err(format!("{file:?}: there is no such file")),
+            Ok(files) => Ok(files),
+            Err(why) => Err(format!("{file:?}: {why}")),
+        }
     }
 
     pub(crate) fn text(&mut self, file: &str) -> Result<String, String> {

@@ -67,9 +67,21 @@ impl Notes {
     /// What holds wherever something of a kind is used is said where it is used first.
     pub(crate) fn changed_once(&mut self, position: Position, key: &str, how: impl Into<String>) {
         let how = how.into();
-        if !self.all.iter().any(|note| note.problem.message == how) {
+        if !self.says(&how) {
             self.changed(position, key, how);
         }
+    }
+
+    /// The same of something that is left out each time.
+    pub(crate) fn left_out_once(&mut self, position: Position, key: &str, why: impl Into<String>) {
+        let why = why.into();
+        if !self.says(&why) {
+            self.left_out(position, key, why);
+        }
+    }
+
+    fn says(&self, message: &str) -> bool {
+        self.all.iter().any(|note| note.problem.message == message)
     }
 
     /// The same thing is said once, however often it is used (a default of all tests, a shared template).

@@ -66,6 +66,13 @@ fn read(text: &str, files: &mut Files<'_>) -> Result<Vec<Said>, String> {
     let Some(file) = text.strip_prefix("file://") else {
         return Ok(vec![said(text)?]);
     };
+    if file.contains('*') {
+        let mut all = Vec::new();
+        for file in files.named(file)? {
+            all.extend(read(&format!("file://{file}"), files)?);
+        }
+        return Ok(all);
+    }
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
         // Several prompts, with lines of dashes between.

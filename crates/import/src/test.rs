@@ -78,7 +78,11 @@ pub(crate) fn written(entry: &Entry, path: &str, work: &mut Work<'_, '_>) -> Vec
 fn of_file(name: &str, files: &mut Files<'_>) -> Result<Vec<Node>, String> {
     let file = name.strip_prefix("file://").unwrap_or(name);
     if file.contains('*') {
-        return Err(format!("{file:?} names several files; name them one by one"));
+        let mut all = Vec::new();
+        for file in files.named(file)? {
+            all.extend(of_file(&file, files)?);
+        }
+        return Ok(all);
     }
     let extension = file
         .rsplit_once('.')
@@ -243,13 +247,13 @@ fn values(var: &Entry, is_expanded: bool, files: &mut Files<'_>) -> Result<Vec<V
             values.push(item.into_json());
             continue;
         };
-        let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
-        if file.contains('*') || !["txt", "md", "json", "yaml", "yml", "csv", "html", "xml"].contains(&extension) {
-            return Err(format!(
-                "{file:?} cannot be carried over; only single files of text can"
-            ));
+        for file in files.named(file)? {
+            let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
+            if !["txt", "md", "json", "yaml", "yml", "csv", "html", "xml"].contains(&extension) {
+                return Err(format!("{file:?} cannot be carried over; only files of text can"));
+            }
+            values.push(files.text(&file)?.trim_end().into());
         }
-        values.push(files.text(file)?.trim_end().into());
     }
     Ok(values)
 }
@@ -377,7 +381,7 @@ impl One<'_> {
             // Without a metric it would end in error; that a call succeeds at all is what remains to be checked.
             test.insert("metrics".to_owned(), json!([{"type": "status-code", "value": 200}]));
             let how = "it has no assertion (left), so only the status of the call is checked";
-            work.notes.changed(position, self.path, how);
+            work.notes.changed_once(position, self.path, how);
         } else {
             test.insert("metrics".to_owned(), self.metrics.to_vec().into());
         }

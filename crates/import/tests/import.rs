@@ -144,7 +144,7 @@ tests:
             "promptfooconfig.yaml:9:5: tests[1]: changed: it has no assertion (left), so only the status of the call is checked",
             "promptfooconfig.yaml:10:15: tests[1].options.threads: left out: tests of testfleet have no such option",
             "promptfooconfig.yaml:11:5: tests[1].assertScoringFunction: left out: tests of testfleet have no such key",
-            "promptfooconfig.yaml:12:5: tests[2]: left out: the variable `a`: \"*.txt\" cannot be carried over; only single files of text can",
+            "promptfooconfig.yaml:12:5: tests[2]: left out: the variable `a`: \"*.txt\" names several files; name them one by one",
         ]
     );
     // The result says so itself.
