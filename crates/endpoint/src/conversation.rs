@@ -46,7 +46,7 @@ impl Turn {
 
 impl Conversation {
     /// A dialogue that goes on under this id, or one without an id yet. `part` tells it from other dialogues of the same
-    /// test in the same epoch, and is empty when there are none.
+    /// test in the same epoch, and is empty when there are none; of a call that stands alone, it tells the call from others.
     #[must_use]
     pub fn new(id: Option<String>, part: impl Into<String>) -> Self {
         Self {
@@ -98,11 +98,11 @@ impl Conversation {
     }
 
     /// What tells the calls of one attempt from each other; the same whenever a turn is said again. Empty for a call that
-    /// stands alone.
+    /// stands alone, unless it was told from others.
     pub(crate) fn key(&self) -> String {
         let turn = self.turn.map(|turn| turn.index + 1);
         match (turn, self.part.as_str()) {
-            (None, _) => String::new(),
+            (None, part) => part.to_owned(),
             (Some(turn), "") => format!("turn-{turn}"),
             (Some(turn), part) => format!("{part}/turn-{turn}"),
         }

@@ -69,7 +69,7 @@ impl Model {
     }
 
     /// What the model says next in a conversation. `label` names the question among those of the test: a call of the same
-    /// label is the same request to a server that knows idempotency keys.
+    /// label and conversation is the same request to a server that knows idempotency keys.
     ///
     /// # Errors
     /// When there is no answer, or none that is whole; retries are over then.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use testfleet_endpoint::{
-    AnswerMemory, Call, CompileContext, CompileProblem, Invocation, InvokeError, RetryAdvice, Target,
+    AnswerMemory, Call, CompileContext, CompileProblem, Conversation, Invocation, InvokeError, RetryAdvice, Target,
 };
 use testfleet_model::configuration::{Endpoint, Retry, TestCase};
 use testfleet_model::retry::backoff;
@@ -72,6 +73,10 @@ impl Transport {
 
     /// Sends a document until there is an answer, or no attempt is left. `label` names the question among those of a test.
     ///
+    /// The `Idempotency-Key` is made of what makes the question: run, test, epoch, label, and a digest of the document. So what is
+    /// sent again is known again, by whoever it is sent, and a question about another answer is another one, whatever it is
+    /// called: attempts of a test ask the same questions about different answers.
+    ///
     /// # Errors
     /// When the last attempt failed.
     pub(crate) async fn exchange(
@@ -83,8 +88,8 @@ impl Transport {
         jitter: fn() -> f64,
     ) -> Result<(Invocation, BTreeMap<String, f64>), Box<Failed>> {
         let none = Map::new();
+        let asked = digest(&body);
         let test = TestCase {
-            // Questions of one test are different requests, and have different idempotency keys.
             id: format!("{}~{label}", occasion.test_id),
             vars: Map::from_iter([(BODY.to_owned(), body)]),
             render: false,
@@ -103,7 +108,7 @@ impl Transport {
                 captured: &none,
                 now: occasion.now,
             };
-            let answered = self.once(&call, occasion.holder, gate).await;
+            let answered = self.once(&call, &asked, occasion.holder, gate).await;
             let error = match answered {
                 Ok(invocation) => return Ok((invocation, usage)),
                 Err(error) => *error,
@@ -134,15 +139,30 @@ impl Transport {
         }
     }
 
-    async fn once(&self, call: &Call<'_>, holder: &str, gate: &dyn Gate) -> Result<Invocation, Box<InvokeError>> {
+    /// One attempt. `asked`: what tells the document from others; `holder`: the incarnation of the worker that calls.
+    async fn once(
+        &self,
+        call: &Call<'_>,
+        asked: &str,
+        holder: &str,
+        gate: &dyn Gate,
+    ) -> Result<Invocation, Box<InvokeError>> {
         let mut share = self.memory.share();
+        let mut alone = Conversation::new(None, asked);
         let Some(limited) = &self.limited else {
-            return self.target.invoke_within(call, &mut share).await.map_err(Box::new);
+            let answered = self.target.invoke_in(call, &mut alone, &mut share).await;
+            return answered.map_err(Box::new);
         };
         let pass = gate.enter(limited, holder).await;
-        let answered = self.target.invoke_within(call, &mut share).await;
+        let answered = self.target.invoke_in(call, &mut alone, &mut share).await;
         let hold: Option<Duration> = answered.as_ref().err().and_then(|error| error.hold);
         pass.leave(hold).await;
         answered.map_err(Box::new)
     }
+}
+
+/// The first 64 bits of a document's SHA-256, in hexadecimal.
+fn digest(document: &Value) -> String {
+    let hash = Sha256::digest(document.to_string());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,8 @@
 //! The client of models.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -10,7 +11,7 @@ use testfleet_judge::{Gate, Limited, OpenGate, Pass};
 use testfleet_model::result::MetricResult;
 use tokio::time::Instant;
 use wiremock::matchers::{header, method, path};
-use wiremock::{Mock, MockServer, ResponseTemplate};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::fixture::{PATIENCE, SECRET, configuration, evaluate, evaluate_by, models, stub, tokens};
 
@@ -173,7 +174,45 @@ async fn questions_of_a_test_have_different_idempotency_keys_and_attempts_of_one
     assert_eq!(keys.len(), 4);
     assert_eq!(keys[0], keys[1]);
     assert_ne!(keys[1], keys[2]);
-    assert!(keys[0].ends_with("t~metric/0/sample0"), "{keys:?}");
+    assert!(keys[0].contains("/t~metric/0/sample0/"), "{keys:?}");
+}
+
+/// Answers a key that it knows with what it answered before, as servers do that honour `Idempotency-Key`.
+#[derive(Clone, Default)]
+struct Remembering {
+    answers: Arc<Mutex<BTreeMap<String, Value>>>,
+}
+
+impl Respond for Remembering {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let key = request.headers["idempotency-key"].to_str().unwrap().to_owned();
+        let passes = String::from_utf8_lossy(&request.body).contains(GOOD);
+        let verdict = json!({"reason": "r", "score": f64::from(u8::from(passes)), "pass": passes}).to_string();
+        let answer = json!({"choices": [{"message": {"content": verdict}, "finish_reason": "stop"}]});
+        let mut answers = self.answers.lock().unwrap();
+        ResponseTemplate::new(200).set_body_json(answers.entry(key).or_insert(answer).clone())
+    }
+}
+
+/// Two attempts of a test have the same questions about different answers.
+#[tokio::test]
+async fn a_server_that_remembers_its_answers_judges_another_output_anew() {
+    let (server, remembering) = (MockServer::start().await, Remembering::default());
+    Mock::given(method("POST"))
+        .respond_with(remembering.clone())
+        .mount(&server)
+        .await;
+    let judged = async |output: &str| {
+        evaluate(&server.uri(), "m", json!({}), rubric(), output)
+            .await
+            .is_successful
+    };
+    assert_eq!(judged("Something else.").await, Some(false));
+    assert_eq!(judged(GOOD).await, Some(true));
+    assert_eq!(judged("Something else.").await, Some(false));
+    // The question that was asked twice was known the second time.
+    assert_eq!(server.received_requests().await.unwrap().len(), 3);
+    assert_eq!(remembering.answers.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]
