@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testfleet_model::result::ErrorClass;
 use testfleet_model::{RunId, RunState, Status, TestResult};
 use testfleet_store::HoldUntil;
-use testfleet_stub::{Behaviour, FailFirst};
+use testfleet_stub::{Behaviour, FailFirst, Stub, StubHandle, StubSettings};
 use testfleet_tests::{Ended, Fleet, FleetOptions, echo_suite, sequential_suite};
 
 /// A stub that refuses the first so many calls of each test.
@@ -199,5 +199,215 @@ async fn a_round_that_is_cut_short_leaves_what_was_there() {
     assert_eq!(ended.summary["recovery_rounds"], json!(1));
     assert_eq!(fleet.calls_of(run).len(), 3, "nothing of the round was called");
     store.release_endpoint("stub").await.expect("an answer");
+    fleet.idle().await;
+}
+
+/// A judge that refuses the first so many calls of each question.
+fn judge(fails: u32) -> StubHandle {
+    let mut settings = StubSettings::default();
+    settings.behaviour.fail_first = (fails > 0).then_some(FailFirst {
+        attempts: fails,
+        status: 503,
+    });
+    Stub::start(settings).expect("a judge")
+}
+
+fn model(judge: &StubHandle, name: &str) -> Value {
+    json!({
+        "base_url": format!("{}/judge/v1", judge.url()),
+        "model": name,
+        "retry": { "max_attempts": 2, "backoff": { "initial": "1ms", "max": "1ms" } },
+        "pricing": { "input_per_million": 1000, "output_per_million": 0 },
+    })
+}
+
+fn rubric(model: &str) -> Value {
+    json!({ "type": "llm-rubric", "model": model, "value": "text", "name": model })
+}
+
+fn judged_fleet() -> Fleet {
+    Fleet::start(FleetOptions::default().variable("TESTFLEET_EGRESS_ALLOW", "127.0.0.1"))
+}
+
+/// The endpoint is called once, and so is a judge that answered: nobody pays twice. In both modes.
+#[tokio::test]
+async fn a_judge_that_was_down_is_asked_again_about_the_output_that_is_there() {
+    let fleet = judged_fleet();
+    let _worker = fleet.worker("a").await;
+    for mut suite in [echo_suite(fleet.stub.url(), 4), sequential_suite(fleet.stub.url(), 4)] {
+        let (up, late) = (judge(0), judge(2));
+        suite["models"] = json!({ "up": model(&up, "up"), "late": model(&late, "late") });
+        suite["metrics"]
+            .as_array_mut()
+            .expect("metrics")
+            .extend([rubric("up"), rubric("late")]);
+        suite["test_set"]["tests"][2]["expected_output"] = json!("something else");
+        suite["test_set"]["tests"][3]["depends_on"] = json!(["t-0"]);
+        suite["attributes"]["recovery_rounds"] = json!(2);
+        let (run, ended) = ended(&fleet, &suite).await;
+        assert_eq!((ended.view.state, ended.view.epoch), (RunState::Completed, 3));
+        let results = ended.all_results();
+        let statuses: Vec<Status> = results.iter().map(|result| result.status).collect();
+        use Status::{Fail, Pass};
+        assert_eq!(statuses, [Pass, Pass, Fail, Pass], "{results:#?}");
+        for result in results.iter().filter(|result| result.status == Pass) {
+            let recovery = result.recovery.as_ref().expect("a round");
+            // The last test waited for the first, was called in the first round, and judged in the second.
+            let round = if result.index == 3 { 2 } else { 1 };
+            assert_eq!((recovery.round, result.attempts), (round, 1), "{result:#?}");
+            assert!(recovery.evaluated_again, "{result:#?}");
+            let error = recovery.error.as_ref().expect("what was wrong before");
+            assert_eq!((error.class, error.transient), (ErrorClass::Metric, true));
+            assert_eq!(result.reevaluated_from, None);
+            let spent: f64 = result.metrics.iter().filter_map(|metric| metric.cost).sum();
+            assert_eq!(result.judge_cost, Some(spent));
+        }
+        // A test that fails is decided, whatever its judge would say.
+        assert_eq!(recovered_in(&results[2]), None);
+        assert_eq!(fleet.calls_of(run).len(), 4, "one of each");
+        assert_eq!(up.calls().len(), 4);
+        assert_eq!(late.calls().len(), 3 * 3 + 2);
+        let sum: f64 = results.iter().filter_map(|result| result.judge_cost).sum();
+        let told = ended.summary["judge_cost"].as_f64().expect("a cost");
+        assert!((told - sum).abs() < 1e-9, "{told} {sum}");
+        assert_eq!(ended.summary["retries"], json!(0));
+        assert_eq!(ended.summary["tests_recovered"], json!(3));
+        assert_eq!(fleet.mails_of(run).await.len(), 1);
+    }
+    fleet.idle().await;
+}
+
+/// Nor is a judge asked again that would say the same.
+#[tokio::test]
+async fn a_judge_that_answered_otherwise_gets_no_round() {
+    let fleet = judged_fleet();
+    let _worker = fleet.worker("a").await;
+    let judge = judge(0);
+    let mut suite = echo_suite(fleet.stub.url(), 2);
+    suite["models"] = json!({ "refuses": model(&judge, "judge-refuses"), "invalid": model(&judge, "judge-invalid") });
+    suite["test_set"]["tests"][0]["metrics"] = json!([rubric("refuses")]);
+    suite["test_set"]["tests"][1]["metrics"] = json!([rubric("invalid")]);
+    let (run, ended) = ended(&fleet, &suite).await;
+    assert_eq!((ended.statuses()["Error"], ended.view.epoch), (2, 1));
+    assert_eq!(fleet.calls_of(run).len(), 2);
+    for result in ended.all_results() {
+        let error = result.error.expect("an error");
+        assert_eq!((error.class, error.transient), (ErrorClass::Metric, false));
+    }
+    // One that stays away ends the rounds like any other error, and leaves what was there.
+    let gone = self::judge(100);
+    suite["models"] = json!({ "gone": model(&gone, "gone") });
+    suite["test_set"]["tests"][0]["metrics"] = json!([rubric("gone")]);
+    suite["test_set"]["tests"][1]["metrics"] = json!([]);
+    suite["attributes"]["recovery_rounds"] = json!(2);
+    let (run, ended) = self::ended(&fleet, &suite).await;
+    assert_eq!((ended.statuses()["Error"], ended.view.epoch), (1, 3));
+    assert_eq!((fleet.calls_of(run).len(), gone.calls().len()), (2, 6));
+    let result = ended.all_results().remove(0);
+    assert_eq!((result.attempts, recovered_in(&result)), (1, Some(2)));
+    assert!(result.output.is_some() && result.metrics.len() > 1, "{result:#?}");
+    fleet.idle().await;
+}
+
+/// A dialogue that was led to its end is evaluated again; one that stopped at the error is led anew.
+#[tokio::test]
+async fn a_dialogue_is_judged_again_as_far_as_that_is_enough() {
+    let fleet = judged_fleet();
+    let _worker = fleet.worker("a").await;
+    for (stops, calls) in [(false, 2), (true, 1 + 2)] {
+        let late = judge(2);
+        let suite = json!({
+            "version": 1,
+            "name": "dialogues",
+            "models": { "late": model(&late, "late") },
+            "endpoint": {
+                "id": "stub",
+                "url": format!("{}/conversation", fleet.stub.url()),
+                "body": { "messages": "{{ messages }}" },
+                "conversation": { "mode": "stateless" },
+                "response": { "map": { "output": "$.heard" } },
+            },
+            "test_set": { "tests": [{
+                "id": "t",
+                "turns": [{ "input": "some text", "metrics": [rubric("late")] }, "more text"],
+                "stop_on_failure": stops,
+                "metrics": [{ "type": "contains", "value": "more" }],
+            }] },
+        });
+        let (run, ended) = ended(&fleet, &suite).await;
+        let result = ended.all_results().remove(0);
+        assert_eq!(result.status, Status::Pass, "{result:#?}");
+        let recovery = result.recovery.as_ref().expect("a round");
+        assert_eq!((recovery.round, recovery.evaluated_again), (1, !stops));
+        assert_eq!(result.attempts, if stops { 2 } else { 1 });
+        assert_eq!(fleet.calls_of(run).len(), calls);
+        assert_eq!(result.turns[0].metrics[0].is_successful, Some(true));
+        assert_eq!(late.calls().len(), 3);
+    }
+    fleet.idle().await;
+}
+
+/// The model that plays a user was not there when the dialogue began.
+#[tokio::test]
+async fn a_simulated_user_that_was_down_is_played_in_a_round() {
+    let fleet = judged_fleet();
+    let _worker = fleet.worker("a").await;
+    let player = judge(2);
+    let suite = json!({
+        "version": 1,
+        "name": "users",
+        "models": { "player": model(&player, "player") },
+        "endpoint": {
+            "id": "stub",
+            "url": format!("{}/conversation", fleet.stub.url()),
+            "body": { "messages": "{{ messages }}" },
+            "conversation": { "mode": "stateless" },
+            "response": { "map": { "output": "$.heard", "usage": { "output_tokens": "$.usage.output_tokens" } } },
+        },
+        "test_set": { "tests": [{
+            "id": "t",
+            "simulated_user": { "goal": "order 4711", "instructions": "It is order 4711.", "first_message": "Hello", "max_turns": 1 },
+            "metrics": [{ "type": "not-goal-reached" }],
+        }] },
+    });
+    let (run, ended) = ended(&fleet, &suite).await;
+    let result = ended.all_results().remove(0);
+    assert_eq!(
+        (result.status, recovered_in(&result)),
+        (Status::Pass, Some(1)),
+        "{result:#?}"
+    );
+    let recovery = result.recovery.as_ref().expect("a round");
+    let error = recovery.error.as_ref().expect("what was wrong before");
+    assert_eq!((error.class, error.transient), (ErrorClass::SimulatedUser, true));
+    assert!(!recovery.evaluated_again);
+    // What the call before took is told apart, and counted.
+    let tokens = |usage: &std::collections::BTreeMap<String, f64>| usage["output_tokens"];
+    let both = tokens(&result.usage) + tokens(&recovery.before.usage);
+    assert_eq!(ended.summary["usage"]["output_tokens"].as_f64(), Some(both));
+    assert_eq!((result.attempts, fleet.calls_of(run).len()), (2, 2));
+    fleet.idle().await;
+}
+
+/// In a run that evaluates the outputs of another one, too, there are rounds for judges, and its results say where the outputs are from.
+#[tokio::test]
+async fn a_run_that_evaluates_stored_outputs_has_rounds_for_its_judges() {
+    let fleet = judged_fleet();
+    let _worker = fleet.worker("a").await;
+    let mut suite = echo_suite(fleet.stub.url(), 2);
+    let (first, _) = ended(&fleet, &suite).await;
+    let late = judge(2);
+    suite["models"] = json!({ "late": model(&late, "late") });
+    suite["metrics"] = json!([rubric("late"), { "type": "attempts", "threshold": 1 }]);
+    suite["attributes"]["reference_test_run_id"] = json!(first.to_string());
+    let (run, ended) = ended(&fleet, &suite).await;
+    assert_eq!((ended.statuses()["Pass"], ended.view.epoch), (2, 2));
+    for result in ended.all_results() {
+        assert_eq!(
+            (result.reevaluated_from, result.attempts, recovered_in(&result)),
+            (Some(first), 1, Some(1))
+        );
+    }
+    assert_eq!((fleet.calls_of(run).len(), late.calls().len()), (0, 6));
     fleet.idle().await;
 }

@@ -87,6 +87,12 @@ impl Invocation {
         }
     }
 
+    /// Another mapped field, where it was found and is not null.
+    #[must_use]
+    pub fn kept(&self, name: &str) -> Option<Value> {
+        self.fields.get(name).filter(|value| !value.is_null()).cloned()
+    }
+
     /// The tools that the answer calls, where `response.map.tool_calls` found some.
     #[must_use]
     pub fn tool_calls(&self) -> Option<&Value> {

@@ -497,6 +497,7 @@ impl Whole {
                 message,
                 http_status: Some(self.status.as_u16()),
                 body: excerpt(text),
+                transient: false,
             },
             retried_as: None,
             wait: None,

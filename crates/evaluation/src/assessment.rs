@@ -10,7 +10,7 @@ use crate::check::asked::asking::{Answers, Place};
 use crate::check::asked::{Answer, Question};
 use crate::excerpt::sentence;
 use crate::language::Language;
-use crate::metric_set::MetricSet;
+use crate::metric_set::{Entry, MetricSet};
 use crate::subject::{Sample, Seen};
 use crate::verdict::{Decision, decide};
 
@@ -62,6 +62,8 @@ pub struct Evaluation<'a> {
 struct Slot {
     begun: Option<Duration>,
     result: Option<MetricResult>,
+    /// What the metric said before, when it could not be computed.
+    before: Option<MetricResult>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -99,6 +101,32 @@ impl<'a> Evaluation<'a> {
             answers: Answers::new(),
             slots: (0..metrics).map(|_| Slot::default()).collect(),
             broken,
+        }
+    }
+
+    /// Takes over what the same metrics said of the same response before, and leaves only those to be computed that were in error;
+    /// what these took before is added to what they take now. Results that are not those of the same metrics, by number, name and
+    /// type, are none.
+    pub fn resume(&mut self, before: &[MetricResult]) {
+        let entries = self
+            .shared
+            .into_iter()
+            .flat_map(MetricSet::entries)
+            .chain(self.own.entries());
+        let is_same = |entry: &Entry, result: &MetricResult| {
+            let (name, kind) = entry.names();
+            name == result.name && kind == result.kind
+        };
+        if before.len() != self.slots.len() || !entries.zip(before).all(|(entry, result)| is_same(entry, result)) {
+            return;
+        }
+        for (slot, result) in self.slots.iter_mut().zip(before) {
+            let kept = Some(result.clone());
+            if result.error.is_some() {
+                slot.before = kept;
+            } else {
+                slot.result = kept;
+            }
         }
     }
 
@@ -145,7 +173,13 @@ impl<'a> Evaluation<'a> {
             .chain(self.own.entries());
         let metrics: Vec<MetricResult> = entries
             .zip(self.slots)
-            .map(|(entry, slot)| slot.result.unwrap_or_else(|| entry.unasked()))
+            .map(|(entry, slot)| {
+                let mut result = slot.result.unwrap_or_else(|| entry.unasked());
+                if let Some(before) = slot.before {
+                    add_spent(&mut result, &before);
+                }
+                result
+            })
             .collect();
         let configured = self
             .shared
@@ -154,5 +188,15 @@ impl<'a> Evaluation<'a> {
             .chain(self.own.metrics());
         let decision = decide(configured, &metrics, self.threshold);
         Assessment { metrics, decision }
+    }
+}
+
+/// Adds what was spent before.
+fn add_spent(result: &mut MetricResult, before: &MetricResult) {
+    for (name, tokens) in &before.usage {
+        *result.usage.entry(name.clone()).or_default() += tokens;
+    }
+    if let Some(cost) = before.cost {
+        *result.cost.get_or_insert(0.0) += cost;
     }
 }

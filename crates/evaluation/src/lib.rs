@@ -35,5 +35,5 @@ pub use effective::effective;
 pub use language::{Language, PROMPT_VARIABLES, PromptPart, PromptTemplate, Template, VARIABLES, Words};
 pub use metric_set::MetricSet;
 pub use problem::MetricProblem;
-pub use subject::{Background, Call, Goal, Sample, Subject};
+pub use subject::{Background, Call, Goal, Headers, Sample, Subject};
 pub use verdict::{Decision, decide};

@@ -128,6 +128,11 @@ impl MetricSet {
 }
 
 impl Entry {
+    /// The name and the type that its results have.
+    pub(crate) fn names(&self) -> (String, String) {
+        (self.metric.display_name(), self.metric.type_name())
+    }
+
     /// The result; `None` when something was asked. `took`: the time since the metric was begun.
     pub(crate) fn evaluate(
         &self,
@@ -147,6 +152,7 @@ impl Entry {
         let spent = place.spent();
         result.usage = spent.usage;
         result.cost = spent.cost;
+        result.transient = result.error.is_some() && place.is_transient();
         Some(result)
     }
 
@@ -170,6 +176,7 @@ impl Entry {
             reason: String::new(),
             duration_ms: took.as_secs_f64() * 1_000.0,
             error: None,
+            transient: false,
             samples: Vec::new(),
             usage: BTreeMap::new(),
             cost: None,

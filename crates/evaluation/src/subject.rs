@@ -54,8 +54,8 @@ impl<'a> Subject<'a> {
 /// What is known about a call beyond the response itself. Whatever is `None` makes the metrics that need it an error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Call<'a> {
-    /// The headers of the response by lower-case name, for `header`; several of one name joined by `, `.
-    pub headers: Option<&'a BTreeMap<String, String>>,
+    /// The headers of the response, for `header`.
+    pub headers: Option<Headers<'a>>,
     /// Why the model stopped, as the endpoint says it, for `finish-reason`.
     pub finish_reason: Option<&'a str>,
     /// The calls of tools as the endpoint's mapping yields them, for `tool-call-f1`; `None`: those in the output.
@@ -74,6 +74,15 @@ pub struct Call<'a> {
     pub expected_tools: Option<&'a [Value]>,
     /// What the user that a model played says at its end, for `goal-reached`; `None` where nobody was simulated.
     pub goal: Option<Goal<'a>>,
+}
+
+/// Headers of a response by lower-case name; several of one name are joined by `, `.
+#[derive(Clone, Copy, Debug)]
+pub enum Headers<'a> {
+    /// All of them.
+    All(&'a BTreeMap<String, String>),
+    /// Those that were stored; `None`: the response had none of the name. Of others nothing is known.
+    Stored(&'a BTreeMap<String, Option<String>>),
 }
 
 /// What became of the goal of a simulated user.

@@ -176,10 +176,13 @@ fn no_metric(configured: usize) -> ErrorDetail {
     ErrorDetail::new(ErrorClass::NoMetric, message)
 }
 
+/// It may be over another time when each of them may.
 fn metric_error<'a>(errored: impl Iterator<Item = &'a MetricResult>) -> ErrorDetail {
     const LISTED: usize = 3;
+    let mut transient = true;
     let all: Vec<_> = errored
         .map(|result| {
+            transient &= result.transient;
             let why = sentence(result.error.as_deref().unwrap_or_default(), 300);
             format!("metric {} could not be computed: {why}", quote(&result.name))
         })
@@ -189,5 +192,8 @@ fn metric_error<'a>(errored: impl Iterator<Item = &'a MetricResult>) -> ErrorDet
     if more > 0 {
         message.push_str(&format!("; and {more} more"));
     }
-    ErrorDetail::new(ErrorClass::Metric, message)
+    ErrorDetail {
+        transient,
+        ..ErrorDetail::new(ErrorClass::Metric, message)
+    }
 }

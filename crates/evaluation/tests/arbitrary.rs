@@ -10,7 +10,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
-use testfleet_evaluation::{Call, MetricSet, Subject, decide};
+use testfleet_evaluation::{Call, Headers, MetricSet, Subject, decide};
 use testfleet_model::configuration::{Metric, MetricKind, OnError, Operator, Severity};
 use testfleet_model::state::Execution;
 
@@ -126,7 +126,7 @@ proptest! {
         let headers = BTreeMap::from([("a".to_owned(), number.to_string())]);
         let usage = BTreeMap::from([("total_tokens".to_owned(), number)]);
         let call = Call {
-            headers: Some(&headers),
+            headers: Some(Headers::All(&headers)),
             finish_reason: Some("a"),
             tool_calls: None,
             first_token_time: invoke_time,

@@ -41,6 +41,7 @@ fn one(sign: &str) -> (Metric, MetricResult) {
         reason: String::new(),
         duration_ms: 0.0,
         error: error.then(|| "the judge is away".to_owned()),
+        transient: false,
         samples: Vec::new(),
         usage: BTreeMap::new(),
         cost: None,

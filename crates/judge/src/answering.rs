@@ -23,15 +23,20 @@ pub async fn answer(
 ) -> Vec<(String, Answer)> {
     let asked = questions.into_iter().map(|question| async move {
         let answered = tokio::time::timeout_at(by, ask(models, &question, occasion)).await;
-        let answer =
-            answered.unwrap_or_else(|_| Answer::none("the time of the test was over before the answer was there"));
+        let answer = answered.unwrap_or_else(|_| Answer {
+            transient: true,
+            ..Answer::none("the time of the test was over before the answer was there")
+        });
         (question.id, answer)
     });
     stream::iter(asked).buffer_unordered(AT_ONCE).collect().await
 }
 
 async fn ask(models: &Models, question: &Question, occasion: &Occasion<'_>) -> Answer {
-    let label = format!("metric{}", question.id);
+    let label = match occasion.turn {
+        Some(turn) => format!("turn-{turn}/metric{}", question.id),
+        None => format!("metric{}", question.id),
+    };
     let (model, answered) = match (&question.to, &question.ask) {
         (Addressee::Model(name), ask) => {
             let model = match models.get(name.as_deref()) {
@@ -117,8 +122,10 @@ fn of(answered: Result<Judged, AskError>, model: Option<&Model>) -> Answer {
             reply: Ok(value),
             usage,
             cost,
+            transient: false,
         },
         Err(error) => Answer {
+            transient: error.is_transient(),
             reply: Err(error.to_string()),
             cost: model.and_then(|model| model.cost(&error.usage)),
             usage: error.usage,

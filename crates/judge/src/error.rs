@@ -32,6 +32,8 @@ pub enum AskErrorKind {
         detail: Box<ErrorDetail>,
         /// How often it was called.
         attempts: u32,
+        /// Whether its policy would try such a failure again, had it attempts left.
+        transient: bool,
     },
     /// The response is not what such a server answers.
     #[error("the model's server answered with something that is no {what}: {excerpt}")]
@@ -79,6 +81,12 @@ impl AskError {
             kind,
             usage: BTreeMap::new(),
         }
+    }
+
+    /// Whether there may be an answer another time: nobody was there, and it was not for the question.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, AskErrorKind::Call { transient: true, .. })
     }
 
     pub(crate) fn having_used(mut self, usage: &BTreeMap<String, f64>) -> Self {

@@ -239,7 +239,16 @@ impl Model {
                     structure = looser;
                     first = first.or(Some(failed));
                 }
-                _ => return Err(first.unwrap_or(failed).into_error().having_used(&spent)),
+                _ => {
+                    // What was refused says most; whether it helps to ask another time, the last one.
+                    let last = failed.into_error();
+                    let mut error = first.map_or_else(|| last.clone(), |first| first.into_error());
+                    if let AskErrorKind::Call { transient, .. } = &mut error.kind {
+                        *transient |= last.is_transient();
+                    }
+                    error.usage = spent;
+                    return Err(error);
+                }
             }
         }
     }

@@ -16,6 +16,8 @@ pub struct Occasion<'a> {
     pub index: u32,
     /// The epoch of the run, from 1.
     pub epoch: u32,
+    /// The turn of a dialogue whose answer it is about, from 1; `None`: the test as a whole.
+    pub turn: Option<u32>,
     /// The attempt of the test, from 1.
     pub attempt: u32,
     /// The incarnation of the worker that holds the test.

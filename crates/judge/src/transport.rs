@@ -45,6 +45,7 @@ impl Failed {
     pub(crate) fn into_error(self) -> AskError {
         let kind = AskErrorKind::Call {
             whom: self.whom.to_string(),
+            transient: self.error.retry != RetryAdvice::No,
             detail: Box::new(self.error.detail),
             attempts: self.attempts,
         };

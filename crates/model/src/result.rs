@@ -2,7 +2,7 @@
 
 mod dialogue;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,17 @@ pub struct TestResult {
     pub ttft_ms: Option<f64>,
     /// From release (activation, or the due time of a retry) to claim, in milliseconds.
     pub queue_time_ms: Option<f64>,
+    /// From the claim of the test's first attempt to where the metrics of the test began, in milliseconds; absent when there
+    /// was nothing for them to look at, and in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_time_ms: Option<f64>,
     /// The HTTP status of the successful call; absent when none succeeded, and in results of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
+    /// Those headers of the response that `header` metrics of the test name, in lower case and redacted; `None`: the response
+    /// had none of the name. Kept for evaluating the output again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Option<String>>,
     /// The mapped response; absent when there was none.
     pub output: Option<Value>,
     /// What was sent, with secrets redacted.
@@ -112,6 +120,9 @@ pub struct TestResult {
     pub worker: Option<String>,
     /// Whether something was cut to keep the result under its size cap.
     pub truncated: bool,
+    /// What was cut or left out for that (`output`, `tool_calls`, `turns`, …); empty in results of earlier versions.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cut: BTreeSet<String>,
 }
 
 impl TestResult {
@@ -142,6 +153,13 @@ impl TestResult {
         self.judge_cost = sum;
     }
 
+    /// Attempts that the call took whose answer the result is about: without those of rounds before it.
+    #[must_use]
+    pub fn attempts_of_call(&self) -> u32 {
+        let before = self.recovery.as_ref().map_or(0, |recovery| recovery.before_call());
+        self.attempts.saturating_sub(before)
+    }
+
     /// A result without execution: `NotRun`, `Cancelled`, `Skipped`, or `Error` before a call was made.
     #[must_use]
     pub fn without_execution(
@@ -167,7 +185,9 @@ impl TestResult {
             invoke_time_ms: None,
             ttft_ms: None,
             queue_time_ms: None,
+            total_time_ms: None,
             http_status: None,
+            headers: BTreeMap::new(),
             output: None,
             request: None,
             metrics: Vec::new(),
@@ -188,6 +208,7 @@ impl TestResult {
             conversation_id: None,
             worker: None,
             truncated: false,
+            cut: BTreeSet::new(),
         }
     }
 }
@@ -258,6 +279,9 @@ pub struct MetricResult {
     pub duration_ms: f64,
     /// Why it could not be computed.
     pub error: Option<String>,
+    /// Whether that may be over another time: whoever it asks was not there, or had no time.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub transient: bool,
     /// The scores of its samples, where it took several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<f64>,
@@ -274,6 +298,11 @@ pub struct MetricResult {
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
@@ -294,6 +323,9 @@ pub struct ErrorDetail {
     /// The beginning of the response body, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Of errors of models and webhooks, whether they may be over another time.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub transient: bool,
 }
 
 impl ErrorDetail {
@@ -305,6 +337,7 @@ impl ErrorDetail {
             message: message.into(),
             http_status: None,
             body: None,
+            transient: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use testfleet_model::{Status, TestResult};
 
 use crate::facts::usage_text;
 use crate::number::{decimals, grouped};
-use crate::story::is_told_by_reasons;
+use crate::story::{is_told_by_reasons, recovery};
 use crate::style::Style;
 use crate::visible::{lines, one_line};
 
@@ -109,6 +109,7 @@ fn facts(result: &TestResult) -> Vec<(&'static str, String)> {
             "evaluated",
             result.reevaluated_from.map(|run| format!("the output of run {run}")),
         ),
+        ("recovery", recovery(result)),
         (
             "completed",
             result
@@ -254,6 +255,8 @@ mod tests {
         let (_, results) = example::troubled();
         insta::assert_snapshot!("detail_dialogue", rendered(&results, "dialogue"));
         insta::assert_snapshot!("detail_unjudged", rendered(&results, "unjudged"));
+        let (_, results) = example::recovered();
+        insta::assert_snapshot!("detail_recovered", rendered(&results, "tone"));
     }
 
     #[test]

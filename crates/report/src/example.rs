@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testfleet_model::comparison::{BaselineResult, Outcomes, Source, TestOutcome};
 use testfleet_model::configuration::{Baseline, ComparisonRules, FailOn, RepeatPolicy, Repetition, Severity, TestCase};
 use testfleet_model::gate::{GateResult, overall};
+use testfleet_model::recovery::{Recovery, Spent};
 use testfleet_model::result::{DialogueRecord, ErrorClass, ErrorDetail, MetricResult, RequestRecord, TurnResult};
 use testfleet_model::state::StopReason;
 use testfleet_model::summary::{Gate, ResultDigest, SummaryBuilder, SummaryContext};
@@ -117,6 +118,7 @@ pub(crate) fn metric(name: &str, is_successful: Option<bool>, reason: &str) -> M
         reason: reason.to_owned(),
         duration_ms: 0.2,
         error: None,
+        transient: false,
         samples: Vec::new(),
         usage: BTreeMap::new(),
         cost: None,
@@ -349,6 +351,57 @@ pub(crate) fn troubled() -> (Summary, Vec<TestResult>) {
     results.extend((4..10).map(refused));
     results.push(secretless);
     (summary_of(&results, context()), results)
+}
+
+/// A run with a recovery round for three of its four tests: one passed, one failed once its judge was there, one is in error still.
+pub(crate) fn recovered() -> (Summary, Vec<TestResult>) {
+    let unavailable = || ErrorDetail {
+        http_status: Some(503),
+        ..ErrorDetail::new(
+            ErrorClass::Status,
+            "the endpoint answered 503 where 200-299 was expected",
+        )
+    };
+    let recovery = |error: ErrorDetail, attempts, evaluated_again| {
+        Some(Recovery {
+            round: 1,
+            attempts,
+            error: Some(error),
+            evaluated_again,
+            attempts_before_call: 0,
+            before: Spent::default(),
+        })
+    };
+    let unjudged = ErrorDetail::new(
+        ErrorClass::Metric,
+        "metric \"tone\" could not be computed: nobody answered",
+    );
+    let results = vec![
+        TestResult {
+            attempts: 3,
+            recovery: recovery(unavailable(), 2, false),
+            ..executed(0, "hours", Status::Pass, "When are you open?", json!("From 8 to 18."))
+        },
+        TestResult {
+            metrics: vec![metric("tone", Some(false), "it is not kind")],
+            recovery: recovery(unjudged, 1, true),
+            ..executed(1, "tone", Status::Fail, "It broke!", json!("So what?"))
+        },
+        TestResult {
+            output: None,
+            invoke_time_ms: None,
+            metrics: Vec::new(),
+            attempts: 4,
+            error: Some(unavailable()),
+            recovery: recovery(unavailable(), 2, false),
+            ..executed(2, "refund", Status::Error, "Can I return it?", Value::Null)
+        },
+        executed(3, "hello", Status::Pass, "Hello!", json!("Hello!")),
+    ];
+    let mut summary = summary_of(&results, context());
+    summary.recovery_rounds = 1;
+    summary.tests_recovered = 2;
+    (summary, results)
 }
 
 /// A run that was cut short by its deadline, with more failures than a report lists.

@@ -69,6 +69,7 @@ pub(crate) fn of(summary: &Summary) -> Vec<(&'static str, String)> {
     if summary.retries > 0 {
         facts.push(("retries", summary.retries.to_string()));
     }
+    facts.extend(recovered(summary).map(|text| ("recovered", text)));
     if summary.discarded_results > 0 {
         let count = summary.discarded_results;
         facts.push((
@@ -84,6 +85,21 @@ pub(crate) fn of(summary: &Summary) -> Vec<(&'static str, String)> {
     );
     facts.push(("run", summary.test_run_id.to_string()));
     facts
+}
+
+/// How many tests recovered, in how many rounds; `None` where none was begun.
+#[must_use]
+pub fn recovered(summary: &Summary) -> Option<String> {
+    let rounds = match summary.recovery_rounds {
+        0 => return None,
+        1 => "1 recovery round".to_owned(),
+        rounds => format!("{rounds} recovery rounds"),
+    };
+    Some(match summary.tests_recovered {
+        0 => format!("no test, in {rounds}"),
+        1 => format!("1 test, in {rounds}"),
+        tests => format!("{tests} tests, in {rounds}"),
+    })
 }
 
 fn latency_text(latency: Percentiles) -> String {

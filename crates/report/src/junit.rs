@@ -2,17 +2,19 @@
 //!
 //! `Fail` is a `failure`; `Error` and `Inconclusive` are an `error`, since neither says the test would pass;
 //! `Skipped`, `NotRun` and `Cancelled` are `skipped`. A repetition that did not pass of a test that did is a `flakyFailure`
-//! or `flakyError`, as Maven Surefire writes them: the case counts as passed. Characters that XML 1.0 does not allow are left out, since
+//! or `flakyError`, as Maven Surefire writes them: the case counts as passed. So is the error that a test had before the recovery
+//! round in which it passed; of one that did not pass there, either, it is a `rerunError` beside what counts. Characters that XML 1.0 does not allow are left out, since
 //! one of them makes the whole document unreadable. Outputs are cut to [`MAX_OUTPUT`] characters.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use testfleet_model::result::ErrorClass;
 use testfleet_model::summary::Repeats;
 use testfleet_model::{Status, Summary, TestResult};
 
 use crate::comparison;
-use crate::story::{is_told_by_reasons, reasons, written};
+use crate::story::{is_told_by_reasons, reasons, recovery, written};
 use crate::verdict::gate_line;
 use crate::visible;
 
@@ -240,6 +242,10 @@ fn properties(summary: &Summary) -> Vec<(&'static str, String)> {
         all.push(("repeated_tests_passed", repeats.passed.to_string()));
         all.push(("flaky_tests", repeats.flaky.to_string()));
     }
+    if summary.recovery_rounds > 0 {
+        all.push(("recovery_rounds", summary.recovery_rounds.to_string()));
+        all.push(("tests_recovered", summary.tests_recovered.to_string()));
+    }
     all.extend(
         summary
             .stop_reason
@@ -257,16 +263,34 @@ fn display_name(result: &TestResult) -> String {
 
 /// The elements inside of a test case; empty for a test that passed.
 fn outcome(result: &TestResult, tolerated: bool) -> String {
+    let flaky = || earlier("flakyError", result);
+    let rerun = || earlier("rerunError", result);
     match result.status {
-        Status::Fail if tolerated => failure("flakyFailure", result),
-        Status::Error | Status::Inconclusive if tolerated => failure("flakyError", result),
-        Status::Pass => String::new(),
-        Status::Fail => failure("failure", result),
-        Status::Error | Status::Inconclusive => failure("error", result),
+        Status::Fail if tolerated => failure("flakyFailure", result, &flaky()),
+        Status::Error | Status::Inconclusive if tolerated => failure("flakyError", result, &flaky()),
+        Status::Pass => flaky(),
+        Status::Fail => failure("failure", result, &rerun()),
+        Status::Error | Status::Inconclusive => failure("error", result, &rerun()),
         Status::Skipped => skipped("left out on purpose"),
         Status::NotRun => skipped(&with_reason("never started", result)),
         Status::Cancelled => skipped(&with_reason("cancelled before it was finished", result)),
     }
+}
+
+/// What a test was in error for before its recovery round, as another execution of it; empty where there was none.
+fn earlier(element: &str, result: &TestResult) -> String {
+    let error = result.recovery.as_ref().and_then(|recovery| recovery.error.as_ref());
+    // A test that was held back by another one was not executed before.
+    let Some(error) = error.filter(|error| error.class != ErrorClass::Dependency) else {
+        return String::new();
+    };
+    let text = format!("recovery {}", recovery(result).unwrap_or_default());
+    format!(
+        "      <{element} message=\"{}\" type=\"{}\">{}</{element}>\n",
+        attribute(&error.message),
+        error.class.word(),
+        escaped(&visible::lines(&text, MAX_OUTPUT)),
+    )
 }
 
 fn with_reason(what: &str, result: &TestResult) -> String {
@@ -280,7 +304,8 @@ fn skipped(message: &str) -> String {
     format!("      <skipped message=\"{}\"/>\n", attribute(message))
 }
 
-fn failure(element: &str, result: &TestResult) -> String {
+/// `others`: the elements of other executions, which stand before what was put out.
+fn failure(element: &str, result: &TestResult, others: &str) -> String {
     let mut reasons = reasons(result);
     let kind = match (&result.error, result.status) {
         (Some(error), _) => error.class.word().to_owned(),
@@ -303,6 +328,7 @@ fn failure(element: &str, result: &TestResult) -> String {
         attribute(&kind),
         escaped(&visible::lines(&text, MAX_OUTPUT)),
     );
+    xml.push_str(others);
     let output = result.output.as_ref().map(written);
     let body = result.error.as_ref().and_then(|error| error.body.clone());
     if let Some(output) = output.or(body) {
@@ -383,6 +409,29 @@ mod tests {
             .find(|case| case.contains("<flakyFailure "))
             .unwrap();
         assert!(flaky.starts_with("name=\"small-talk#2\""), "{flaky}");
+    }
+
+    #[test]
+    fn a_test_that_recovered_is_flaky_and_one_that_did_not_was_run_again() {
+        let (summary, results) = example::recovered();
+        let xml = rendered(&summary, &results);
+        let suite = &quick_junit::Report::deserialize_from_str(&xml).unwrap().test_suites[0];
+        assert_eq!((suite.tests, suite.failures, suite.errors), (4, 1, 1));
+        let told: Vec<(usize, usize)> = suite
+            .test_cases
+            .iter()
+            .map(|case| match &case.status {
+                quick_junit::TestCaseStatus::Success { flaky_runs } => (flaky_runs.len(), 0),
+                quick_junit::TestCaseStatus::NonSuccess { reruns, .. } => (0, reruns.runs.len()),
+                quick_junit::TestCaseStatus::Skipped { .. } => (0, 0),
+            })
+            .collect();
+        assert_eq!(told, [(1, 0), (0, 1), (0, 1), (0, 0)]);
+        assert!(
+            xml.contains("<property name=\"tests_recovered\" value=\"2\"/>"),
+            "{xml}"
+        );
+        insta::assert_snapshot!("junit_recovered", xml);
     }
 
     #[test]

@@ -33,5 +33,6 @@ pub mod worst;
 #[cfg(test)]
 mod example;
 
+pub use facts::recovered;
 pub use mail::Mail;
 pub use worst::Worst;

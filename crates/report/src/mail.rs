@@ -93,6 +93,21 @@ mod tests {
     }
 
     #[test]
+    fn recovered_tests_are_counted_and_what_was_before_is_told_in_both_parts() {
+        let (summary, results) = example::recovered();
+        let mail = mail(&summary, &results, None);
+        for part in [&mail.text, &mail.html] {
+            for told in [
+                "2 tests, in 1 recovery round",
+                "round 1, evaluated again; before: metric: metric ",
+                "round 1, tried again; before: status: the endpoint answered 503",
+            ] {
+                assert!(part.contains(told), "{told}: {part}");
+            }
+        }
+    }
+
+    #[test]
     fn gates_that_failed_are_in_the_subject_and_in_both_parts() {
         let (summary, results) = example::gated();
         let mail = mail(&summary, &results, None);

@@ -44,6 +44,7 @@ impl Story {
         if result.attempts > 1 {
             lines.push(("attempts", result.attempts.to_string()));
         }
+        lines.extend(recovery(result).map(|text| ("recovery", one_line(&text, MAX_REASON))));
         Self {
             status: result.status,
             test_id: one_line(&result.test_id, MAX_ID),
@@ -77,6 +78,23 @@ pub(crate) fn is_told_by_reasons(result: &TestResult) -> bool {
         && result
             .all_metrics()
             .any(|(_, metric)| metric.counts && metric.error.is_some())
+}
+
+/// Of a test that was tried in a recovery round, what was done in which, and what it was in error for before.
+pub(crate) fn recovery(result: &TestResult) -> Option<String> {
+    let recovery = result.recovery.as_ref()?;
+    let tried = if recovery.evaluated_again {
+        "evaluated again"
+    } else {
+        "tried again"
+    };
+    let error = recovery.error.as_ref();
+    let before = error.map(|error| format!("; before: {}: {}", error.class.word(), error.message));
+    Some(format!(
+        "round {}, {tried}{}",
+        recovery.round,
+        before.unwrap_or_default()
+    ))
 }
 
 /// Of a dialogue, which turn was the first that did not pass, else what the user said last. Says whether what was heard then is

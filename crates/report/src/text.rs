@@ -161,6 +161,12 @@ mod tests {
     }
 
     #[test]
+    fn the_report_of_a_run_with_tests_that_recovered() {
+        let (summary, results) = example::recovered();
+        insta::assert_snapshot!(render(&summary, &results, TextOptions::default()));
+    }
+
+    #[test]
     fn the_report_of_a_run_that_passed() {
         let (summary, results) = example::completed();
         insta::assert_snapshot!(render(&summary, &results, TextOptions::default()));

@@ -2,6 +2,8 @@
 
 mod turn;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use testfleet_model::TestResult;
 
@@ -10,25 +12,28 @@ pub(crate) use self::turn::cap as cap_turn;
 /// The longest text of a reason or message that is kept, in bytes.
 const MAX_REASON_BYTES: usize = 2_000;
 
-/// Cuts the output to `max_output` bytes and the whole to `max_result`; says so in `truncated`. Answers the JSON.
+/// Cuts the output to `max_output` bytes and the whole to `max_result`; says so in `truncated`, and what in `cut`. Answers the
+/// JSON.
 pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: usize) -> Vec<u8> {
-    if let Some(output) = result.output.take() {
-        let (output, cut) = cap_value(output, max_output);
-        result.output = Some(output);
-        result.truncated |= cut;
-    }
-    for kept in [&mut result.tool_calls, &mut result.context, &mut result.metadata] {
+    let mut cut = std::mem::take(&mut result.cut);
+    for (name, kept) in [
+        ("output", &mut result.output),
+        ("tool_calls", &mut result.tool_calls),
+        ("context", &mut result.context),
+        ("metadata", &mut result.metadata),
+    ] {
         if let Some(value) = kept.take() {
-            let (value, cut) = cap_value(value, max_output);
+            let (value, was_cut) = cap_value(value, max_output);
             *kept = Some(value);
-            result.truncated |= cut;
+            note(&mut cut, name, was_cut);
         }
     }
     if let Some(reason) = &mut result.finish_reason {
-        result.truncated |= cap_text(reason, MAX_REASON_BYTES);
+        note(&mut cut, "finish_reason", cap_text(reason, MAX_REASON_BYTES));
     }
     for turn in &mut result.turns {
-        result.truncated |= turn::cap(turn, max_output);
+        turn::cap(turn, max_output);
+        note(&mut cut, "turns", !turn.cut.is_empty());
     }
     for text in result.conversation_id.iter_mut().chain(
         result
@@ -36,23 +41,26 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
             .iter_mut()
             .filter_map(|dialogue| dialogue.reason.as_mut()),
     ) {
-        result.truncated |= cap_text(text, MAX_REASON_BYTES);
+        note(&mut cut, "reasons", cap_text(text, MAX_REASON_BYTES));
     }
     for reason in result
         .metrics
         .iter_mut()
         .flat_map(|metric| std::iter::once(&mut metric.reason).chain(&mut metric.error))
     {
-        result.truncated |= cap_text(reason, MAX_REASON_BYTES);
+        note(&mut cut, "reasons", cap_text(reason, MAX_REASON_BYTES));
     }
     if let Some(error) = &mut result.error {
-        result.truncated |= cap_text(&mut error.message, MAX_REASON_BYTES);
+        note(&mut cut, "reasons", cap_text(&mut error.message, MAX_REASON_BYTES));
     }
+    result.truncated |= !cut.is_empty();
+    result.cut = cut;
     let bytes = serde_json::to_vec(&result).unwrap_or_default();
     if bytes.len() <= max_result {
         return bytes;
     }
     result.truncated = true;
+    result.cut.insert("request".to_owned());
     if let Some(request) = &mut result.request {
         request.body = None;
         request.headers.clear();
@@ -62,16 +70,27 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     if bytes.len() <= max_result {
         return bytes;
     }
-    let (output, _) = result
+    let (output, was_cut) = result
         .output
         .take()
         .map_or((Value::Null, false), |output| cap_value(output, max_result / 4));
     result.output = Some(output);
     result.request = None;
-    result.tool_calls = None;
-    result.context = None;
-    result.metadata = None;
+    let mut cut = std::mem::take(&mut result.cut);
+    note(&mut cut, "output", was_cut);
+    note(&mut cut, "reasons", true);
+    for (name, kept) in [
+        ("tool_calls", &mut result.tool_calls),
+        ("context", &mut result.context),
+        ("metadata", &mut result.metadata),
+    ] {
+        note(&mut cut, name, kept.take().is_some());
+    }
+    note(&mut cut, "captured", !result.captured.is_empty());
+    note(&mut cut, "turns", !result.turns.is_empty());
+    result.cut = cut;
     result.captured.clear();
+    result.headers.clear();
     turn::shrink(&mut result.turns, max_result / 2);
     for metric in &mut result.metrics {
         cap_text(&mut metric.reason, 200);
@@ -83,9 +102,17 @@ pub(crate) fn to_bytes(mut result: TestResult, max_output: usize, max_result: us
     // Some hundreds of metrics: what failed is worth more than what passed.
     result.metrics.retain(|metric| metric.is_successful != Some(true));
     result.metrics.truncate(20);
+    result.cut.extend(["output", "metrics"].map(str::to_owned));
     result.output = None;
     turn::strip(&mut result.turns);
     serde_json::to_vec(&result).unwrap_or_default()
+}
+
+/// Notes that a part was cut, or left out.
+fn note(cut: &mut BTreeSet<String>, part: &str, was_cut: bool) {
+    if was_cut {
+        cut.insert(part.to_owned());
+    }
 }
 
 /// A value of at most `max` bytes of text: texts are cut, anything else becomes the beginning of its JSON.
@@ -143,6 +170,7 @@ mod tests {
         let bytes = to_bytes(result(Value::String("ä".repeat(100))), 11, 10_000);
         let back: TestResult = serde_json::from_slice(&bytes).unwrap();
         assert!(back.truncated);
+        assert_eq!(back.cut, ["output".to_owned()].into());
         assert_eq!(back.output, Some(Value::String(format!("{}…", "ä".repeat(5)))));
     }
 
@@ -169,6 +197,7 @@ mod tests {
         assert!(bytes.len() <= 128_000, "{} bytes", bytes.len());
         let back: TestResult = serde_json::from_slice(&bytes).unwrap();
         assert!(back.truncated);
+        assert!(back.cut.contains("turns") && back.turns.iter().all(|turn| turn.cut.contains("output")));
         assert_eq!(back.turns.len(), 200);
         assert_eq!(back.failed_turn().unwrap().number, 2);
         assert_eq!(back.all_metrics().count(), 20);
@@ -190,5 +219,8 @@ mod tests {
         assert!(bytes.len() <= 8_000, "{} bytes", bytes.len());
         let back: TestResult = serde_json::from_slice(&bytes).unwrap();
         assert!(back.truncated);
+        for part in ["output", "tool_calls", "finish_reason", "request"] {
+            assert!(back.cut.contains(part), "{part}: {:?}", back.cut);
+        }
     }
 }

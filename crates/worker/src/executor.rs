@@ -7,6 +7,7 @@ mod dialogue;
 mod evaluating;
 mod reevaluating;
 mod slot;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
-use testfleet_endpoint::{AnswerMemory, AnswerShare, Call, InvokeError, RetryAdvice};
+use testfleet_endpoint::{AnswerMemory, AnswerShare, InvokeError, RetryAdvice};
+use testfleet_evaluation::effective;
 use testfleet_model::configuration::TestCase;
 use testfleet_model::result::{ErrorClass, ErrorDetail};
 use testfleet_model::retry::backoff;
@@ -26,7 +28,9 @@ use tracing::{debug, error, warn};
 use self::dialogue::Attempt;
 pub use self::dialogue::DialogueState;
 use self::evaluating::Evidence;
+use self::reevaluating::Source;
 use self::slot::Slot;
+use self::trial::Trial;
 use crate::apart::{self, Apart, Lost};
 use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;
@@ -34,7 +38,7 @@ use crate::capping;
 use crate::clock::ServerClock;
 use crate::load::{Load, feedback};
 use crate::options::WorkerOptions;
-use crate::plan::{Answers, NoPlan, Plan, Plans};
+use crate::plan::{NoPlan, Plan, Plans};
 use crate::tenure::Tenure;
 
 /// Before a test is offered again that could not be started here.
@@ -143,31 +147,29 @@ impl TestExecutor {
         }
         // Kept until the result is made: then what is left of the answer is no larger than a result may be.
         let mut share = self.memory.share();
-        let by = Instant::now() + left;
+        let trial = Trial {
+            job,
+            holder,
+            test: &test,
+            plan: &plan,
+            claimed_at,
+            by: Instant::now() + left,
+        };
         let attempt = async {
-            match &plan.answers {
-                Answers::Endpoint(target) => {
-                    let attempt = Attempt {
-                        job,
-                        holder,
-                        test: &test,
-                        plan: &plan,
-                        target,
-                        claimed_at,
-                        by,
-                    };
+            match reevaluating::source(trial) {
+                Source::Endpoint(target) => {
+                    let attempt = Attempt { trial, target };
                     if test.is_dialogue() {
                         Box::pin(self.converse(attempt, &mut share)).await
                     } else {
                         self.call_and_evaluate(attempt, &mut share).await
                     }
                 }
-                Answers::Recorded if test.is_dialogue() => {
-                    let message = "the turns of a dialogue cannot be evaluated again by this version";
+                Source::Stored(stored) => Box::pin(self.reevaluate(trial, *stored)).await,
+                Source::None(message) => {
                     let error = ErrorDetail::new(ErrorClass::Reference, message);
                     self.refuse(job, &test, claimed_at, error, "")
                 }
-                Answers::Recorded => self.reevaluate(job, &test, &plan, claimed_at, by, holder).await,
             }
         };
         // A Parallel test goes on while the store is away; a Sequential one is let go of, and a process that stood still must
@@ -227,17 +229,17 @@ impl TestExecutor {
 
     /// Calls and evaluates, both within the time that the test has left.
     async fn call_and_evaluate(&self, attempt: Attempt<'_>, share: &mut AnswerShare) -> Outcome {
-        let Attempt {
+        let Attempt { trial, target } = attempt;
+        let Trial {
             job,
             holder,
             test,
             plan,
-            target,
             claimed_at,
             by,
-        } = attempt;
-        let captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
-        let call = call_of(job, plan, test, &captured, claimed_at);
+        } = trial;
+        let captured = trial.captured();
+        let call = trial.call(test, &captured);
         let called = tokio::time::timeout_at(by, target.invoke_within(&call, share)).await;
         let Ok(answered) = called else {
             let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(time_limit(test, plan), job.attempt));
@@ -260,10 +262,15 @@ impl TestExecutor {
                     return self.done(result, job, test, claimed_at, "", load);
                 }
                 let finish_reason = invocation.finish_reason();
-                let evidence = Evidence::of(&invocation, finish_reason.as_deref(), job, claimed_at);
+                let total = trial.total_time();
+                let evidence = Evidence::of(&invocation, finish_reason.as_deref(), job.attempt, total);
                 let mut slot = Slot::new(&self.store, holder, job, claimed_at, load);
-                let assessment = evaluating::evaluate(&call, plan, evidence, by, holder, Some(&mut slot)).await;
+                let assessment = evaluating::evaluate(trial, &call, evidence, &[], Some(&mut slot)).await;
+                let held_to = effective(&plan.configuration.metrics, test);
+                let headers = evaluating::headers_for(held_to, &invocation.headers);
                 let mut result = evaluating::result_of(assessment, test, job.index, invocation);
+                result.headers = headers;
+                result.total_time_ms = Some(milliseconds(total));
                 result.attempts = job.attempt;
                 result.started_at = Some(claimed_at.after(Duration::ZERO));
                 self.finish(result, job, test, claimed_at, "", captured, slot.load())
@@ -409,7 +416,9 @@ impl TestExecutor {
         captured: String,
         load: Load,
     ) -> Outcome {
-        if let Some(earlier) = test.earlier.as_ref().filter(|earlier| earlier.is_before(job.epoch)) {
+        let earlier = test.earlier.as_ref().filter(|earlier| earlier.is_before(job.epoch));
+        // Where the output of before was evaluated again, the result says so already.
+        if let Some(earlier) = earlier.filter(|_| result.recovery.is_none()) {
             result.attempts = result.attempts.saturating_add(earlier.result.attempts);
             result.recovery = Some(earlier.recovery());
         }
@@ -447,26 +456,6 @@ impl Execute for TestExecutor {
 
     fn forget(&self, run: RunId) {
         self.plans.forget(run);
-    }
-}
-
-/// What the endpoint and whoever is asked about its answer are told of an attempt.
-fn call_of<'a>(
-    job: &'a ClaimedTest,
-    plan: &'a Plan,
-    test: &'a TestCase,
-    captured: &'a Map<String, Value>,
-    claimed_at: ServerClock,
-) -> Call<'a> {
-    Call {
-        run: &job.run,
-        run_name: &plan.configuration.name,
-        test,
-        index: job.index,
-        epoch: job.epoch,
-        attempt: job.attempt,
-        captured,
-        now: claimed_at.now(),
     }
 }
 

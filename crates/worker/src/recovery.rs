@@ -252,7 +252,7 @@ async fn retaken(store: &Store, view: &RunView, chunk: &[(u32, Taken)]) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use testfleet_model::recovery::Recovery;
+    use testfleet_model::recovery::{Recovery, Spent};
 
     use super::*;
 
@@ -274,6 +274,9 @@ mod tests {
             round,
             attempts: 1,
             error: None,
+            evaluated_again: false,
+            attempts_before_call: 0,
+            before: Spent::default(),
         });
         serde_json::to_vec(&result).unwrap()
     }

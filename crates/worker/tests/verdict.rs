@@ -99,6 +99,7 @@ fn result(index: u32, status: Status, area: &str) -> TestResult {
             reason: "because".to_owned(),
             duration_ms: 0.1,
             error: None,
+            transient: false,
             samples: Vec::new(),
             usage: Default::default(),
             cost: None,

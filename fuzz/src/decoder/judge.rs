@@ -136,6 +136,7 @@ fn evaluate(set: &MetricSet) {
         test_id: &test.id,
         index: 0,
         epoch: 1,
+        turn: None,
         attempt: 1,
         holder: "fuzz",
         now: DateTime::UNIX_EPOCH,

@@ -1,7 +1,7 @@
 //! `run results`: what became of each test, by index.
 
 use clap::Args;
-use testfleet_model::{ExitCode, RunId, Status, TestResult};
+use testfleet_model::{Execution, ExitCode, RunId, Status, TestResult};
 use testfleet_report::detail;
 use testfleet_store::Store;
 
@@ -52,9 +52,10 @@ struct Row {
 
 const COLUMNS: &[Column<Row>] = &[
     Column::number("index", |row| row.result.index.to_string()),
-    Column::text("status", |row| match row.tolerated {
-        true => format!("{} (flaky)", row.result.status),
-        false => row.result.status.to_string(),
+    Column::text("status", |row| match (row.tolerated, has_recovered(&row.result)) {
+        (true, _) => format!("{} (flaky)", row.result.status),
+        (false, true) => format!("{} (recovered)", row.result.status),
+        (false, false) => row.result.status.to_string(),
     }),
     Column::number("attempts", |row| row.result.attempts.to_string()),
     Column::number("ms", |row| format!("{:.0}", row.result.execution_time_ms)),
@@ -62,7 +63,13 @@ const COLUMNS: &[Column<Row>] = &[
     Column::text("reason", |row| reason(&row.result)),
 ];
 
-/// Why it did not pass: the error, else the first metric that counts and did not succeed.
+/// Whether it was in error before, and is no more since a recovery round.
+fn has_recovered(result: &TestResult) -> bool {
+    result.recovery.is_some() && result.execution == Execution::Ok
+}
+
+/// Why it did not pass: the error, else the first metric that counts and did not succeed. Of a test that passed in a recovery round,
+/// what was wrong before.
 fn reason(result: &TestResult) -> String {
     if let Some(error) = &result.error {
         return error.message.clone();
@@ -76,7 +83,10 @@ fn reason(result: &TestResult) -> String {
             let turn = turn.map_or_else(String::new, |turn| format!("{}: ", turn.label()));
             format!("{turn}{}: {why}", metric.name)
         }
-        _ => String::new(),
+        _ => {
+            let before = result.recovery.as_ref().and_then(|recovery| recovery.error.as_ref());
+            before.map_or_else(String::new, |error| format!("before: {}", error.message))
+        }
     }
 }
 

@@ -97,6 +97,7 @@ fn text(shown: &Shown) -> String {
             &format!("{}: {}", summary.final_status, summary.status_details),
         );
         line("duration", &summary.execution_time);
+        line("recovered", &testfleet_report::recovered(summary).unwrap_or_default());
         for (label, value) in testfleet_report::verdict::lines(summary) {
             verdict_line(&mut text, label, &value);
         }

@@ -64,7 +64,7 @@ impl CallNumber {
                 (ms, format!("the time to the first token in milliseconds, {ms:.1},"))
             }
             Quantity::TotalTime => {
-                let ms = milliseconds(call.total_time, "it is not known when the test's first attempt began")?;
+                let ms = milliseconds(call.total_time, TOTAL_UNKNOWN)?;
                 (ms, format!("the test's time in milliseconds, {ms:.1},"))
             }
             Quantity::Cost => {
@@ -88,6 +88,9 @@ impl CallNumber {
         Ok(self.bound.hold(number, &shown))
     }
 }
+
+const TOTAL_UNKNOWN: &str = "it is not known how long the test took; of outputs that are evaluated again, a version that did not \
+                             store it yet has left it unknown where there were several attempts";
 
 fn milliseconds(time: Option<Duration>, unknown: &str) -> Result<f64, String> {
     Ok(time.ok_or(unknown)?.as_secs_f64() * 1_000.0)

@@ -7,7 +7,7 @@ use testfleet_model::configuration::{Metric, Operator};
 use crate::excerpt::quote;
 use crate::finding::{Finding, Outcome};
 use crate::problem::Problems;
-use crate::subject::{Call, scalar_text, type_word};
+use crate::subject::{Call, Headers, scalar_text, type_word};
 
 /// Looks up, and compares where there is something to compare with.
 #[derive(Debug)]
@@ -57,9 +57,12 @@ impl Header {
     }
 
     pub(super) fn run(&self, call: &Call<'_>) -> Outcome {
-        let headers = call.headers.ok_or("the headers of the response are not known")?;
         let name = &self.name;
-        let Some(found) = headers.get(name) else {
+        let found = match call.headers.ok_or("the headers of the response are not known")? {
+            Headers::All(headers) => headers.get(name),
+            Headers::Stored(headers) => headers.get(name).ok_or_else(|| not_stored(name))?.as_ref(),
+        };
+        let Some(found) = found else {
             return Ok(Finding::holds(
                 false,
                 format!("the response has no header {}", quote(name)),
@@ -78,6 +81,15 @@ impl Header {
         );
         Ok(Finding::holds(holds, reason))
     }
+}
+
+/// Why a header of a stored response is not known, and what helps.
+fn not_stored(name: &str) -> String {
+    format!(
+        "the header {} was not stored with the output: the run that made it had no header metric that names it, or it was too long; \
+         add one there (with severity: warn it decides nothing), and make the outputs anew",
+        quote(name)
+    )
 }
 
 fn is_ordering(operator: Operator) -> bool {

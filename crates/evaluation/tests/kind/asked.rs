@@ -38,6 +38,7 @@ fn ask(configured: &Value, output: &Value, answer: impl Fn(&Question) -> Result<
                 reply: answer(&question),
                 usage: BTreeMap::from([("input_tokens".to_owned(), 10.0)]),
                 cost: Some(0.25),
+                transient: false,
             };
             evaluation.answer(&question.id, answer);
         }

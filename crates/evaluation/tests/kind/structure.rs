@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use testfleet_evaluation::{Call, Subject};
+use testfleet_evaluation::{Call, Headers, Subject};
 
 use super::{Error, Fail, Pass, expect, table};
 
@@ -128,7 +128,7 @@ fn header_looks_up_in_any_case_and_compares() {
     .into();
     let output = json!("x");
     let call = Call {
-        headers: Some(&headers),
+        headers: Some(Headers::All(&headers)),
         ..Call::default()
     };
     for (header, operator, value, expected) in [

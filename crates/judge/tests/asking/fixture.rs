@@ -104,6 +104,7 @@ pub(crate) async fn evaluate_by(
         test_id: &test.id,
         index: 0,
         epoch: 1,
+        turn: None,
         attempt: 1,
         holder: "w",
         now: Utc.timestamp_opt(1_700_000_000, 0).unwrap(),

@@ -1,6 +1,6 @@
 //! What became of a dialogue, turn by turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +27,19 @@ pub struct TurnResult {
     /// One entry per metric of the turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<MetricResult>,
+    /// The attempt of the test that took it, from 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub attempt: u32,
+    /// From the claim of the test's first attempt to where the metrics of the turn began, in milliseconds; absent when it was not
+    /// answered, and in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_time_ms: Option<f64>,
+    /// The HTTP status of the call; absent when it did not succeed, and in results of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Those headers of the response that `header` metrics of the turn name, as in [`TestResult::headers`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Option<String>>,
     /// The call, in milliseconds; absent when it did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoke_time_ms: Option<f64>,
@@ -45,9 +58,27 @@ pub struct TurnResult {
     /// The tools that the answer calls, as mapped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<Value>,
+    /// The documents that the answer was made from, as mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
+    /// What else of the answer was to be kept, as mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
     /// Why the turn is in error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDetail>,
+    /// What of it was cut or left out to keep the result under its size cap (`input`, `output`, …).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cut: BTreeSet<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 impl TurnResult {
@@ -61,13 +92,20 @@ impl TurnResult {
             status,
             output: None,
             metrics: Vec::new(),
+            attempt: 1,
+            total_time_ms: None,
+            http_status: None,
+            headers: BTreeMap::new(),
             invoke_time_ms: None,
             ttft_ms: None,
             usage: BTreeMap::new(),
             cost: None,
             finish_reason: None,
             tool_calls: None,
+            context: None,
+            metadata: None,
             error: None,
+            cut: BTreeSet::new(),
         }
     }
 

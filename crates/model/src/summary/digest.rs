@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::configuration::Repetition;
+use crate::recovery::Spent;
 use crate::result::{MetricResult, TestResult};
 use crate::state::Status;
 
@@ -33,6 +34,14 @@ pub struct ResultDigest {
     /// What that cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge_cost: Option<f64>,
+    /// What the test took before the recovery round that the result is of.
+    #[serde(
+        default,
+        rename = "recovery",
+        with = "before",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub before: Option<Spent>,
     /// Which repetition of its test it is; `None` when the test is executed once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repetition: Option<Repetition>,
@@ -54,6 +63,7 @@ impl ResultDigest {
             cost: None,
             judge_usage: BTreeMap::new(),
             judge_cost: None,
+            before: None,
             repetition: None,
             metrics: Vec::new(),
         }
@@ -80,6 +90,27 @@ pub struct MetricDigest {
         serialize_with = "some_reason"
     )]
     pub is_error: bool,
+}
+
+/// Of a result's `recovery`, what was spent before.
+mod before {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::recovery::Spent;
+
+    #[derive(Serialize, Deserialize)]
+    struct Recovery {
+        #[serde(default)]
+        before: Spent,
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Spent>, D::Error> {
+        Ok(Option::<Recovery>::deserialize(from)?.map(|recovery| recovery.before))
+    }
+
+    pub(super) fn serialize<S: Serializer>(before: &Option<Spent>, into: S) -> Result<S::Ok, S::Error> {
+        before.clone().map(|before| Recovery { before }).serialize(into)
+    }
 }
 
 fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
@@ -114,6 +145,7 @@ impl From<&TestResult> for ResultDigest {
             cost: result.cost,
             judge_usage: result.judge_usage.clone(),
             judge_cost: result.judge_cost,
+            before: result.recovery.as_ref().map(|recovery| recovery.before.clone()),
             repetition: result.repetition.clone(),
             metrics: result.metrics.iter().map(MetricDigest::from).collect(),
         }
@@ -134,6 +166,7 @@ pub struct ResultLabels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::Recovery;
     use crate::result::{ErrorClass, ErrorDetail, MetricResult, RequestRecord};
 
     fn full() -> TestResult {
@@ -158,6 +191,7 @@ mod tests {
                 reason: "found".to_owned(),
                 duration_ms: 0.1,
                 error: None,
+                transient: false,
                 samples: Vec::new(),
                 usage: BTreeMap::new(),
                 cost: None,
@@ -167,6 +201,17 @@ mod tests {
             cost: Some(0.002),
             judge_usage: BTreeMap::from([("input_tokens".to_owned(), 40.0)]),
             judge_cost: Some(0.01),
+            recovery: Some(Recovery {
+                round: 1,
+                attempts: 2,
+                error: None,
+                evaluated_again: false,
+                attempts_before_call: 0,
+                before: Spent {
+                    cost: Some(0.004),
+                    ..Spent::default()
+                },
+            }),
             ..TestResult::without_execution(
                 "greeting",
                 7,

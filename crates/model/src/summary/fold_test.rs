@@ -6,6 +6,7 @@ use uuid::Uuid;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::recovery::Spent;
 use crate::state::{FinalStatus, Status};
 use crate::summary::{MAX_USAGE_NAMES, MetricDigest};
 
@@ -202,6 +203,11 @@ fn any_digest(index: u32) -> impl Strategy<Value = ResultDigest> {
                     .map(|(name, tokens)| (name.clone(), tokens * 2.0))
                     .collect(),
                 judge_cost: cost.map(|cost| cost * 3.0),
+                before: cost.map(|cost| Spent {
+                    usage: usage.clone(),
+                    cost: Some(cost),
+                    ..Spent::default()
+                }),
                 usage,
                 cost,
                 repetition: None,

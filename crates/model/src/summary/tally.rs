@@ -132,6 +132,12 @@ impl Tally {
         add_cost(&mut self.cost, result.cost);
         add_usage(&mut self.judge_usage, &result.judge_usage);
         add_cost(&mut self.judge_cost, result.judge_cost);
+        if let Some(before) = &result.before {
+            add_usage(&mut self.usage, &before.usage);
+            add_cost(&mut self.cost, before.cost);
+            add_usage(&mut self.judge_usage, &before.judge_usage);
+            add_cost(&mut self.judge_cost, before.judge_cost);
+        }
         self.repeats.add(result);
         self.metrics.add(&result.metrics);
     }

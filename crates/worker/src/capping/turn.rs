@@ -4,31 +4,37 @@
 use testfleet_model::Status;
 use testfleet_model::result::TurnResult;
 
-use super::{MAX_REASON_BYTES, cap_text, cap_value};
+use super::{MAX_REASON_BYTES, cap_text, cap_value, note};
 
-/// Cuts what was said in a turn to `max` bytes each, and its reasons; answers whether it did.
-pub(crate) fn cap(turn: &mut TurnResult, max: usize) -> bool {
-    let mut cut = cap_text(&mut turn.input, max);
-    for value in [&mut turn.output, &mut turn.tool_calls] {
+/// Cuts what was said in a turn to `max` bytes each, and its reasons; says in `cut` what.
+pub(crate) fn cap(turn: &mut TurnResult, max: usize) {
+    let mut cut = std::mem::take(&mut turn.cut);
+    note(&mut cut, "input", cap_text(&mut turn.input, max));
+    for (name, value) in [
+        ("output", &mut turn.output),
+        ("tool_calls", &mut turn.tool_calls),
+        ("context", &mut turn.context),
+        ("metadata", &mut turn.metadata),
+    ] {
         if let Some(whole) = value.take() {
             let (capped, was_cut) = cap_value(whole, max);
             *value = Some(capped);
-            cut |= was_cut;
+            note(&mut cut, name, was_cut);
         }
     }
     if let Some(reason) = &mut turn.finish_reason {
-        cut |= cap_text(reason, MAX_REASON_BYTES);
+        note(&mut cut, "finish_reason", cap_text(reason, MAX_REASON_BYTES));
     }
     for metric in &mut turn.metrics {
-        cut |= cap_text(&mut metric.reason, MAX_REASON_BYTES);
+        note(&mut cut, "reasons", cap_text(&mut metric.reason, MAX_REASON_BYTES));
         if let Some(error) = &mut metric.error {
-            cut |= cap_text(error, MAX_REASON_BYTES);
+            note(&mut cut, "reasons", cap_text(error, MAX_REASON_BYTES));
         }
     }
     if let Some(error) = &mut turn.error {
-        cut |= cap_text(&mut error.message, MAX_REASON_BYTES);
+        note(&mut cut, "reasons", cap_text(&mut error.message, MAX_REASON_BYTES));
     }
-    cut
+    turn.cut = cut;
 }
 
 /// Cuts all turns together to about `room` bytes.
@@ -37,19 +43,33 @@ pub(super) fn shrink(turns: &mut [TurnResult], room: usize) {
     let each = room / (turns.len().max(1) * 4);
     for turn in turns.iter_mut() {
         cap(turn, each);
-        turn.tool_calls = None;
+        leave_out(turn);
         for metric in &mut turn.metrics {
             cap_text(&mut metric.reason, 200.min(each));
         }
     }
 }
 
+/// Leaves out what else there is of an answer.
+fn leave_out(turn: &mut TurnResult) {
+    for (name, value) in [
+        ("tool_calls", &mut turn.tool_calls),
+        ("context", &mut turn.context),
+        ("metadata", &mut turn.metadata),
+    ] {
+        note(&mut turn.cut, name, value.take().is_some());
+    }
+    turn.headers.clear();
+}
+
 /// Leaves little more than what each turn came to.
 pub(super) fn strip(turns: &mut [TurnResult]) {
     let mut kept = 20;
     for turn in turns.iter_mut() {
+        // The names of what was cut take room, too; this one says enough.
+        turn.cut = ["output".to_owned()].into();
         turn.output = None;
-        turn.tool_calls = None;
+        leave_out(turn);
         turn.usage.clear();
         cap_text(&mut turn.input, 40);
         if let Some(name) = &mut turn.name {

@@ -9,56 +9,42 @@
 //!
 //! A turn is executed and evaluated as a test of one call (`turn`), so everything that holds for calls holds here.
 
-mod ending;
-mod state;
-mod turn;
+pub(super) mod ending;
+pub(super) mod judging;
+pub(super) mod state;
+pub(super) mod turn;
 mod user;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use testfleet_endpoint::{AnswerShare, Call, Conversation, Invocation, InvokeError, Target, Turn as Place};
+use testfleet_endpoint::{AnswerShare, Conversation, Invocation, InvokeError, Target, Turn as Place};
 use testfleet_evaluation::effective;
 use testfleet_model::Status;
-use testfleet_model::configuration::{ConversationMode, Takeover, TestCase};
+use testfleet_model::configuration::{ConversationMode, Takeover};
 use testfleet_model::result::{ErrorClass, ErrorDetail, TurnResult};
-use testfleet_store::{ClaimedTest, Kept, Signal};
-use tokio::time::Instant;
+use testfleet_store::{Kept, Signal};
 use tracing::{debug, warn};
 
 pub use self::state::DialogueState;
 use self::state::MAX_TRANSCRIPT;
-use super::evaluating::Evidence;
-use super::{
-    NOT_NOW, TestExecutor, call_of, captured_too_much, evaluating, milliseconds, not_now, time_limit, too_long,
-};
+use super::evaluating::{self, Evidence};
+use super::trial::Trial;
+use super::{NOT_NOW, TestExecutor, captured_too_much, milliseconds, not_now, time_limit, too_long};
 use crate::attempt::Outcome;
 use crate::capping;
-use crate::clock::ServerClock;
 use crate::load::Load;
-use crate::plan::Plan;
 
-/// One attempt of a dialogue.
+/// One attempt of a dialogue that is led.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
-    pub(super) job: &'a ClaimedTest,
-    /// The incarnation of the worker that holds the test.
-    pub(super) holder: &'a str,
-    pub(super) test: &'a TestCase,
-    pub(super) plan: &'a Plan,
+    pub(super) trial: Trial<'a>,
     pub(super) target: &'a Target,
-    pub(super) claimed_at: ServerClock,
-    /// When the test's time is over.
-    pub(super) by: Instant,
 }
 
 impl Attempt<'_> {
     fn resumes(&self) -> bool {
-        self.plan.configuration.endpoint.conversation.takeover == Takeover::Resume
-    }
-
-    fn call<'c>(&'c self, test: &'c TestCase, captured: &'c Map<String, Value>) -> Call<'c> {
-        call_of(self.job, self.plan, test, captured, self.claimed_at)
+        self.trial.plan.configuration.endpoint.conversation.takeover == Takeover::Resume
     }
 }
 
@@ -74,6 +60,16 @@ struct Dialogue {
     calling: bool,
     /// Whether it has answered in this attempt.
     answered: bool,
+}
+
+impl Dialogue {
+    /// What is left of it when it is over.
+    fn into_state(self) -> DialogueState {
+        DialogueState {
+            conversation_id: self.conversation.id().map(str::to_owned),
+            ..self.state
+        }
+    }
 }
 
 /// Tokens and cost of several calls.
@@ -123,7 +119,7 @@ impl TestExecutor {
         if dialogue.state.record.resumed > 0 && !self.keep(attempt, &dialogue).await {
             return not_now();
         }
-        let led = tokio::time::timeout_at(attempt.by, self.lead(attempt, &mut dialogue, share)).await;
+        let led = tokio::time::timeout_at(attempt.trial.by, self.lead(attempt, &mut dialogue, share)).await;
         let Ok(ended) = led else {
             // Only waiting for the endpoint can be a fault of it, and waiting for room for its answer is none.
             let signal = if dialogue.calling && !share.waits() {
@@ -131,8 +127,9 @@ impl TestExecutor {
             } else {
                 Signal::CutOff
             };
-            let limit = time_limit(attempt.test, attempt.plan);
-            let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, attempt.job.attempt));
+            let Trial { job, test, plan, .. } = attempt.trial;
+            let limit = time_limit(test, plan);
+            let error = ErrorDetail::new(ErrorClass::TestTimeout, too_long(limit, job.attempt));
             let load = dialogue.used.load(Load::of(signal));
             return self.in_error(attempt, dialogue, error, load);
         };
@@ -141,8 +138,8 @@ impl TestExecutor {
             Ended::Over(last) => self.over(attempt, dialogue, *last).await,
             Ended::Stopped => {
                 let load = dialogue.used.load(Load::of(Signal::Accepted));
-                let decision = self.decide(attempt, &dialogue.state.turns, None, None);
-                let result = self.result(attempt, dialogue, decision);
+                let decision = self.decide(attempt.trial, &dialogue.state.turns, None, None);
+                let result = self.result(attempt.trial, dialogue.into_state(), decision);
                 self.end(attempt, result, load)
             }
             Ended::Failed(failure) => self.call_failed(attempt, dialogue, *failure),
@@ -156,7 +153,7 @@ impl TestExecutor {
                 self.in_error(attempt, dialogue, error, load)
             }
             Ended::Gone => {
-                debug!(run.id = %attempt.job.run, test.id = %attempt.test.id, "the dialogue is somebody else's, or its run is closed");
+                debug!(run.id = %attempt.trial.job.run, test.id = %attempt.trial.test.id, "the dialogue is somebody else's, or its run is closed");
                 Outcome::NotNow {
                     delay: NOT_NOW,
                     sent: true,
@@ -167,8 +164,8 @@ impl TestExecutor {
 
     /// A new dialogue, or the one that was kept.
     async fn take_up(&self, attempt: Attempt<'_>) -> Result<Dialogue, Outcome> {
-        let Attempt { job, test, .. } = attempt;
-        let mut captured: Map<String, Value> = serde_json::from_str(&job.captured).unwrap_or_default();
+        let Trial { job, test, .. } = attempt.trial;
+        let mut captured = attempt.trial.captured();
         let kept = if attempt.resumes() {
             self.kept(attempt).await?
         } else {
@@ -197,12 +194,12 @@ impl TestExecutor {
         for (at, message) in test.messages.iter().flatten().enumerate() {
             let mut message = message.clone();
             if test.render {
-                let call = attempt.call(test, &captured);
+                let call = attempt.trial.call(test, &captured);
                 let key = format!("messages[{at}].content");
                 message.content = match attempt.target.render_text(&call, &key, &message.content) {
                     Ok(text) => text,
                     Err(error) => {
-                        return Err(self.refuse(job, test, attempt.claimed_at, error.detail, ""));
+                        return Err(self.refuse(job, test, attempt.trial.claimed_at, error.detail, ""));
                     }
                 };
             }
@@ -220,7 +217,7 @@ impl TestExecutor {
 
     /// Where the dialogue was when another attempt let go of it.
     async fn kept(&self, attempt: Attempt<'_>) -> Result<Option<DialogueState>, Outcome> {
-        let Attempt { job, test, .. } = attempt;
+        let Trial { job, test, .. } = attempt.trial;
         let stored = match self.store.dialogue(job.run, job.index).await {
             Ok(stored) => stored,
             Err(error) => {
@@ -237,7 +234,7 @@ impl TestExecutor {
     }
 
     async fn lead(&self, attempt: Attempt<'_>, dialogue: &mut Dialogue, share: &mut AnswerShare) -> Ended {
-        let Attempt { test, .. } = attempt;
+        let test = attempt.trial.test;
         loop {
             let index = dialogue.state.turns.len();
             if let Some(user) = &test.simulated_user {
@@ -286,7 +283,7 @@ impl TestExecutor {
 
     /// What the user says next.
     fn next_words(&self, attempt: Attempt<'_>, dialogue: &mut Dialogue, index: usize) -> Result<String, Ended> {
-        let Attempt { test, .. } = attempt;
+        let test = attempt.trial.test;
         if let Some(next) = dialogue.state.next.take() {
             return Ok(next);
         }
@@ -297,7 +294,7 @@ impl TestExecutor {
         if !test.render {
             return Ok(turn.input.clone());
         }
-        let call = attempt.call(test, &dialogue.captured);
+        let call = attempt.trial.call(test, &dialogue.captured);
         let rendered = attempt
             .target
             .render_text(&call, &format!("turns[{index}].input"), &turn.input);
@@ -313,11 +310,13 @@ impl TestExecutor {
         said: &str,
         share: &mut AnswerShare,
     ) -> Result<Invocation, Ended> {
-        let Attempt { job, test, plan, .. } = attempt;
+        let trial = attempt.trial;
+        let Trial { job, test, plan, .. } = trial;
         let written = test.turns.get(index);
         let place = u32::try_from(index).unwrap_or(u32::MAX);
         let name = written.and_then(|turn| turn.name.clone());
         let mut record = TurnResult::new(place.saturating_add(1), name, said, Status::Pass);
+        record.attempt = job.attempt;
         dialogue.conversation.begin(Place {
             index: place,
             count: u32::try_from(test.turns.len()).ok().filter(|count| *count > 0),
@@ -334,7 +333,7 @@ impl TestExecutor {
             one.capture.extend(test.capture.clone());
         }
         dialogue.calling = true;
-        let call = attempt.call(&one, &dialogue.captured);
+        let call = trial.call(&one, &dialogue.captured);
         let answered = attempt.target.invoke_in(&call, &mut dialogue.conversation, share).await;
         dialogue.calling = false;
         let invocation = match answered {
@@ -352,13 +351,16 @@ impl TestExecutor {
         dialogue.answered = true;
         dialogue.used.add(&invocation.usage, invocation.cost);
         let state = &mut dialogue.state;
-        state.transcript.push(turn::answer_of(&invocation));
+        state.transcript.push(turn::answered(&invocation.output));
         state.heard = state.transcript.len();
         state.conversation_id = dialogue.conversation.id().map(str::to_owned);
         for (name, value) in &invocation.captured {
             state.captured.insert(name.clone(), value.clone());
             dialogue.captured.insert(name.clone(), value.clone());
         }
+        let total = trial.total_time();
+        record.total_time_ms = Some(milliseconds(total));
+        record.http_status = Some(invocation.status);
         record.invoke_time_ms = Some(milliseconds(invocation.elapsed));
         record.ttft_ms = invocation.ttft.map(milliseconds);
         record.usage.clone_from(&invocation.usage);
@@ -366,25 +368,16 @@ impl TestExecutor {
         record.finish_reason = invocation.finish_reason();
         record.tool_calls = invocation.tool_calls().cloned();
         record.output = Some(invocation.output.clone());
+        record.context = invocation.kept("context");
+        record.metadata = invocation.kept("metadata");
         one.messages = Some(state.transcript.clone());
         let held_to = effective(&plan.configuration.metrics, &one);
-        if !held_to.is_empty() {
-            let reason = invocation.finish_reason();
-            let evidence = Evidence::of(&invocation, reason.as_deref(), job, attempt.claimed_at);
-            let call = attempt.call(&one, &dialogue.captured);
-            let assessment = evaluating::evaluate(&call, plan, evidence, attempt.by, attempt.holder, None).await;
-            if assessment.metrics.len() != held_to.len() {
-                // They could not be compiled; the decision says why.
-                let error = assessment
-                    .decision
-                    .error
-                    .unwrap_or_else(|| defect("metrics have no results"));
-                return Err(Ended::Wrong(error));
-            }
-            record.status = assessment.decision.status;
-            record.metrics = assessment.metrics;
-            record.error = assessment.decision.error;
-        }
+        record.headers = evaluating::headers_for(held_to, &invocation.headers);
+        let reason = invocation.finish_reason();
+        let evidence = Evidence::of(&invocation, reason.as_deref(), job.attempt, total);
+        judging::judge_turn(trial, &one, &dialogue.captured, evidence, &[], &mut record)
+            .await
+            .map_err(Ended::Wrong)?;
         capping::cap_turn(&mut record, self.max_output);
         dialogue.state.turns.push(record);
         let captured = serde_json::to_string(&dialogue.captured).map_or(0, |text| text.len());
@@ -397,7 +390,7 @@ impl TestExecutor {
     /// Keeps where the dialogue is; answers whether it is still ours. A store that does not answer keeps nobody from going on:
     /// what was kept before is what the next one begins with.
     async fn keep(&self, attempt: Attempt<'_>, dialogue: &Dialogue) -> bool {
-        let Attempt { job, holder, test, .. } = attempt;
+        let Trial { job, holder, test, .. } = attempt.trial;
         let Some(stored) = dialogue.state.to_stored(self.max_result) else {
             debug!(run.id = %job.run, test.id = %test.id, "where the dialogue is takes more than limits.max_result_bytes; an earlier turn stays the one to go on from");
             return true;

@@ -110,15 +110,26 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The answers at this place and below.
+    fn given(&self) -> impl Iterator<Item = &'a Answer> {
+        let below = format!("{}/", self.path);
+        let answers = self.answers.range(self.path.clone()..);
+        answers
+            .take_while(|(id, _)| id.starts_with(&self.path))
+            .filter(move |(id, _)| **id == self.path || id.starts_with(&below))
+            .map(|(_, answer)| answer)
+    }
+
+    /// Whether there are questions at this place or below without an answer, and each of them may have one another time.
+    pub(crate) fn is_transient(&self) -> bool {
+        let mut unanswered = self.given().filter(|answer| answer.reply.is_err()).peekable();
+        unanswered.peek().is_some() && unanswered.all(|answer| answer.transient)
+    }
+
     /// What all questions at this place and below took.
     pub(crate) fn spent(&self) -> Spent {
-        let below = format!("{}/", self.path);
         let mut spent = Spent::default();
-        let answers = self.answers.range(self.path.clone()..);
-        for (_, answer) in answers
-            .take_while(|(id, _)| id.starts_with(&self.path))
-            .filter(|(id, _)| **id == self.path || id.starts_with(&below))
-        {
+        for answer in self.given() {
             for (name, tokens) in &answer.usage {
                 *spent.usage.entry(name.clone()).or_default() += tokens;
             }

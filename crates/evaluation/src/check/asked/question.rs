@@ -63,6 +63,8 @@ pub struct Answer {
     pub usage: BTreeMap<String, f64>,
     /// What it cost, where prices are known.
     pub cost: Option<f64>,
+    /// Where there is none, whether there may be one another time: nobody was there, or there was no time.
+    pub transient: bool,
 }
 
 impl Answer {
@@ -73,6 +75,7 @@ impl Answer {
             reply: Err(why.into()),
             usage: BTreeMap::new(),
             cost: None,
+            transient: false,
         }
     }
 }

@@ -12,21 +12,21 @@ pub(super) const MAX_TRANSCRIPT: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DialogueState {
     /// All that was said, in order, with the messages before the first turn.
-    pub(super) transcript: Vec<Message>,
+    pub(in crate::executor) transcript: Vec<Message>,
     /// How many of those the endpoint has.
-    pub(super) heard: usize,
+    pub(in crate::executor) heard: usize,
     /// The turns that were taken.
-    pub(super) turns: Vec<TurnResult>,
+    pub(in crate::executor) turns: Vec<TurnResult>,
     /// What those captured.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub(super) captured: Map<String, Value>,
+    pub(in crate::executor) captured: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) conversation_id: Option<String>,
+    pub(in crate::executor) conversation_id: Option<String>,
     /// What a simulated user says next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) next: Option<String>,
+    pub(in crate::executor) next: Option<String>,
     #[serde(default)]
-    pub(super) record: DialogueRecord,
+    pub(in crate::executor) record: DialogueRecord,
 }
 
 impl DialogueState {

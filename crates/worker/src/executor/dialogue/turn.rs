@@ -1,11 +1,10 @@
 //! A turn of a dialogue as what it is to everything else: a test of one call.
 
 use serde_json::Value;
-use testfleet_endpoint::Invocation;
 use testfleet_model::configuration::{Message, MetricsMode, TestCase, Turn};
 
 /// The test of a turn in which the user says this. `told` is what the endpoint is to be told, as `messages`.
-pub(super) fn test_of(test: &TestCase, turn: Option<&Turn>, said: &str, told: &[Message]) -> TestCase {
+pub(in crate::executor) fn test_of(test: &TestCase, turn: Option<&Turn>, said: &str, told: &[Message]) -> TestCase {
     let mut one = TestCase {
         id: test.id.clone(),
         description: test.description.clone(),
@@ -32,7 +31,7 @@ pub(super) fn test_of(test: &TestCase, turn: Option<&Turn>, said: &str, told: &[
 
 /// The test as a whole, as its metrics see it when the last turn was taken: they compare with what the test expects, else with
 /// what the last turn does, and with the tools of all turns.
-pub(super) fn whole(test: &TestCase, said: &str, transcript: &[Message]) -> TestCase {
+pub(in crate::executor) fn whole(test: &TestCase, said: &str, transcript: &[Message]) -> TestCase {
     let mut whole = test.clone();
     whole.turns.clear();
     whole.simulated_user = None;
@@ -54,10 +53,10 @@ pub(super) fn whole(test: &TestCase, said: &str, transcript: &[Message]) -> Test
 }
 
 /// What the endpoint said, as a message.
-pub(super) fn answer_of(invocation: &Invocation) -> Message {
+pub(in crate::executor) fn answered(output: &Value) -> Message {
     Message {
         role: "assistant".to_owned(),
-        content: match &invocation.output {
+        content: match output {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         },
@@ -65,7 +64,7 @@ pub(super) fn answer_of(invocation: &Invocation) -> Message {
 }
 
 /// What the user said, as a message.
-pub(super) fn said_by_user(text: &str) -> Message {
+pub(in crate::executor) fn said_by_user(text: &str) -> Message {
     Message {
         role: "user".to_owned(),
         content: text.to_owned(),

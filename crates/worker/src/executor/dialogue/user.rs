@@ -18,8 +18,8 @@ pub(super) async fn open(attempt: Attempt<'_>, dialogue: &mut Dialogue, user: &S
         return Ok(false);
     }
     if let Some(message) = user.first_message.as_ref().filter(|_| dialogue.state.turns.is_empty()) {
-        let said = if attempt.test.render {
-            let call = attempt.call(attempt.test, &dialogue.captured);
+        let said = if attempt.trial.test.render {
+            let call = attempt.trial.call(attempt.trial.test, &dialogue.captured);
             let rendered = attempt
                 .target
                 .render_text(&call, "simulated_user.first_message", message);
@@ -68,7 +68,7 @@ fn stops(attempt: Attempt<'_>, dialogue: &Dialogue, user: &SimulatedUser, output
     let variables = json!({
         "output": output,
         "turn": { "index": taken.saturating_sub(1), "number": taken },
-        "vars": attempt.test.vars,
+        "vars": attempt.trial.test.vars,
         "captured": dialogue.captured,
     });
     let held = Condition::compile(source, &STOP_VARIABLES).and_then(|condition| condition.holds(&variables));
@@ -79,7 +79,7 @@ fn stops(attempt: Attempt<'_>, dialogue: &Dialogue, user: &SimulatedUser, output
 }
 
 /// Asks the model, and keeps account of what that took. A turn that is taken again may be answered otherwise, and is another
-/// question then; hence the fence.
+/// question then, since it shows all that was said.
 async fn ask(
     attempt: Attempt<'_>,
     dialogue: &mut Dialogue,
@@ -92,10 +92,10 @@ async fn ask(
         said: &dialogue.state.transcript,
         is_over,
     };
-    let model = attempt.plan.models.get(user.model.as_deref()).map_err(failed)?;
-    let label = format!("user-{}~{}", dialogue.state.turns.len() + 1, attempt.job.fence);
-    let call = attempt.call(attempt.test, &dialogue.captured);
-    let asked = model.play(scene, &label, &occasion(&call, attempt.holder)).await;
+    let model = attempt.trial.plan.models.get(user.model.as_deref()).map_err(failed)?;
+    let label = format!("user-{}", dialogue.state.turns.len() + 1);
+    let call = attempt.trial.call(attempt.trial.test, &dialogue.captured);
+    let asked = model.play(scene, &label, &occasion(&call, attempt.trial.holder)).await;
     let record = &mut dialogue.state.record;
     match asked {
         Ok(reaction) => {
@@ -119,6 +119,10 @@ fn account(record: &mut DialogueRecord, usage: &std::collections::BTreeMap<Strin
 }
 
 fn failed(error: AskError) -> Ended {
+    let transient = error.is_transient();
     let message = format!("the model that plays the user gave nothing that could be said: {error}");
-    Ended::Wrong(ErrorDetail::new(ErrorClass::SimulatedUser, message))
+    Ended::Wrong(ErrorDetail {
+        transient,
+        ..ErrorDetail::new(ErrorClass::SimulatedUser, message)
+    })
 }
