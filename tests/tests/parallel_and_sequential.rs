@@ -11,6 +11,7 @@ const VARYING_OF_A_RESULT: [&str; 6] = [
     "started_at",
     "completed_at",
     "execution_time_ms",
+    "total_time_ms",
     "invoke_time_ms",
     "queue_time_ms",
     "worker",
@@ -103,7 +104,7 @@ async fn the_fields_of_a_result_and_of_a_summary_are_these() {
     let (_, ended) = run("Parallel").await;
     let passed = ended.results[0].as_ref().expect("a result");
     let expected = "attempts completed_at error execution execution_time_ms http_status index invoke_time_ms metrics \
-                    output queue_time_ms request started_at status test_id truncated verdict worker";
+                    output queue_time_ms request started_at status test_id total_time_ms truncated verdict worker";
     assert_eq!(keys(passed).join(" "), expected);
     let expected = "completed_at completed_tests cost discarded_results endpoint_name execution_errors execution_mode \
                     execution_time failed_tests final_status gate latency_ms metrics project_name retries started_at status \
