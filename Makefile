@@ -9,12 +9,12 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/release
 NEXTEST_PROFILE := $(if $(CI),ci,default)
 
-.PHONY: help test lint format-check clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume limits peers
+.PHONY: help test lint format-check fuzz-lock clippy doc build-tests unit doctest model e2e demo build bench fmt clean-report redis compose kubernetes fuzz crash-points soak volume limits peers
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
 
-test: redis format-check clippy doc unit doctest ## Everything CI runs: format, clippy, docs, all tests, README
+test: redis format-check fuzz-lock clippy doc unit doctest ## Everything CI runs: format, clippy, docs, all tests, README
 
 # The same targets and features everywhere (--workspace --all-targets), so that nothing is compiled twice.
 # Programs first: the end-to-end tests start them.
@@ -49,10 +49,15 @@ crash-points: redis ## Every command of a process struck in every way (minutes);
 doctest: ## The examples in the docs
 	$(CARGO) test --workspace --doc --locked
 
-lint: format-check clippy doc ## Format, clippy and docs, without tests
+lint: format-check fuzz-lock clippy doc ## Format, clippy and docs, without tests
 
 format-check:
 	$(CARGO) fmt --all --check
+
+# The fuzz targets are no members of the workspace, so a new dependency of a crate reaches their lock file only by hand.
+fuzz-lock:
+	@$(CARGO) metadata --manifest-path fuzz/Cargo.toml --locked --format-version 1 > /dev/null || { \
+	  echo 'fuzz/Cargo.lock is out of date: cargo metadata --manifest-path fuzz/Cargo.toml > /dev/null'; exit 1; }
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
