@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use testfleet_model::result::ErrorClass;
 use testfleet_model::{RunId, RunState, Status, TestResult};
 use testfleet_store::HoldUntil;
-use testfleet_stub::{Behaviour, FailFirst, Stub, StubHandle, StubSettings};
+use testfleet_stub::{Behaviour, FailFirst, Latency, Stub, StubHandle, StubSettings};
+use testfleet_testkit::wait_for;
 use testfleet_tests::{Ended, Fleet, FleetOptions, echo_suite, sequential_suite};
 
 /// A stub that refuses the first so many calls of each test.
@@ -278,6 +279,63 @@ async fn a_judge_that_was_down_is_asked_again_about_the_output_that_is_there() {
 }
 
 /// Nor is a judge asked again that would say the same.
+/// LIMITS-HOLD: what calls nothing takes no room, however long the judge thinks.
+#[tokio::test]
+async fn a_test_that_is_only_judged_again_leaves_its_place_at_the_endpoint_to_others() {
+    let fleet = judged_fleet();
+    let store = fleet.store();
+    let judge = judge(1);
+    let mut suite = echo_suite(fleet.stub.url(), 3);
+    suite["models"] = json!({ "judge": model(&judge, "judge") });
+    suite["models"]["judge"]["retry"]["max_attempts"] = json!(1);
+    suite["metrics"].as_array_mut().expect("metrics").push(rubric("judge"));
+    suite["endpoint"]["limits"] = json!({ "max_concurrency": 1 });
+    // The endpoint is held before the last of the calls that it has to answer has ended, so that the round waits.
+    fleet
+        .stub
+        .set_behaviour(Behaviour {
+            latency: Latency {
+                min_ms: 1_000,
+                max_ms: 1_000,
+            },
+            ..Behaviour::default()
+        })
+        .expect("a slow endpoint");
+    let _worker = fleet.worker("a").await;
+    let run = fleet.submit(&suite).await;
+    fleet.wait_for_calls("the last call", |calls| calls.len() == 3);
+    store
+        .hold_endpoint("stub", HoldUntil::Released, "a test")
+        .await
+        .expect("an answer");
+    fleet
+        .wait_for_run(run, "its round", |view| {
+            view.epoch == 2 && view.state == RunState::Progress
+        })
+        .await;
+    judge
+        .set_behaviour(Behaviour {
+            latency: Latency {
+                min_ms: 600_000,
+                max_ms: 600_000,
+            },
+            ..Behaviour::default()
+        })
+        .expect("a judge that does not come to an end");
+    store.release_endpoint("stub").await.expect("an answer");
+    // One for each test before the round, and one each that goes on.
+    assert!(judge.wait_for_calls(Duration::from_secs(30), |calls| calls.len() == 6));
+    wait_for("a free endpoint", async || {
+        let endpoints = store.endpoint_views().await.ok()?;
+        endpoints.iter().all(|endpoint| endpoint.in_flight == 0).then_some(())
+    })
+    .await;
+    assert_eq!(fleet.calls_of(run).len(), 3, "nothing of the round is called");
+    store.cancel(run).await.expect("a cancelled run");
+    fleet.ended(run).await;
+    fleet.idle().await;
+}
+
 #[tokio::test]
 async fn a_judge_that_answered_otherwise_gets_no_round() {
     let fleet = judged_fleet();

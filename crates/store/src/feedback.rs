@@ -27,6 +27,19 @@ pub enum Signal {
     CutOff,
     /// It was told before, when its slot was freed; what is left is what it spends of a budget.
     Told,
+    /// Nothing was sent, which was told before: nothing is left.
+    Settled,
+}
+
+impl Signal {
+    /// What is left of it for the result, once it was told with the slot.
+    #[must_use]
+    pub fn told(self) -> Self {
+        match self {
+            Self::Unsent | Self::Settled => Self::Settled,
+            _ => Self::Told,
+        }
+    }
 }
 
 /// What one attempt told.
@@ -84,7 +97,7 @@ impl Feedback {
     #[must_use]
     pub fn told(self) -> Self {
         Self {
-            signal: Signal::Told,
+            signal: self.signal.told(),
             hold: None,
             ..self
         }
@@ -104,6 +117,9 @@ impl Told {
         if signal == Signal::Unsent {
             // One given back late would let more into a window than its share.
             self.unsent += u64::from(busy <= PROMPT);
+            return;
+        }
+        if signal == Signal::Settled {
             return;
         }
         if signal == Signal::Told {
@@ -247,6 +263,7 @@ mod tests {
             }
             .told(),
         );
+        told.add(&Feedback::default().told());
         assert_eq!(told.text(), ";2 30 0.25");
         told.add(&Feedback {
             hold: None,

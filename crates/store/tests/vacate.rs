@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testfleet_model::configuration::Limits;
 use testfleet_store::{
     Budget, ClaimedTest, Completion, Feedback, JobRef, Reaped, Released, Seat, Settled, Signal, Vacancy, Vacated,
 };
 
-use crate::support::limit::{AGE, told};
+use crate::support::limit::{AGE, interval_us, per_age, told};
 use crate::support::{Bench, Spec, completion, endpoint_of, id, tests_of};
 
 fn vacancy(test: &ClaimedTest, feedback: Feedback) -> Vacancy {
@@ -198,6 +199,35 @@ async fn a_budget_is_charged_when_the_test_ends_and_once() {
         (&json!("2"), &json!("60"), &json!("0.5"))
     );
     assert_eq!((&run["state"], &run["stop"]), (&json!("collecting"), &json!("budget")));
+}
+
+/// What was only claimed gives back what the claim took of a rate, once, and is no request of a budget.
+#[tokio::test]
+async fn of_what_calls_nothing_nothing_is_left_to_be_told() {
+    let bench = Bench::start().await;
+    let budget = Budget {
+        requests: Some(9),
+        ..Budget::default()
+    };
+    let limits = Limits {
+        rate: Some(per_age(100, Some(1))),
+        ..Limits::default()
+    };
+    bench.run_within(Spec::parallel(1, 2).budget(budget), &limits).await;
+    let seat = bench.seat("w1").await;
+    let test = bench.claim_one(&seat).await;
+    let taken = bench.amount("tat").await;
+    let unsent = Feedback::default();
+    let words = bench.store.vacate(&seat.worker, &[vacancy(&test, unsent)]).await;
+    assert_eq!(words.unwrap(), [Vacated::Vacated]);
+    let given_back = bench.amount("tat").await;
+    assert!(
+        (taken - given_back - interval_us(100)).abs() < 1.0,
+        "{taken} {given_back}"
+    );
+    assert_eq!(bench.settle(&seat, &[after(&test, unsent)]).await, [Settled::Stored]);
+    assert_eq!(bench.amount("tat").await, given_back);
+    assert_eq!(bench.look().await["run:R1"]["spent_requests"], Value::Null);
 }
 
 /// The request of a lost worker is one of the budget, and that of a test which has told of it is not another.

@@ -12,13 +12,15 @@ use testfleet_model::TestResult;
 
 pub(super) use self::source::{Source, Stored, source};
 use super::evaluating::{Evidence, evaluate, result_of_recorded};
+use super::slot::Slot;
 use super::trial::Trial;
 use super::{TestExecutor, captured_too_much, merged};
 use crate::attempt::Outcome;
 use crate::load::Load;
 
 impl TestExecutor {
-    /// Evaluates what was stored, within the time that the test has left. Nothing is sent, so limits and budgets hear of nothing.
+    /// Evaluates what was stored, within the time that the test has left. Nothing is sent, so the endpoint's limits get back
+    /// what the claim took, and budgets hear of nothing.
     pub(super) async fn reevaluate(&self, trial: Trial<'_>, stored: Stored<'_>) -> Outcome {
         let Trial {
             job, test, claimed_at, ..
@@ -28,10 +30,19 @@ impl TestExecutor {
             let error = captured_too_much(captured.len(), self.max_result);
             return self.refuse(job, test, claimed_at, error, "");
         }
-        let evaluated = if test.is_dialogue() {
-            self.reevaluate_dialogue(trial, &stored).await
+        let evaluating = async {
+            if test.is_dialogue() {
+                self.reevaluate_dialogue(trial, &stored).await
+            } else {
+                Ok(reevaluate_call(trial, &stored).await)
+            }
+        };
+        let mut slot = Slot::new(&self.store, trial.holder, job, claimed_at, Load::default());
+        // A recovery round asks again whoever was not there. It has come in line at the endpoint, which it does not call.
+        let evaluated = if trial.earlier().is_some() {
+            Box::pin(slot.vacate_while(evaluating)).await
         } else {
-            Ok(reevaluate_call(trial, &stored).await)
+            evaluating.await
         };
         let mut result = match evaluated {
             Ok(result) => result,
@@ -39,7 +50,7 @@ impl TestExecutor {
         };
         result.started_at = Some(claimed_at.after(Duration::ZERO));
         stored.sign(&mut result);
-        self.finish(result, job, test, claimed_at, "", captured, Load::default())
+        self.finish(result, job, test, claimed_at, "", captured, slot.load())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use testfleet_store::{ClaimedTest, Signal, Store, Vacancy};
+use testfleet_store::{ClaimedTest, Store, Vacancy};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -54,7 +54,7 @@ impl<'a> Slot<'a> {
         };
         let (is_told, answer) = tokio::join!(self.vacate(&over), asked);
         if is_told {
-            self.load.signal = Signal::Told;
+            self.load.signal = self.load.signal.told();
         }
         answer
     }
