@@ -25,12 +25,11 @@ use testfleet_store::{ClaimedTest, Signal, Store};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use self::dialogue::Attempt;
 pub use self::dialogue::DialogueState;
 use self::evaluating::Evidence;
 use self::reevaluating::Source;
 use self::slot::Slot;
-use self::trial::Trial;
+use self::trial::{Attempt, Trial};
 use crate::apart::{self, Apart, Lost};
 use crate::attempt::{Execute, Job, Outcome};
 use crate::backoff::jitter;

@@ -79,6 +79,15 @@ pub(super) fn run() -> RunId {
     RunId::new(uuid::Uuid::from_u128(0x0197_c5a2_7b7e_7000_8000_0000_0000_0001))
 }
 
+/// A test that asks something.
+pub(super) fn question() -> TestCase {
+    TestCase {
+        id: "t".to_owned(),
+        input: Some("a question".to_owned()),
+        ..TestCase::default()
+    }
+}
+
 /// The third attempt of a test.
 pub(super) fn call<'a>(run: &'a RunId, test: &'a TestCase, captured: &'a Map<String, Value>) -> Call<'a> {
     Call {

@@ -12,10 +12,10 @@ use testfleet_endpoint::{AnswerMemory, Egress, Limits, Secrets};
 use testfleet_evaluation::{Background, Call, Evaluation, MetricSet, Subject};
 use testfleet_judge::{LANGUAGE, ModelContext, Models, Occasion, OpenGate, answer};
 use testfleet_model::TestConfiguration;
+use testfleet_model::configuration::Metric;
 use testfleet_model::configuration::reading::{Defaults, DocumentFormat, read_configuration};
-use testfleet_model::configuration::{Metric, TestCase};
 
-use super::endpoint::{VAULT, run};
+use super::endpoint::{VAULT, question, run};
 use super::input::{halves, keeps_the_secret, pairs, said, text};
 use super::server::{Server, response};
 
@@ -112,11 +112,7 @@ fn lead_here(value: &mut Value) {
 }
 
 fn evaluate(set: &MetricSet) {
-    let test = TestCase {
-        id: "t".to_owned(),
-        input: Some("a question".to_owned()),
-        ..TestCase::default()
-    };
+    let test = question();
     let (output, expected) = (json!("an answer. It has two sentences."), json!("the right answer"));
     let context = ["a fact".to_owned(), "another".to_owned()];
     let subject = Subject {

@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 use testfleet_endpoint::AnswerShare;
-use testfleet_model::configuration::{Endpoint, Retry, TestCase};
+use testfleet_model::configuration::{Endpoint, Retry};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::endpoint::{call, local_target, run};
+use super::endpoint::{call, local_target, question, run};
 use super::input::{SECRET, halves, keeps_the_secret, pairs, said, text};
 use super::server::Server;
 
@@ -49,11 +49,7 @@ pub fn check(data: &[u8]) {
         );
         [head.as_bytes(), &frames].concat()
     });
-    let test = TestCase {
-        id: "t".to_owned(),
-        input: Some("a question".to_owned()),
-        ..TestCase::default()
-    };
+    let test = question();
     let (run, captured) = (run(), Map::new());
     let call = call(&run, &test, &captured);
     match SERVER.wait(target.invoke_within(&call, &mut AnswerShare::default())) {

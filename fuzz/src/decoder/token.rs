@@ -7,9 +7,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, json};
 use testfleet_endpoint::{AnswerShare, MIN_LENGTH};
-use testfleet_model::configuration::{Endpoint, Retry, TestCase};
+use testfleet_model::configuration::{Endpoint, Retry};
 
-use super::endpoint::{call, local_target, run};
+use super::endpoint::{call, local_target, question, run};
 use super::input::{SECRET, halves, keeps_the_secret, pairs, said, text};
 use super::server::{Server, response};
 
@@ -56,11 +56,7 @@ pub fn check(data: &[u8]) {
         });
         response(200, "application/json", json!({"sent": sent}).to_string().as_bytes())
     });
-    let test = TestCase {
-        id: "t".to_owned(),
-        input: Some("a question".to_owned()),
-        ..TestCase::default()
-    };
+    let test = question();
     let (run, captured) = (run(), Map::new());
     let call = call(&run, &test, &captured);
     match SERVER.wait(target.invoke_within(&call, &mut AnswerShare::default())) {

@@ -18,7 +18,7 @@ mod user;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use testfleet_endpoint::{AnswerShare, Conversation, Invocation, InvokeError, Target, Turn as Place};
+use testfleet_endpoint::{AnswerShare, Conversation, Invocation, InvokeError, Turn as Place};
 use testfleet_evaluation::effective;
 use testfleet_model::Status;
 use testfleet_model::configuration::{ConversationMode, Takeover};
@@ -29,18 +29,11 @@ use tracing::{debug, warn};
 pub use self::state::DialogueState;
 use self::state::MAX_TRANSCRIPT;
 use super::evaluating::{self, Evidence};
-use super::trial::Trial;
+use super::trial::{Attempt, Trial};
 use super::{NOT_NOW, TestExecutor, captured_too_much, milliseconds, not_now, time_limit, too_long};
 use crate::attempt::Outcome;
 use crate::capping;
 use crate::load::Load;
-
-/// One attempt of a dialogue that is led.
-#[derive(Clone, Copy)]
-pub(super) struct Attempt<'a> {
-    pub(super) trial: Trial<'a>,
-    pub(super) target: &'a Target,
-}
 
 impl Attempt<'_> {
     fn resumes(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use testfleet_endpoint::Call;
+use testfleet_endpoint::{Call, Target};
 use testfleet_model::configuration::TestCase;
 use testfleet_model::recovery::Earlier;
 use testfleet_store::ClaimedTest;
@@ -24,6 +24,13 @@ pub(super) struct Trial<'a> {
     pub(super) claimed_at: ServerClock,
     /// When the test's time is over.
     pub(super) by: Instant,
+}
+
+/// One that calls the endpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    pub(super) trial: Trial<'a>,
+    pub(super) target: &'a Target,
 }
 
 impl Trial<'_> {
