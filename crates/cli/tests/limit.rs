@@ -227,7 +227,7 @@ fn a_held_endpoint_gives_nothing_until_it_is_released() {
     ]);
     assert_eq!(
         out,
-        "brightwater-chat is held for 10m; what is in flight ends as usual (0 tests); 1 run waiting\n"
+        "brightwater-chat is held for 10m; what is in flight ends as usual (0 calls); 1 run waiting\n"
     );
     assert!(
         fleet

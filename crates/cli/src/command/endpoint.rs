@@ -229,7 +229,7 @@ async fn hold(arguments: &HoldArguments, session: &Session) -> Result<(), Failur
     session.output.text(&format!(
         "{} is held {time}; what is in flight ends as usual ({}); {} waiting\n",
         one_line(&arguments.name, MAX_NAME),
-        text::counted(u64::from(detail.endpoint.in_flight), "test"),
+        text::counted(u64::from(detail.endpoint.in_flight), "call"),
         text::counted(detail.endpoint.waiting_runs, "run"),
     ))
 }

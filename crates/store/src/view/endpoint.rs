@@ -72,7 +72,7 @@ pub struct EndpointView {
     pub damaged: bool,
     /// What it takes now.
     pub room: Room,
-    /// Tests in flight.
+    /// Calls in flight: tests that have a slot.
     pub in_flight: u32,
     /// Calls that may go on although the right to them is over; they count as in flight.
     pub lingering: u32,

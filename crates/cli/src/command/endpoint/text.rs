@@ -73,11 +73,11 @@ fn state(endpoint: &EndpointView, now: i64) -> String {
 }
 
 fn in_flight(endpoint: &EndpointView) -> String {
-    let tests = counted(u64::from(endpoint.in_flight), "test");
+    let calls = counted(u64::from(endpoint.in_flight), "call");
     match endpoint.lingering {
-        0 => tests,
+        0 => calls,
         lingering => format!(
-            "{tests}, and {} of runs that were ended, which may still go on",
+            "{calls}, and {} of runs that were ended, which may still go on",
             counted(u64::from(lingering), "call")
         ),
     }
